@@ -1,0 +1,140 @@
+//! Every finding code: what it says, why it matters, what to do. `feedpulse explain` prints this.
+
+/// How loud a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Recorded and shown; nobody is told.
+    Note,
+    /// Somebody should look in working hours.
+    Ticket,
+    /// Somebody should get up: an urgent message past its objective, or nothing delivered.
+    Page,
+}
+
+impl Severity {
+    /// Its name in labels and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Ticket => "ticket",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// The text of one finding code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CodeText {
+    /// `FPnnnn`, stable.
+    pub code: &'static str,
+    /// A few words, for a heading.
+    pub title: &'static str,
+    /// The severity it starts with.
+    pub severity: Severity,
+    /// What was seen and by which rule.
+    pub means: &'static str,
+    /// What to do next.
+    pub remedy: &'static str,
+}
+
+macro_rules! codes {
+    ($($name:ident $code:literal $severity:ident $title:literal $means:literal $remedy:literal;)*) => {
+        /// What a finding says, as a closed set.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum Code { $(#[doc = $title] $name,)* }
+
+        impl Code {
+            /// Every code, in order.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Its text.
+            #[must_use]
+            pub const fn text(self) -> &'static CodeText {
+                match self { $(Self::$name => &CodeText {
+                    code: $code, title: $title, severity: Severity::$severity,
+                    means: $means, remedy: $remedy,
+                },)* }
+            }
+
+            /// From `FPnnnn`, in any case.
+            #[must_use]
+            pub fn from_code(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|c| c.text().code.eq_ignore_ascii_case(code))
+            }
+        }
+    };
+}
+
+codes! {
+    AckSlow "FP0101" Ticket "ACKs are slow"
+        "At least 5 answers came within the last minute and more than a fifth of them, or the oldest open message, took longer than the waypoint's ack_time objective. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
+        "Look at the receiver's database, disk and scheduled jobs. If its queue grows as well (FP0107), tell the clients now.";
+    NoAck "FP0102" Page "Messages get no ACK"
+        "Messages were sent on an open connection and no answer came within no_ack_after: three within a minute, or one that is urgent. The receiver's host takes the bytes; its application does not answer."
+        "Restart or unblock the receiving application. Nothing is accepted while this lasts; the sender will resend, so expect duplicates.";
+    RejectedShare "FP0103" Ticket "Messages are refused by the receiver"
+        "At least 5 answers within the last minute were errors or rejects (AE, AR, CE, CR), and their share is over the feed's rejected_share objective."
+        "Look at the reason classes. AR: version, processing id or a receiver that is not available. AE: content; look for a mapping or master file that changed.";
+    ReceiverDown "FP0104" Page "The receiver cannot be reached"
+        "Connections to the receiver were refused or timed out, twice within ten seconds or for five seconds, and none has been accepted since."
+        "Refused: the service is down, its host lives. Unreachable: host, route, firewall or name. Other receivers behind the same prefix tell which.";
+    TransitSlow "FP0105" Ticket "Messages take too long end to end"
+        "Messages finished later than the feed's transit objective (first tap to last tap, one clock: ours), or the oldest unfinished one is older than that."
+        "See which leg holds them: the feed's page shows each. An urgent message past its objective makes this a page.";
+    Silence "FP0106" Ticket "A feed has gone silent"
+        "No message of this feed was seen for longer than its silence limit, while the tap itself lives."
+        "Is the sender still connected? Connected and silent: a trigger or channel was switched off upstream. Not connected: the sender or its route.";
+    BacklogGrowing "FP0107" Ticket "A backlog is growing"
+        "Unfinished messages are above backlog_min and grew in three consecutive looks of five seconds."
+        "Out = 0 is an outage, out > 0 is a lack of capacity. Drain time = backlog / (out - in) once it recovers.";
+    ConnectionLost "FP0108" Ticket "Connections break before the ACK"
+        "Five or more messages within a minute lost their connection before they were answered."
+        "Look for a receiver that restarts, an idle cut by a firewall, or a load balancer's time limit.";
+    DeadLetters "FP0109" Ticket "Messages are given up"
+        "Records arrived on a dead-letter topic."
+        "Each is a message that nobody will deliver without help. The reason classes are on the feed's page.";
+    RecordLag "FP0110" Ticket "The Kafka tap is behind"
+        "The oldest record that this tap has not read yet is older than a minute: what you see here is late by that much."
+        "Look at the broker and at Feedpulse's own CPU.";
+    Malformed "FP0201" Ticket "Unreadable frames"
+        "Five or more frames within a minute held nothing that can be read as HL7 v2; each has a defect that names its place."
+        "Run `feedpulse replay` on a captured file to see the defects by place.";
+    NotMllp "FP0202" Note "Bytes on this connection are not MLLP"
+        "Bytes flow that never start with the MLLP start block: TLS, HTTP or another protocol."
+        "If it is TLS, tap it where it is terminated. The bytes are forwarded untouched.";
+    FrameOpen "FP0203" Ticket "A frame was started and not closed"
+        "Bytes of a message arrived but its end block (1C 0D) did not, for 10 seconds: to the receiver this looks like silence."
+        "Look at the sender's framing settings.";
+    UnknownFeed "FP0204" Note "A feed that no configuration names"
+        "Messages of a sender and type that match no declared feed are tracked under a name made from them, at note level."
+        "Declare it, or let `feedpulse init` write the declaration.";
+    CheckFound "FP0301" Ticket "A check found something"
+        "A WASM check reported a finding; its own code and explanation are in the evidence."
+        "Read the check's README: its manifest explains each of its codes.";
+    CheckFaulted "FP0302" Ticket "A check is faulty"
+        "A WASM check trapped, ran over its time or memory, or returned an invalid finding. The message stream and the other checks are not touched; the check is retried with growing pauses and set aside after five faults in a minute."
+        "The check's author can replay the message that it failed on with `feedpulse check`; until then its messages count as not checked.";
+    Blind "FP0901" Ticket "Feedpulse was blind"
+        "Copies of forwarded bytes were shed, or the analysing process was away: messages of that interval are counted as unknown, never as lost. The message stream itself was not touched."
+        "Give the analysing process more CPU or a larger ring; see its restarts.";
+    ExportDown "FP0902" Ticket "Telemetry cannot be delivered"
+        "The OTLP endpoint refuses or does not answer; what the bounded queue cannot hold is dropped and counted."
+        "Check the collector. Messages, alerts and the store are not affected.";
+    NotifierDown "FP0903" Page "Alerts cannot be delivered"
+        "A notifier (Alertmanager, webhook) fails; alerts are re-sent with back-off until it answers."
+        "Reach the on-call person by other means; check the notifier's address and its health.";
+    StoreDown "FP0904" Ticket "Nothing can be recorded"
+        "The store's folder cannot be written (full, read-only, damaged). Detection and alerts go on in memory; history and restart safety are lost until it recovers."
+        "Free space or mount the folder again; recording resumes by itself.";
+    KafkaDown "FP0905" Ticket "The Kafka tap cannot reach its brokers"
+        "All brokers are down or refuse this client. Nothing is lost: reading goes on from the committed position."
+        "Check the brokers, the credentials and the topic's ACLs.";
+    TapDown "FP0906" Page "A tap is not working"
+        "The wire process is gone or a listener could not be bound: messages may not pass, or pass unseen."
+        "Look at the process that holds the listener's port.";
+    SumsDiffer "FP0990" Page "Feedpulse's own sums do not add up"
+        "Messages seen differ from the sum of all outcomes and the open ones: a fault in Feedpulse."
+        "Please report it with the support bundle.";
+}

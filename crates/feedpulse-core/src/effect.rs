@@ -1,0 +1,229 @@
+//! What a step asks for. Effects are data; shells carry them out. All are idempotent by their id.
+
+use crate::codes::{Code, Severity};
+use crate::finding::{Evidence, Subject};
+use crate::frame::{TraceParent, WaypointId};
+use crate::key::MessageKey;
+use crate::label::{ControlId, Label};
+use crate::plan::FeedId;
+use crate::sighting::{AckCode, Outcome, ReasonClass, Urgency};
+use crate::time::{EventTime, Timestamp};
+
+/// Identity of an effect: the sequence number of the input that caused it, and its place among that
+/// input's effects. A replay yields the same ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EffectId {
+    /// Sequence number of the input, from 1.
+    pub input: u64,
+    /// Index among the effects of that input.
+    pub index: u32,
+}
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A journey ended: export its trace if the sampler says so, count its times.
+    Journey(Box<JourneyRecord>),
+    /// An incident opened, changed or was resolved.
+    Incident(Box<IncidentChange>),
+    /// One minute of one feed is complete.
+    Rollup(Box<Rollup>),
+}
+
+/// Effects of one step, in order.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Sequence number of the input that is being applied.
+    pub input: u64,
+    list: Vec<(EffectId, Effect)>,
+}
+
+impl Effects {
+    /// Adds one.
+    pub fn push(&mut self, effect: Effect) {
+        let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        self.list.push((EffectId { input: self.input, index }, effect));
+    }
+
+    /// Takes them all, leaving it empty for the next step.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, (EffectId, Effect)> {
+        self.list.drain(..)
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+/// Everything about a journey that ended: one OpenTelemetry trace, each leg a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JourneyRecord {
+    /// Its key.
+    pub key: MessageKey,
+    /// Its feed.
+    pub feed: FeedId,
+    /// The feed's name.
+    pub feed_name: String,
+    /// MSH-9.1.
+    pub code: Label,
+    /// MSH-9.2.
+    pub trigger: Label,
+    /// MSH-3.1 at its first sighting.
+    pub sender: Label,
+    /// MSH-10 at its first sighting.
+    pub control_id: ControlId,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// The sender's own time of the event.
+    pub event_time: Option<EventTime>,
+    /// Every sending seen, in order; at most 16, then `sends_total` goes on counting.
+    pub sends: Vec<Sending>,
+    /// All sendings.
+    pub sends_total: u32,
+    /// How it ended.
+    pub end: JourneyEnd,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Whether it broke its transit objective.
+    pub late: bool,
+    /// Codes of WASM checks about it, at most 4.
+    pub found: Vec<Label>,
+    /// Trace context that came with it.
+    pub trace: Option<TraceParent>,
+}
+
+/// How a journey ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JourneyEnd {
+    /// The last waypoint's sending had this outcome.
+    Ended(Outcome),
+    /// Nothing more was seen of it in time.
+    Expired,
+}
+
+/// One sending of a message at one waypoint.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sending {
+    /// Where.
+    pub waypoint: WaypointId,
+    /// When the message was seen.
+    pub at: Timestamp,
+    /// When its outcome was known.
+    pub ended_at: Option<Timestamp>,
+    /// Its outcome.
+    pub outcome: Option<Outcome>,
+    /// The ACK's code, if one came.
+    pub ack: Option<AckCode>,
+    /// The ACK's reason class.
+    pub reason: ReasonClass,
+    /// Whether the ACK broke the waypoint's objective.
+    pub slow: bool,
+    /// Bytes of the message.
+    pub size: u32,
+}
+
+/// State of an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IncidentState {
+    /// Findings have come; it waits to be sure.
+    Pending,
+    /// People are told.
+    Open,
+    /// Over.
+    Resolved,
+}
+
+impl IncidentState {
+    /// Its name in JSON and pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Open => "open",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An incident as of now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentChange {
+    /// Its number: the sequence number of the input that opened it. Unique in a store.
+    pub id: u64,
+    /// About what.
+    pub subject: Subject,
+    /// The subject's name (`waypoint portal-in`, `feed lab-results`).
+    pub subject_name: String,
+    /// Its state.
+    pub state: IncidentState,
+    /// The loudest finding's severity so far.
+    pub severity: Severity,
+    /// The code that leads it: the loudest, then the earliest.
+    pub code: Code,
+    /// One sentence: what, since when, how many.
+    pub summary: String,
+    /// First finding.
+    pub since: Timestamp,
+    /// When it was resolved.
+    pub resolved_at: Option<Timestamp>,
+    /// Its findings, by code.
+    pub findings: Vec<IncidentFinding>,
+    /// Urgent messages that wait or failed because of it.
+    pub urgent: u32,
+    /// Who took it.
+    pub claimed_by: Label,
+    /// No notices until then.
+    pub muted_until: Option<Timestamp>,
+}
+
+/// One finding within an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IncidentFinding {
+    /// What it says.
+    pub code: Code,
+    /// How loud.
+    pub severity: Severity,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it cleared.
+    pub cleared_at: Option<Timestamp>,
+    /// Latest numbers.
+    pub evidence: Vec<Evidence>,
+    /// A further code.
+    pub detail: Label,
+    /// How often it was said.
+    pub times: u32,
+}
+
+/// One minute of one feed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollup {
+    /// The feed.
+    pub feed: FeedId,
+    /// Its name.
+    pub feed_name: String,
+    /// Start of the minute.
+    pub minute: Timestamp,
+    /// Messages seen at the feed's first waypoint.
+    pub seen: u32,
+    /// Sendings that ended, by [`Outcome`] in order of [`Outcome::ALL`].
+    pub outcomes: [u32; 9],
+    /// Median ACK time in µs at the last waypoint; None when there was none.
+    pub ack_p50: Option<u32>,
+    /// 99th percentile of it.
+    pub ack_p99: Option<u32>,
+    /// Longest transit in µs.
+    pub transit_max: Option<u32>,
+    /// Unfinished at the end of the minute.
+    pub backlog: u32,
+    /// Age of the oldest unfinished at the end of the minute, in µs.
+    pub lag: u64,
+}

@@ -1,0 +1,79 @@
+//! What a check concluded, about what.
+
+use crate::codes::{Code, Severity};
+use crate::frame::WaypointId;
+use crate::label::Label;
+use crate::plan::FeedId;
+use crate::sighting::Urgency;
+use crate::time::Timestamp;
+
+/// What a finding, and so an incident, is about. One incident per subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// The link behind a waypoint.
+    Waypoint(WaypointId),
+    /// A feed.
+    Feed(FeedId),
+    /// A WASM check: index into [`crate::plan::Plan::checks`].
+    Check(u16),
+    /// A part of Feedpulse itself (`store`, `otlp`, `alertmanager`, `webhook`, `kafka`, `wire`).
+    Own(Label),
+}
+
+/// One conclusion of a check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// What it says.
+    pub code: Code,
+    /// About what.
+    pub subject: Subject,
+    /// How loud.
+    pub severity: Severity,
+    /// Its state: a condition that holds and ends, or something that happened once.
+    pub state: FindingState,
+    /// Since when.
+    pub since: Timestamp,
+    /// Numbers that support it.
+    pub evidence: Vec<Evidence>,
+    /// A further code: a plugin's own code, a reason class. Sanitised.
+    pub detail: Label,
+}
+
+/// Whether a finding holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingState {
+    /// The condition holds (and is said again while it does, with new evidence).
+    Raised,
+    /// The condition is over.
+    Cleared,
+    /// It happened once; it keeps its incident open for a minute.
+    Happened,
+}
+
+/// One number with its name and unit in the name (`_s`, `_share`, `_total`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// Name, from a closed set in code.
+    pub name: &'static str,
+    /// Value; always finite.
+    pub value: f64,
+}
+
+/// A finding of a WASM check about one message, on its way into the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckFinding {
+    /// When.
+    pub at: Timestamp,
+    /// Which check: index into [`crate::plan::Plan::checks`].
+    pub check: u16,
+    /// Where its message was seen.
+    pub waypoint: WaypointId,
+    /// The plugin's own code (`name/code`).
+    pub code: Label,
+    /// How loud its manifest says.
+    pub severity: Severity,
+    /// Key of the message, when it had one, so that its trace is kept.
+    pub journey_key: Option<crate::key::MessageKey>,
+    /// The message's urgency.
+    pub urgency: Urgency,
+}

@@ -1,0 +1,81 @@
+//! What enters a step of the engine. The log stores exactly these; nothing else changes its state.
+
+use crate::codes::Code;
+use crate::finding::CheckFinding;
+use crate::frame::WaypointId;
+use crate::label::Label;
+use crate::plan::Plan;
+use crate::sighting::Sighting;
+use crate::time::Timestamp;
+use std::sync::Arc;
+
+/// One input.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a box would allocate for every message")]
+pub enum Input {
+    /// A new plan: the first input of a log, and one per configuration change.
+    Configure(Arc<Plan>),
+    /// Something was seen.
+    Seen(Sighting),
+    /// A WASM check concluded something.
+    Found(CheckFinding),
+    /// A stretch of time in which a waypoint was not fully seen.
+    Blind(Blind),
+    /// The state of a part of Feedpulse itself.
+    Own(OwnState),
+    /// A tap lives although it may have nothing to say; each second. Advances the waypoint's time.
+    Alive(WaypointId),
+    /// Time passes; each second. Deadlines are judged here.
+    Tick,
+    /// An operator did something.
+    Operator(OperatorAction),
+}
+
+/// A stretch of time in which copies were shed or nobody looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blind {
+    /// Where; None = everywhere.
+    pub waypoint: Option<WaypointId>,
+    /// First moment.
+    pub from: Timestamp,
+    /// Last moment.
+    pub to: Timestamp,
+    /// Copies shed, where known.
+    pub records: u64,
+    /// Bytes shed, where known.
+    pub bytes: u64,
+}
+
+/// A part of Feedpulse says whether it works.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnState {
+    /// Which part (`store`, `otlp`, `alertmanager`, …); the incident's subject.
+    pub part: Label,
+    /// The finding that a failure is.
+    pub code: Code,
+    /// Whether it fails now.
+    pub failing: bool,
+    /// A class of failure (`refused`, `timeout`, `full`, `http-500`), sanitised.
+    pub detail: Label,
+    /// What was dropped so far because of it.
+    pub dropped: u64,
+}
+
+/// What an operator did.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OperatorAction {
+    /// Took an incident.
+    Claim {
+        /// The incident's number.
+        incident: u64,
+        /// By whom, as authenticated.
+        by: Label,
+    },
+    /// Stops notices about an incident until a time.
+    Mute {
+        /// The incident's number.
+        incident: u64,
+        /// Until when.
+        until: Timestamp,
+    },
+}

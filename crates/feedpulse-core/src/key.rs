@@ -1,0 +1,100 @@
+//! Keyed hashes that stand for identifiers: nobody without the site key can go back or guess.
+
+use core::fmt;
+use core::hash::Hasher as _;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+
+/// The site's secret of 16 bytes. All processes of one site share it.
+#[derive(Clone, Copy)]
+pub struct SiteKey([u8; 16]);
+
+impl SiteKey {
+    /// From 16 secret bytes.
+    #[must_use]
+    pub const fn new(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// A hasher for one key; `domain` keeps key spaces apart (one byte per use).
+    #[must_use]
+    pub fn hasher(&self, domain: u8) -> KeyHasher {
+        let mut sip = SipHasher24::new_with_key(&self.0);
+        sip.write(&[domain]);
+        KeyHasher { sip, valued: false }
+    }
+
+    /// The ack key of a control id: what MSH-10 of a message and MSA-2 of its ACK share.
+    #[must_use]
+    pub fn ack_key(&self, control_id: &[u8]) -> Option<MessageKey> {
+        let mut hasher = self.hasher(b'A');
+        hasher.field(control_id);
+        hasher.finish()
+    }
+
+    /// A 64-bit fingerprint of a message body, to tell a resend from a reused id.
+    #[must_use]
+    pub fn fingerprint(&self, body: &[u8]) -> u64 {
+        let mut sip = siphasher::sip::SipHasher13::new_with_key(&self.0);
+        sip.write(body);
+        sip.finish()
+    }
+}
+
+impl fmt::Debug for SiteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SiteKey(…)")
+    }
+}
+
+/// Collects the fields of one key rule.
+#[derive(Clone)]
+pub struct KeyHasher {
+    sip: SipHasher24,
+    valued: bool,
+}
+
+impl KeyHasher {
+    /// Adds a field; fields are length-delimited, so `("a","bc")` and `("ab","c")` differ.
+    pub fn field(&mut self, value: &[u8]) {
+        self.valued |= !value.is_empty();
+        self.sip.write(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.sip.write(value);
+    }
+
+    /// The key, or nothing when every field was empty (an empty key would join strangers).
+    #[must_use]
+    pub fn finish(self) -> Option<MessageKey> {
+        let hash = self.sip.finish128().as_u128();
+        self.valued.then_some(MessageKey(hash))
+    }
+}
+
+impl fmt::Debug for KeyHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHasher(…)")
+    }
+}
+
+/// A 128-bit keyed hash (SipHash-2-4) of a message's identity under one key rule.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKey(u128);
+
+impl MessageKey {
+    /// From its stored form.
+    #[must_use]
+    pub const fn from_u128(value: u128) -> Self {
+        Self(value)
+    }
+
+    /// Its stored form.
+    #[must_use]
+    pub const fn as_u128(self) -> u128 {
+        self.0
+    }
+}
+
+impl fmt::Debug for MessageKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}

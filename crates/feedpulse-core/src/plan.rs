@@ -1,0 +1,122 @@
+//! The resolved configuration as the engine needs it: waypoints, routes, feeds, objectives.
+
+use crate::frame::WaypointId;
+use core::time::Duration;
+
+/// What the engine watches. A new plan is an input like any other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Places where taps look; [`WaypointId`] is the index here.
+    pub waypoints: Vec<Waypoint>,
+    /// Ordered waypoints; [`RouteId`] is the index here.
+    pub routes: Vec<Route>,
+    /// Declared feeds, in matching order; undeclared ones are added as they are seen.
+    pub feeds: Vec<FeedPlan>,
+    /// Names of the WASM checks, for their own incidents.
+    pub checks: Vec<String>,
+    /// Objectives of feeds that declare none.
+    pub defaults: Objectives,
+    /// After this time without a sighting a journey expires. Default 15 min.
+    pub journey_expiry: Duration,
+    /// Most feeds that are kept apart; further ones share the feed `other`. Default 1,000.
+    pub feeds_max: usize,
+}
+
+/// Index into [`Plan::routes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u16);
+
+/// Index of a feed: declared ones first, then those found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FeedId(pub u32);
+
+/// A named place on a route where a tap looks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waypoint {
+    /// Unique name: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Whether and how messages are answered here.
+    pub acks: Acks,
+    /// After this the sending counts as unanswered. Default 30 s.
+    pub no_ack_after: Duration,
+    /// What an ACK should take at most. Default 2 s.
+    pub ack_time: Duration,
+    /// For dead-letter and retry topics and receipts.
+    pub role: Role,
+}
+
+/// Whether messages are answered at a waypoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acks {
+    /// Every message is answered (MLLP, HTTP): silence is a fault.
+    Expected,
+    /// Nothing is answered here and what is seen is stored safely (a Kafka topic).
+    Stored,
+    /// Answers count where they are seen; silence says nothing (files).
+    IfSeen,
+}
+
+/// What a waypoint's records mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Messages and their ACKs.
+    Message,
+    /// Only ACKs to messages seen at another waypoint.
+    AckOf(WaypointId),
+    /// Messages that were given up.
+    DeadLetter,
+    /// Messages that will be tried again.
+    Retry,
+    /// Receipts.
+    Receipt,
+}
+
+/// Ordered waypoints from the sending application to the receiving one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Unique name.
+    pub name: String,
+    /// In order; the gap between two neighbours is a leg.
+    pub waypoints: Vec<WaypointId>,
+}
+
+/// A declared feed: a directed stream between two applications.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeedPlan {
+    /// Unique name.
+    pub name: String,
+    /// Its route.
+    pub route: RouteId,
+    /// MSH-3.1 must be one of these; empty = any.
+    pub senders: Vec<String>,
+    /// MSH-9.1 (`ORU`) or MSH-9.1^9.2 (`ORU^R01`) must be one of these; empty = any.
+    pub types: Vec<String>,
+    /// What is promised.
+    pub objectives: Objectives,
+    /// The last waypoint where it is expected; None = the route's last.
+    pub ends_at: Option<WaypointId>,
+}
+
+/// What a feed promises.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objectives {
+    /// First tap to last tap, by our clock. Default 60 s.
+    pub transit: Duration,
+    /// Nothing seen for this long is silence; None = not judged.
+    pub silence: Option<Duration>,
+    /// Share of answers that may be errors or rejects, 0..=1. Default 0.05.
+    pub rejected_share: f64,
+    /// Backlog below this is never a finding. Default 20.
+    pub backlog_min: u32,
+}
+
+impl Default for Objectives {
+    fn default() -> Self {
+        Self {
+            transit: Duration::from_secs(60),
+            silence: None,
+            rejected_share: 0.05,
+            backlog_min: 20,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the pages and the metrics may see: a read-only picture of the engine, made each second.
+
+use crate::effect::{IncidentChange, Rollup};
+use crate::frame::WaypointId;
+use crate::hist::Histogram;
+use crate::plan::FeedId;
+use crate::sighting::Urgency;
+use crate::time::Timestamp;
+
+/// Counts of sendings: seen = the sum of all outcomes + open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Messages seen (each sending counts).
+    pub seen: u64,
+    /// Ended, by [`crate::sighting::Outcome`] in order of its `ALL`.
+    pub outcomes: [u64; 9],
+    /// Not ended yet.
+    pub open: u64,
+}
+
+impl Totals {
+    /// Whether the sums agree.
+    #[must_use]
+    pub fn adds_up(&self) -> bool {
+        self.outcomes.iter().sum::<u64>() + self.open == self.seen
+    }
+}
+
+/// The engine at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The moment.
+    pub now: Timestamp,
+    /// When this engine started (its first input).
+    pub started: Timestamp,
+    /// Inputs applied.
+    pub inputs: u64,
+    /// Every feed: worst first.
+    pub feeds: Vec<FeedView>,
+    /// Every waypoint, in plan order.
+    pub waypoints: Vec<WaypointView>,
+    /// Incidents that are pending or open, worst first, then the last 100 resolved, newest first.
+    pub incidents: Vec<IncidentChange>,
+    /// All sendings.
+    pub totals: Totals,
+    /// ACKs that matched no message.
+    pub stray_acks: u64,
+    /// ACKs that came after the message counted as unanswered.
+    pub late_acks: u64,
+    /// Journeys in flight.
+    pub journeys_open: u64,
+    /// Journeys dropped because the table was full.
+    pub journeys_shed: u64,
+}
+
+/// One feed.
+#[derive(Clone, Debug)]
+pub struct FeedView {
+    /// Its id.
+    pub id: FeedId,
+    /// Its name.
+    pub name: String,
+    /// Its route's name.
+    pub route: String,
+    /// Whether the configuration declares it.
+    pub declared: bool,
+    /// `ok`, `note`, `ticket` or `page`: the loudest open incident on it or on its waypoints.
+    pub state: FeedState,
+    /// Why, in one sentence; empty when all is well.
+    pub why: String,
+    /// Since when it has been so.
+    pub since: Option<Timestamp>,
+    /// Messages seen at its first waypoint.
+    pub seen: u64,
+    /// Its sendings at all waypoints.
+    pub totals: Totals,
+    /// Last message seen.
+    pub last_seen: Option<Timestamp>,
+    /// Unfinished messages.
+    pub backlog: u32,
+    /// Unfinished messages that are urgent (correction or critical).
+    pub backlog_urgent: u32,
+    /// Of these, the most urgent.
+    pub most_urgent: Urgency,
+    /// Age of the oldest unfinished, in µs; 0 when none.
+    pub lag: u64,
+    /// ACK time at the feed's last waypoint.
+    pub ack_time: Histogram,
+    /// First tap to last tap.
+    pub transit: Histogram,
+    /// Event to first tap, where the sender's clock can be read to the second.
+    pub source_age: Histogram,
+    /// The last minutes, oldest first, at most 60.
+    pub history: Vec<Rollup>,
+}
+
+/// How a feed is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FeedState {
+    /// Nothing is known against it.
+    Ok,
+    /// Something is noted.
+    Note,
+    /// Somebody should look.
+    Ticket,
+    /// Somebody should get up.
+    Page,
+}
+
+impl FeedState {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Ticket => "ticket",
+            Self::Page => "page",
+        }
+    }
+}
+
+/// One waypoint.
+#[derive(Clone, Debug)]
+pub struct WaypointView {
+    /// Its id.
+    pub id: WaypointId,
+    /// Its name.
+    pub name: String,
+    /// Sendings here.
+    pub totals: Totals,
+    /// Open connections, for taps that have any.
+    pub connections: u32,
+    /// Connections refused or unreachable so far.
+    pub refused: u64,
+    /// Connections that were reset so far.
+    pub resets: u64,
+    /// Frames that could not be read.
+    pub unreadable: u64,
+    /// Last sign of life of its tap.
+    pub alive_at: Option<Timestamp>,
+    /// ACK time here.
+    pub ack_time: Histogram,
+    /// Blind intervals so far.
+    pub blind: u64,
+}
