@@ -1,0 +1,143 @@
+//! How each real part is made, by the ordinary clients of the package registries.
+//!
+//! A recipe gets an empty temporary folder and leaves the part in its `out`.
+
+use super::schemas;
+use crate::cmd::{self, run_logged};
+use crate::error::{Error, Result};
+use crate::pins::Pin;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Makes one part in `tmp/out`.
+pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+    let out = tmp.join("out");
+    fs::create_dir_all(&out).map_err(|e| Error::io("make the folder", &out, &e))?;
+    match pin.name {
+        "kafka" => kafka(pin, tmp, log),
+        "collector" => collector(pin, tmp, log),
+        "prometheus" | "promtool" => debian("prometheus", tmp, log),
+        "alertmanager" => debian("prometheus-alertmanager", tmp, log),
+        "chromium" => chromium(log),
+        "helm" => go_install("helm.sh/helm/v3/cmd/helm", pin, tmp, log),
+        "kubeconform" => go_install("github.com/yannh/kubeconform/cmd/kubeconform", pin, tmp, log),
+        "kubernetes-schemas" => kubernetes_schemas(pin, &out),
+        other => Err(Error::Failed(format!("there is no recipe for {other}"))),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|e| Error::io("write", path, &e))
+}
+
+fn kafka(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+    let dependency = |group: &str, artifact: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>\
+             <version>{version}</version></dependency>"
+        )
+    };
+    let pom = format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion>\
+         <groupId>feedpulse</groupId><artifactId>kafka</artifactId><version>1</version>\
+         <dependencies>{}{}</dependencies></project>\n",
+        dependency("org.apache.kafka", "kafka_2.13", pin.version),
+        // Kafka logs through slf4j; the simple binding writes to standard error.
+        dependency("org.slf4j", "slf4j-simple", "1.7.36"),
+    );
+    write(&tmp.join("pom.xml"), &pom)?;
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=out/libs"]);
+    run_logged(maven.current_dir(tmp), log)
+}
+
+/// A Go command as every recipe wants it: no C toolchain, no stamp of the surrounding repository,
+/// niceness left to the caller.
+fn go(tmp: &Path) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(tmp).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
+    go
+}
+
+fn go_install(package: &str, pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+    let mut install = go(tmp);
+    install.env("GOBIN", tmp.join("out"));
+    install.args(["install", "-trimpath", "-ldflags=-s -w"]);
+    run_logged(install.arg(format!("{package}@v{}", pin.version)), log)
+}
+
+/// The collector's own builder writes the sources of a collector with just what the tests use.
+///
+/// Its last step (`go mod tidy`) also resolves the dependencies of other modules' tests, one of
+/// which the Go module proxy lacks; so that failure is let pass and the build resolves what it
+/// needs by itself (`-mod=mod`).
+fn collector(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+    let v = pin.version;
+    let config = format!(
+        "dist:\n  name: otelcol-feedpulse\n  output_path: ./source\n  version: {v}\n\
+         receivers:\n  - gomod: go.opentelemetry.io/collector/receiver/otlpreceiver v{v}\n\
+         exporters:\n  - gomod: go.opentelemetry.io/collector/exporter/debugexporter v{v}\n  \
+         - gomod: github.com/open-telemetry/opentelemetry-collector-contrib/exporter/fileexporter v{v}\n"
+    );
+    write(&tmp.join("builder.yaml"), &config)?;
+    let mut builder = go(tmp);
+    builder.arg("run").arg(format!("go.opentelemetry.io/collector/cmd/builder@v{v}"));
+    builder.args(["--skip-compilation", "--config", "builder.yaml"]);
+    let generated = run_logged(&mut builder, log);
+    let source = tmp.join("source");
+    if !source.join("go.mod").exists() {
+        return generated;
+    }
+    let mut build = go(&source);
+    build.args(["build", "-mod=mod", "-trimpath", "-ldflags=-s -w"]);
+    run_logged(build.args(["-o", "../out/otelcol-feedpulse", "."]), log)
+}
+
+/// Unpacks a Debian package without installing it: no service is started, and no root is needed.
+/// Fit for programs that need nothing but the C library.
+fn debian(package: &str, tmp: &Path, log: &Path) -> Result<()> {
+    let download =
+        || run_logged(Command::new("apt-get").args(["download", package]).current_dir(tmp), log);
+    if let Err(e) = download() {
+        if !cmd::is_root() {
+            return Err(e);
+        }
+        // A new machine has no package lists yet.
+        run_logged(Command::new("apt-get").arg("update"), log)?;
+        download()?;
+    }
+    let entries = fs::read_dir(tmp).map_err(|e| Error::io("read", tmp, &e))?;
+    let deb =
+        entries.flatten().map(|e| e.path()).find(|p| p.extension().is_some_and(|x| x == "deb"));
+    let deb = deb.ok_or_else(|| Error::Failed(format!("apt-get downloaded no {package}")))?;
+    run_logged(Command::new("dpkg-deb").arg("-x").arg(deb).arg("out").current_dir(tmp), log)
+}
+
+/// A browser needs many libraries, so it is installed as a package; only root gets here.
+fn chromium(log: &Path) -> Result<()> {
+    let install = || {
+        let mut apt = Command::new("apt-get");
+        apt.args(["install", "-y", "-q", "--no-install-recommends", "chromium"]);
+        run_logged(apt.env("DEBIAN_FRONTEND", "noninteractive"), log)
+    };
+    install().or_else(|_| {
+        run_logged(Command::new("apt-get").arg("update"), log)?;
+        install()
+    })
+}
+
+/// The JSON schemas are made from the API description that Kubernetes ships in its own module.
+fn kubernetes_schemas(pin: &Pin, out: &Path) -> Result<()> {
+    let mut download = go(out);
+    download.args(["mod", "download", "-json", &format!("k8s.io/kubernetes@v{}", pin.version)]);
+    let answer = cmd::output(&mut download)?;
+    let answer: serde_json::Value = serde_json::from_str(&answer)
+        .map_err(|e| Error::Data(format!("`go mod download -json` printed no JSON: {e}")))?;
+    let folder = answer["Dir"]
+        .as_str()
+        .ok_or_else(|| Error::Data("`go mod download -json` named no folder (`Dir`)".to_owned()))?;
+    let spec = Path::new(folder).join("api/openapi-spec/swagger.json");
+    let text = fs::read_to_string(&spec).map_err(|e| Error::io("read", &spec, &e))?;
+    schemas::write_all(&text, &out.join("schemas"))
+}

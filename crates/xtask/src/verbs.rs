@@ -1,0 +1,208 @@
+//! The verbs: what each runs, in which order, and how their options are read.
+
+use crate::cmd::{self, cargo, in_ci, run};
+use crate::error::{Error, Result};
+use crate::{chart, image, parts, pins, plugins};
+use std::path::Path;
+use std::process::Command;
+
+const HELP: &str = "\
+Developer commands of Feedpulse: cargo xtask VERB [OPTION]…
+
+  check             formatting, lints of every target, the tidy tests
+  test              real parts, then every test, the plugins' tests, the chart
+                      --no-parts   fetch nothing; what needs a part is skipped
+                      -p CRATE     only that crate's tests
+                      --seed N     the seed of the simulated tests
+  bench [GROUP] [--json]
+                    the benchmarks, release build
+  demo [OPTION]…    the demo, release build
+  plugins           build the WASM checks in plugins/
+  parts             fetch the real parts that the tests use (Kafka, a collector, …)
+  image [--out FILE] [--binary FILE]
+                    a static binary and an OCI image of it, from scratch
+
+Exit codes: 0 good, 1 a step failed, 64 wrong usage, 65 unusable input, 69 something is missing,
+74 input or output failed. CI=true makes a skipped test a failed one.
+Real parts are kept in $FEEDPULSE_CACHE, or `feedpulse` in the user's cache folder.
+";
+
+/// Runs the verb that the words name; without one, prints the help.
+///
+/// # Errors
+/// What the verb failed with; its [`Error::code`] is the exit code.
+pub fn dispatch(words: &[String]) -> Result<()> {
+    let Some((verb, rest)) = words.split_first() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    match verb.as_str() {
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        "check" => no_options(verb, rest).and_then(|()| check()),
+        "test" => test(&TestOptions::parse(rest)?),
+        "bench" => bench(rest),
+        "demo" => run(cargo().args(["run", "--release", "--", "demo"]).args(rest)),
+        "plugins" => no_options(verb, rest).and_then(|()| plugins::build()),
+        "parts" => no_options(verb, rest).and_then(|()| fetch_parts()),
+        "image" => image::image(&image::Options::parse(rest)?),
+        other => Err(Error::Usage(format!("there is no verb `{other}`; `cargo xtask` lists them"))),
+    }
+}
+
+fn no_options(verb: &str, rest: &[String]) -> Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(word) => Err(Error::Usage(format!("`{verb}` takes no `{word}`"))),
+    }
+}
+
+/// Formatting, lints, tidy: what needs no test run.
+fn check() -> Result<()> {
+    lints()?;
+    run(cargo_for_tests().args(["test", "-q", "-p", "xtask", "--lib", "tidy::"]))
+}
+
+fn lints() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    let mut clippy = cargo_for_tests();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    run(&mut clippy)
+}
+
+/// Cargo as every check and test uses it, so that they share one set of build results.
+fn cargo_for_tests() -> Command {
+    let mut cargo = cargo();
+    // librdkafka's TLS: the system's OpenSSL compiles in no time, the vendored one in minutes.
+    let probe = Command::new("pkg-config").args(["--exists", "openssl"]).output();
+    if probe.is_ok_and(|out| out.status.success()) {
+        cargo.env("OPENSSL_NO_VENDOR", "1");
+    }
+    if in_ci() {
+        cargo.env("CARGO_INCREMENTAL", "0");
+    }
+    cargo
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TestOptions {
+    no_parts: bool,
+    package: Option<String>,
+    seed: Option<u64>,
+}
+
+impl TestOptions {
+    fn parse(words: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                let missing = || Error::Usage(format!("`{word}` needs a value"));
+                words.next().cloned().ok_or_else(missing)
+            };
+            match word.as_str() {
+                "--no-parts" => options.no_parts = true,
+                "-p" | "--package" => options.package = Some(value()?),
+                "--seed" => {
+                    let text = value()?;
+                    let bad = |_| Error::Usage(format!("`--seed {text}`: not a whole number"));
+                    options.seed = Some(text.parse().map_err(bad)?);
+                }
+                other => return Err(Error::Usage(format!("`test` takes no `{other}`"))),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn fetch_parts() -> Result<()> {
+    let reports = parts::fetch_all()?;
+    let absent: Vec<String> = reports.iter().filter_map(parts::Report::skip_line).collect();
+    if absent.is_empty() { Ok(()) } else { Err(Error::Missing(absent.join("\n"))) }
+}
+
+fn test(options: &TestOptions) -> Result<()> {
+    if !options.no_parts {
+        parts::fetch_all()?;
+    }
+    let skipped = skipped(options);
+    if in_ci() && !skipped.is_empty() {
+        return Err(Error::Missing(format!(
+            "in CI nothing may be skipped:\n{}",
+            skipped.join("\n")
+        )));
+    }
+    if in_ci() {
+        lints()?; // The tidy tests run with all the others below.
+    }
+    cargo_tests(options)?;
+    if options.package.is_none() {
+        plugins::test()?;
+        chart::check()?;
+    }
+    for line in &skipped {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// The sentences for the parts that this run goes without.
+fn skipped(options: &TestOptions) -> Vec<String> {
+    if options.package.as_deref().is_some_and(|p| p != "feedpulse-tests") {
+        return Vec::new();
+    }
+    pins::PINS.iter().filter(|pin| pins::locate(pin).is_none()).map(pins::skip_line).collect()
+}
+
+fn cargo_tests(options: &TestOptions) -> Result<()> {
+    let mut test = cargo_for_tests();
+    test.arg("test");
+    match &options.package {
+        Some(package) => test.args(["-p", package]),
+        None => test.arg("--workspace"),
+    };
+    if let Ok(dir) = parts::dir() {
+        test.env("FEEDPULSE_PARTS", dir);
+    }
+    if let Some(seed) = options.seed {
+        test.env("FEEDPULSE_SEED", seed.to_string());
+    }
+    run(&mut test)
+}
+
+fn bench(rest: &[String]) -> Result<()> {
+    let mut bench = cargo();
+    bench.args(["run", "--release", "-q", "-p", "feedpulse-tests", "--bin", "bench", "--"]);
+    run(bench.args(rest))
+}
+
+/// True when a file of the checkout is there.
+pub(crate) fn exists(path: &str) -> bool {
+    cmd::root().join(Path::new(path)).exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn options_of_test_are_read() {
+        let o = TestOptions::parse(&words("--no-parts -p feedpulse-hl7 --seed 7")).unwrap();
+        let package = Some("feedpulse-hl7".to_owned());
+        assert_eq!(o, TestOptions { no_parts: true, package, seed: Some(7) });
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_64() {
+        for line in ["test --seed x", "test --seed", "test extra", "parts now", "nonsense"] {
+            let e = dispatch(&words(line)).unwrap_err();
+            assert_eq!(e.code(), 64, "{line}: {e}");
+        }
+    }
+}
