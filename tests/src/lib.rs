@@ -1,1 +1,4 @@
 //! Shared harness of the integration tests.
+#![forbid(unsafe_code)]
+
+pub mod parts;
