@@ -26,7 +26,7 @@ pub enum Effect {
     Journey(Box<JourneyRecord>),
     /// An incident opened, changed or was resolved.
     Incident(Box<IncidentChange>),
-    /// One minute of one feed is complete.
+    /// One interval of one feed is complete.
     Rollup(Box<Rollup>),
 }
 
@@ -156,7 +156,7 @@ impl IncidentState {
 /// An incident as of now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IncidentChange {
-    /// Its number: the sequence number of the input that opened it. Unique in a store.
+    /// Its running number, from 1. Unique in a store.
     pub id: u64,
     /// About what.
     pub subject: Subject,
@@ -203,14 +203,14 @@ pub struct IncidentFinding {
     pub times: u32,
 }
 
-/// One minute of one feed.
+/// One interval (a minute unless the plan says otherwise) of one feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollup {
     /// The feed.
     pub feed: FeedId,
     /// Its name.
     pub feed_name: String,
-    /// Start of the minute.
+    /// Start of the interval.
     pub minute: Timestamp,
     /// Messages seen at the feed's first waypoint.
     pub seen: u32,
@@ -222,8 +222,8 @@ pub struct Rollup {
     pub ack_p99: Option<u32>,
     /// Longest transit in µs.
     pub transit_max: Option<u32>,
-    /// Unfinished at the end of the minute.
+    /// Unfinished at the end of the interval.
     pub backlog: u32,
-    /// Age of the oldest unfinished at the end of the minute, in µs.
+    /// Age of the oldest unfinished at the end of the interval, in µs.
     pub lag: u64,
 }

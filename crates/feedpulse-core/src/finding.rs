@@ -59,6 +59,33 @@ pub struct Evidence {
     pub value: f64,
 }
 
+/// Every name that evidence can have; stored evidence is read back through this table.
+pub const EVIDENCE_NAMES: &[&str] = &[
+    "answers_total",
+    "attempts_total",
+    "backlog_total",
+    "blind_s",
+    "bytes_shed_total",
+    "copies_shed_total",
+    "dead_letters_total",
+    "down_s",
+    "dropped_total",
+    "growth_per_s",
+    "late_total",
+    "limit_s",
+    "lost_total",
+    "objective_s",
+    "oldest_open_s",
+    "oldest_s",
+    "open_total",
+    "refused_share",
+    "refused_total",
+    "silent_s",
+    "slow_total",
+    "unanswered_total",
+    "unreadable_total",
+];
+
 /// A finding of a WASM check about one message, on its way into the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckFinding {

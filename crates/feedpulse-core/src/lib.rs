@@ -3,11 +3,61 @@
 //! Nothing here reads a clock, does I/O or spawns. Read the modules in this order: [`time`],
 //! [`label`], [`key`], [`frame`], [`defect`], [`sighting`], [`plan`], [`input`], [`codes`],
 //! [`finding`], [`effect`], [`hist`], [`view`], [`metrics`], then the engine.
+//!
+//! # The life of a message
+//! ```
+//! use feedpulse_core::{effect::{Effect, Effects}, engine::Engine, input::Input, key::SiteKey};
+//! use feedpulse_core::{frame::*, label::*, plan::*, sighting::*, time::Timestamp};
+//! use std::{sync::Arc, time::Duration};
+//!
+//! // What is watched: one waypoint, where every message is answered.
+//! let waypoint = Waypoint {
+//!     name: "portal-in".into(), acks: Acks::Expected, role: Role::Message,
+//!     no_ack_after: Duration::from_secs(30), ack_time: Duration::from_secs(2),
+//! };
+//! let route = Route { name: "results".into(), waypoints: vec![WaypointId(0)] };
+//! let plan = Plan { waypoints: vec![waypoint], routes: vec![route], feeds_max: 10,
+//!     journey_expiry: Duration::from_secs(900), ..Plan::default() };
+//!
+//! let (mut engine, mut effects) = (Engine::new(), Effects::default());
+//! let now = Timestamp::from_secs(1_800_000_000);
+//! engine.apply(now, &Input::Configure(Arc::new(plan)), &mut effects);
+//!
+//! // A tap saw a frame, the decoder made a sighting of it: no patient data, only a keyed hash.
+//! let key = SiteKey::new([1; 16]).ack_key(b"MSG00001");
+//! let message = MessageSeen {
+//!     direction: Direction::ToReceiver, code: "ORU".into(), trigger: "R01".into(),
+//!     sender: "LAB".into(), sender_facility: Label::EMPTY, receiver: "PORTAL".into(),
+//!     receiver_facility: Label::EMPTY, version: "2.5.1".into(), processing: b'P',
+//!     control_id: ControlId::from_bytes(b"MSG00001"), ack_key: key, journey_key: key, body: 0,
+//!     size: 640, ack_mode: AckMode::default(), event_time: None, urgency: Urgency::Critical,
+//!     verdict: feedpulse_core::defect::Verdict::Readable, defects: vec![], trace: None,
+//! };
+//! let seen = |at, what| Input::Seen(Sighting {
+//!     at, waypoint: WaypointId(0), connection: ConnectionId(1), what });
+//! engine.apply(now, &seen(now, Seen::Message(message)), &mut effects);
+//!
+//! // Its ACK, 40 ms later: the journey ends and asks to be exported as a trace.
+//! let later = now.plus(Duration::from_millis(40));
+//! let ack = AckSeen { direction: Direction::ToSender, code: AckCode::AA, ack_key: key,
+//!     acked: ControlId::from_bytes(b"MSG00001"), reason: ReasonClass::None,
+//!     error_code: Label::EMPTY, defects: vec![] };
+//! engine.apply(later, &seen(later, Seen::Ack(ack)), &mut effects);
+//! let journey = effects.drain().find_map(|(_, effect)| match effect {
+//!     Effect::Journey(journey) => Some(journey),
+//!     _ => None,
+//! });
+//! assert_eq!(journey.unwrap().sends[0].outcome, Some(Outcome::Accepted));
+//! assert!(engine.view().totals.adds_up());
+//! ```
 #![forbid(unsafe_code)]
 
+mod checks;
 pub mod codes;
 pub mod defect;
 pub mod effect;
+pub mod engine;
+pub mod families;
 pub mod finding;
 pub mod frame;
 pub mod hist;

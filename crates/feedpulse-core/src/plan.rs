@@ -18,6 +18,8 @@ pub struct Plan {
     pub defaults: Objectives,
     /// After this time without a sighting a journey expires. Default 15 min.
     pub journey_expiry: Duration,
+    /// Width of one roll-up interval. Default 60 s.
+    pub rollup: Duration,
     /// Most feeds that are kept apart; further ones share the feed `other`. Default 1,000.
     pub feeds_max: usize,
 }

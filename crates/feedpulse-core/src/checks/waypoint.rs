@@ -1,0 +1,186 @@
+//! Checks of the link behind a waypoint: slow, silent, refusing, broken, unreadable.
+
+use super::{Condition, Verdict, number, report, seconds};
+use crate::codes::{Code, Severity};
+use crate::engine::state::{State, WaypointState};
+use crate::finding::{Finding, Subject};
+use crate::frame::WaypointId;
+use crate::plan::{Acks, Waypoint};
+use crate::sighting::Urgency;
+use crate::time::Timestamp;
+
+/// Answers and events older than this do not count, in seconds.
+const WINDOW: i64 = 60;
+
+pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
+    let plan = std::sync::Arc::clone(&s.plan);
+    let (Some(plan_here), Some(w)) = (plan.waypoints.get(place), s.waypoints.get_mut(place)) else {
+        return;
+    };
+    let share = plan.defaults.rejected_share;
+    let now = w.time;
+    let subject = Subject::Waypoint(WaypointId(u16::try_from(place).unwrap_or(u16::MAX)));
+    let oldest = oldest_open(w);
+    let rules = [
+        (Code::ReceiverDown, receiver_down(w, s.now)),
+        (Code::NoAck, no_ack(w, plan_here, now, oldest)),
+        (Code::AckSlow, ack_slow(w, plan_here, now, oldest)),
+        (Code::RejectedShare, rejected(w, share, now)),
+        (Code::ConnectionLost, connection_lost(w, now)),
+        (Code::Malformed, malformed(w, now)),
+    ];
+    for (code, condition) in rules {
+        report(&mut w.raised, subject, code, condition, s.now, findings);
+    }
+}
+
+/// The oldest sending that waits, and whether any that waits is urgent.
+fn oldest_open(w: &mut WaypointState) -> Option<(Timestamp, Urgency)> {
+    while let Some((_, place)) = w.deadlines.front() {
+        if let Some(entry) = w.entries.get(*place) {
+            return Some((entry.at, entry.urgency));
+        }
+        w.deadlines.pop_front();
+    }
+    None
+}
+
+fn receiver_down(w: &WaypointState, now: Timestamp) -> Condition {
+    let Some(since) = w.down_since else { return Condition::Over };
+    let answered_since = w.answers.back().is_some_and(|a| a.at > w.down_last);
+    if answered_since && now.micros_since(w.down_last) > 5_000_000 {
+        return Condition::Over;
+    }
+    if w.down_times < 2 && now.micros_since(since) < 5_000_000 {
+        return Condition::Undecided;
+    }
+    let times = f64::from(w.down_times);
+    let mut verdict = Verdict::new(
+        Code::ReceiverDown,
+        since,
+        &[("attempts_total", times), ("down_s", seconds(now, since))],
+    );
+    verdict.detail = if w.down_refused { "refused" } else { "unreachable" };
+    if answered_since {
+        verdict.severity = Severity::Ticket;
+    }
+    Condition::Holds(verdict)
+}
+
+/// Offered and none accepted.
+fn no_ack(
+    w: &WaypointState,
+    plan: &Waypoint,
+    now: Timestamp,
+    oldest: Option<(Timestamp, Urgency)>,
+) -> Condition {
+    if plan.acks != Acks::Expected {
+        return Condition::Over;
+    }
+    let answer = w.answers.back().map(|a| a.at);
+    let silent: Vec<Timestamp> = w
+        .unanswered
+        .at
+        .iter()
+        .copied()
+        .filter(|at| answer.is_none_or(|answer| *at > answer))
+        .filter(|at| now.micros_since(*at) <= WINDOW * 1_000_000)
+        .collect();
+    let overdue = oldest.filter(|(at, _)| now.since(*at) > plan.no_ack_after);
+    let urgent =
+        oldest.is_some_and(|(at, u)| u == Urgency::Critical && now.since(at) > plan.no_ack_after);
+    let Some(first) = silent.first().copied().or(overdue.map(|(at, _)| at)) else {
+        return Condition::Over;
+    };
+    if silent.len() < 3 && !urgent {
+        return Condition::Undecided;
+    }
+    Condition::Holds(Verdict::new(
+        Code::NoAck,
+        first,
+        &[("unanswered_total", number(silent.len())), ("open_total", number(w.entries.len()))],
+    ))
+}
+
+fn ack_slow(
+    w: &WaypointState,
+    plan: &Waypoint,
+    now: Timestamp,
+    oldest: Option<(Timestamp, Urgency)>,
+) -> Condition {
+    if plan.acks != Acks::Expected {
+        return Condition::Over;
+    }
+    let recent: Vec<_> =
+        w.answers.iter().filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect();
+    let slow = recent.iter().filter(|a| a.slow).count();
+    let waits = oldest.filter(|(at, _)| now.since(*at) > plan.ack_time * 3);
+    if (recent.len() >= 5 && slow * 5 > recent.len() && ends_bad(&recent, |a| a.slow))
+        || waits.is_some()
+    {
+        let since = recent.iter().find(|a| a.slow).map(|a| a.at).or(waits.map(|(at, _)| at));
+        return Condition::Holds(Verdict::new(
+            Code::AckSlow,
+            since.unwrap_or(now),
+            &[
+                ("slow_total", number(slow)),
+                ("answers_total", number(recent.len())),
+                ("oldest_open_s", oldest.map_or(0.0, |(at, _)| seconds(now, at))),
+                ("objective_s", plan.ack_time.as_secs_f64()),
+            ],
+        ));
+    }
+    Condition::Over
+}
+
+fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
+    let recent: Vec<_> =
+        w.answers.iter().filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect();
+    let bad = recent.iter().filter(|a| a.bad).count();
+    let held = number(bad) / number(recent.len().max(1));
+    if bad >= 5 && held > share && ends_bad(&recent, |a| a.bad) {
+        let since = recent.iter().find(|a| a.bad).map_or(now, |a| a.at);
+        return Condition::Holds(Verdict::new(
+            Code::RejectedShare,
+            since,
+            &[
+                ("refused_total", number(bad)),
+                ("answers_total", number(recent.len())),
+                ("refused_share", held),
+            ],
+        ));
+    }
+    Condition::Over
+}
+
+/// Whether the condition still lasts: it is over after ten good answers in a row.
+fn ends_bad<T>(answers: &[T], bad: impl Fn(&T) -> bool) -> bool {
+    answers.iter().rev().take(10).any(bad)
+}
+
+fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
+    let lost = w.lost.within(now, WINDOW);
+    if lost < 5 {
+        return Condition::Over;
+    }
+    let since = w.lost.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);
+    Condition::Holds(Verdict::new(
+        Code::ConnectionLost,
+        since.unwrap_or(now),
+        &[("lost_total", number(lost))],
+    ))
+}
+
+fn malformed(w: &WaypointState, now: Timestamp) -> Condition {
+    let frames = w.malformed.within(now, WINDOW);
+    if frames < 5 {
+        return Condition::Over;
+    }
+    let since =
+        w.malformed.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);
+    Condition::Holds(Verdict::new(
+        Code::Malformed,
+        since.unwrap_or(now),
+        &[("unreadable_total", number(frames))],
+    ))
+}

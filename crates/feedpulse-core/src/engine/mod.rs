@@ -1,0 +1,211 @@
+//! The engine: one synchronous state machine. `apply` is the only way in, effects the only way out.
+//!
+//! It owns all state, reads no clock and does no I/O. Time is what it is given: `now` with each
+//! input, and per waypoint the time of what was seen there, so that a tap which lags behind never
+//! makes an answered message look unanswered.
+
+mod feeds;
+mod incidents;
+mod journeys;
+mod ledger;
+mod links;
+mod picture;
+pub mod slab;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use crate::checks;
+use crate::effect::Effects;
+use crate::frame::WaypointId;
+use crate::input::{Blind, Input};
+use crate::label::Label;
+use crate::plan::{FeedId, Plan};
+use crate::sighting::{Seen, Sighting};
+use crate::time::Timestamp;
+use core::hash::{BuildHasherDefault, Hasher};
+use hashbrown::HashMap;
+use slab::Ref;
+use state::{FeedState, State, WaypointState};
+use std::sync::Arc;
+
+/// Most journeys in flight; above it the oldest is dropped and counted.
+pub const JOURNEYS_MAX: usize = 1_000_000;
+/// Most sendings that wait for an answer at one waypoint.
+pub const OPEN_MAX: usize = 262_144;
+
+/// A hasher for keys that are keyed hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHash(u64);
+
+impl Hasher for KeyHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+    fn write_u128(&mut self, key: u128) {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half of a 128-bit hash")]
+        let low = key as u64;
+        self.0 ^= low;
+    }
+}
+
+type KeyMap = HashMap<crate::key::MessageKey, Ref, BuildHasherDefault<KeyHash>>;
+
+/// The stepper.
+#[derive(Debug, Default)]
+pub struct Engine {
+    s: State,
+    journeys: KeyMap,
+    entries: Vec<KeyMap>,
+    feed_cache: HashMap<(WaypointId, Label, Label, Label), FeedId>,
+}
+
+impl Engine {
+    /// An engine that knows nothing; its first input is [`Input::Configure`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Goes on from a checkpoint, exactly.
+    #[must_use]
+    pub fn restore(state: State) -> Self {
+        let mut engine = Self { s: state, ..Self::default() };
+        for (at, journey) in engine.s.journeys.iter() {
+            engine.journeys.insert(journey.key, at);
+        }
+        for waypoint in &mut engine.s.waypoints {
+            engine.entries.push(ledger::index(waypoint));
+        }
+        engine
+    }
+
+    /// The state as of the last input.
+    #[must_use]
+    pub const fn checkpoint(&self) -> &State {
+        &self.s
+    }
+
+    /// Applies one input at time `now` (our clock; never goes back inside the engine).
+    pub fn apply(&mut self, now: Timestamp, input: &Input, fx: &mut Effects) {
+        self.s.seq += 1;
+        fx.input = self.s.seq;
+        if self.s.seq == 1 {
+            self.s.started = now;
+        }
+        self.s.now = self.s.now.max(now);
+        match input {
+            Input::Configure(plan) => self.configure(plan),
+            Input::Seen(sighting) => self.seen(sighting, fx),
+            Input::Found(found) => self.found(found, fx),
+            Input::Blind(blind) => self.blind(blind, fx),
+            Input::Own(own) => self.own(own, fx),
+            Input::Alive(waypoint) => self.alive(*waypoint, now),
+            Input::Tick => self.tick(fx),
+            Input::Operator(action) => self.operator(action, fx),
+        }
+        debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
+    }
+
+    fn configure(&mut self, plan: &Arc<Plan>) {
+        self.s.plan = Arc::clone(plan);
+        self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);
+        self.entries.resize_with(plan.waypoints.len(), KeyMap::default);
+        self.feed_cache.clear();
+        if self.s.feeds.is_empty() {
+            self.s.feeds = plan.feeds.iter().map(|f| FeedState::declared(plan, f)).collect();
+            return;
+        }
+        // A feed keeps its number while the process lives: declared ones are matched by name.
+        for declared in &plan.feeds {
+            let fresh = FeedState::declared(plan, declared);
+            match self.s.feeds.iter_mut().find(|f| f.name == declared.name) {
+                Some(feed) => feed.redeclare(fresh),
+                None => self.s.feeds.push(fresh),
+            }
+        }
+        for feed in &mut self.s.feeds {
+            feed.declared = plan.feeds.iter().any(|f| f.name == feed.name);
+        }
+    }
+
+    fn seen(&mut self, sighting: &Sighting, fx: &mut Effects) {
+        let Some(waypoint) = self.s.waypoints.get_mut(usize::from(sighting.waypoint.0)) else {
+            return;
+        };
+        waypoint.time = waypoint.time.max(sighting.at);
+        match &sighting.what {
+            Seen::Message(message) => self.message(sighting, message, fx),
+            Seen::Ack(ack) => self.ack(sighting, ack, fx),
+            Seen::Unreadable(_) => {
+                waypoint.unreadable += 1;
+                waypoint.malformed.push(sighting.at);
+            }
+            Seen::Link(event) => self.link(sighting, *event, fx),
+            Seen::Receipt(receipt) => self.receipt(sighting, receipt, fx),
+            Seen::DeadLetter(dead) => self.dead_letter(sighting, dead, fx),
+        }
+    }
+
+    fn alive(&mut self, waypoint: WaypointId, at: Timestamp) {
+        if let Some(waypoint) = self.s.waypoints.get_mut(usize::from(waypoint.0)) {
+            waypoint.time = waypoint.time.max(at);
+            waypoint.alive_at = Some(waypoint.alive_at.map_or(at, |old| old.max(at)));
+        }
+    }
+
+    fn blind(&mut self, blind: &Blind, fx: &mut Effects) {
+        for (number, waypoint) in self.s.waypoints.iter_mut().enumerate() {
+            if blind.waypoint.is_some_and(|w| usize::from(w.0) != number) {
+                continue;
+            }
+            waypoint.blind += 1;
+            let touched: Vec<Ref> = waypoint
+                .entries
+                .iter()
+                .filter(|(_, entry)| entry.at <= blind.to)
+                .map(|(at, _)| at)
+                .collect();
+            for at in touched {
+                if let Some(entry) = waypoint.entries.get_mut(at) {
+                    entry.blind = true;
+                }
+            }
+        }
+        self.happened_blind(blind, fx);
+    }
+
+    /// Once a second: deadlines, then checks, then incidents, then the interval counts.
+    fn tick(&mut self, fx: &mut Effects) {
+        for number in 0..self.s.waypoints.len() {
+            self.expire_entries(number, fx);
+        }
+        self.expire_journeys(fx);
+        let findings = checks::run(&mut self.s);
+        for finding in findings {
+            self.take(finding, fx);
+        }
+        self.settle_incidents(fx);
+        self.roll_up(fx);
+    }
+
+    /// The latest time that every waypoint of a feed which has shown life has reached.
+    fn feed_time(&self, feed: &FeedState) -> Timestamp {
+        feed_time(&self.s, feed)
+    }
+}
+
+/// See [`Engine::feed_time`]; for the checks.
+pub(crate) fn feed_time(s: &State, feed: &FeedState) -> Timestamp {
+    let known = feed.waypoints.iter().filter_map(|w| s.waypoints.get(usize::from(w.0)));
+    known.map(|w| w.time).filter(|t| *t > Timestamp::EPOCH).min().unwrap_or(s.now)
+}

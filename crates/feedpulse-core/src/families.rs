@@ -1,0 +1,246 @@
+//! From the engine's picture to metric families: what /metrics and OTLP both read.
+
+use crate::effect::IncidentState;
+use crate::hist::Histogram;
+use crate::metrics::{Family, Kind, Point, Registry, Value};
+use crate::sighting::Outcome;
+use crate::view::{Totals, View};
+
+/// Every number there is: the engine's and the shells'.
+#[must_use]
+pub fn gather(view: &View, registry: &Registry) -> Vec<Family> {
+    let mut families = vec![
+        counter(
+            "feedpulse_inputs_total",
+            "Inputs that the engine applied.",
+            "{input}",
+            vec![(Vec::new(), view.inputs)],
+        ),
+        counter(
+            "feedpulse_stray_acks_total",
+            "ACKs and receipts that matched no message.",
+            "{ack}",
+            vec![(Vec::new(), view.stray_acks)],
+        ),
+        counter(
+            "feedpulse_late_acks_total",
+            "ACKs that came after their message counted as unanswered.",
+            "{ack}",
+            vec![(Vec::new(), view.late_acks)],
+        ),
+        gauge(
+            "feedpulse_journeys_open",
+            "Journeys in flight.",
+            "{journey}",
+            vec![(Vec::new(), view.journeys_open)],
+        ),
+        counter(
+            "feedpulse_journeys_shed_total",
+            "Journeys dropped because the table was full.",
+            "{journey}",
+            vec![(Vec::new(), view.journeys_shed)],
+        ),
+    ];
+    waypoints(view, &mut families);
+    feeds(view, &mut families);
+    families.push(incidents(view));
+    families.extend(registry.families());
+    families
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+fn counter(
+    name: &'static str,
+    help: &'static str,
+    unit: &'static str,
+    points: Vec<(Labels, u64)>,
+) -> Family {
+    Family { name, help, unit, kind: Kind::Counter, points: numbers(points) }
+}
+
+fn gauge(
+    name: &'static str,
+    help: &'static str,
+    unit: &'static str,
+    points: Vec<(Labels, u64)>,
+) -> Family {
+    Family { name, help, unit, kind: Kind::Gauge, points: numbers(points) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn numbers(points: Vec<(Labels, u64)>) -> Vec<Point> {
+    points
+        .into_iter()
+        .map(|(labels, value)| Point { labels, value: Value::Number(value as f64) })
+        .collect()
+}
+
+fn times<'a>(
+    name: &'static str,
+    help: &'static str,
+    points: impl Iterator<Item = (Labels, &'a Histogram)>,
+) -> Family {
+    let points = points
+        .filter(|(_, histogram)| histogram.count() > 0)
+        .map(|(labels, histogram)| Point {
+            labels,
+            value: Value::Times(Box::new(histogram.clone())),
+        })
+        .collect();
+    Family { name, help, unit: "s", kind: Kind::Histogram, points }
+}
+
+fn outcomes(label: &'static str, name: &str, totals: &Totals) -> Vec<(Labels, u64)> {
+    Outcome::ALL
+        .into_iter()
+        .zip(totals.outcomes)
+        .map(|(outcome, count)| {
+            (vec![(label, name.to_owned()), ("outcome", outcome.name().to_owned())], count)
+        })
+        .collect()
+}
+
+fn waypoints(view: &View, families: &mut Vec<Family>) {
+    let here = |name: &str| vec![("waypoint", name.to_owned())];
+    let all = |read: &dyn Fn(&crate::view::WaypointView) -> u64| {
+        view.waypoints.iter().map(|w| (here(&w.name), read(w))).collect::<Vec<_>>()
+    };
+    families.push(counter(
+        "feedpulse_messages_total",
+        "Messages seen; each sending counts.",
+        "{message}",
+        all(&|w| w.totals.seen),
+    ));
+    families.push(counter(
+        "feedpulse_outcomes_total",
+        "Messages that ended, by outcome.",
+        "{message}",
+        view.waypoints.iter().flat_map(|w| outcomes("waypoint", &w.name, &w.totals)).collect(),
+    ));
+    families.push(gauge(
+        "feedpulse_open_messages",
+        "Messages that wait for their answer.",
+        "{message}",
+        all(&|w| w.totals.open),
+    ));
+    families.push(gauge(
+        "feedpulse_connections",
+        "Open connections.",
+        "{connection}",
+        all(&|w| u64::from(w.connections)),
+    ));
+    families.push(counter(
+        "feedpulse_connections_refused_total",
+        "Connections that the receiver refused or that could not reach it.",
+        "{connection}",
+        all(&|w| w.refused),
+    ));
+    families.push(counter(
+        "feedpulse_connections_reset_total",
+        "Connections that ended by a reset.",
+        "{connection}",
+        all(&|w| w.resets),
+    ));
+    families.push(counter(
+        "feedpulse_unreadable_frames_total",
+        "Frames from which no message could be read.",
+        "{frame}",
+        all(&|w| w.unreadable),
+    ));
+    families.push(counter(
+        "feedpulse_blind_intervals_total",
+        "Intervals in which not everything was seen.",
+        "{interval}",
+        all(&|w| w.blind),
+    ));
+    families.push(times(
+        "feedpulse_ack_time_seconds",
+        "Time from a message to its ACK.",
+        view.waypoints.iter().map(|w| (here(&w.name), &w.ack_time)),
+    ));
+}
+
+fn feeds(view: &View, families: &mut Vec<Family>) {
+    let named = |name: &str| vec![("feed", name.to_owned())];
+    let all = |read: &dyn Fn(&crate::view::FeedView) -> u64| {
+        view.feeds.iter().map(|f| (named(&f.name), read(f))).collect::<Vec<_>>()
+    };
+    families.push(counter(
+        "feedpulse_feed_messages_total",
+        "Messages seen at the first waypoint of their feed.",
+        "{message}",
+        all(&|f| f.seen),
+    ));
+    families.push(counter(
+        "feedpulse_feed_outcomes_total",
+        "Sendings of a feed that ended, all waypoints, by outcome.",
+        "{message}",
+        view.feeds.iter().flat_map(|f| outcomes("feed", &f.name, &f.totals)).collect(),
+    ));
+    families.push(gauge(
+        "feedpulse_feed_backlog",
+        "Messages of a feed that are not finished.",
+        "{message}",
+        all(&|f| u64::from(f.backlog)),
+    ));
+    families.push(gauge(
+        "feedpulse_feed_backlog_urgent",
+        "Urgent messages of a feed that are not finished.",
+        "{message}",
+        all(&|f| u64::from(f.backlog_urgent)),
+    ));
+    families.push(seconds_gauge(
+        "feedpulse_feed_lag_seconds",
+        "Age of the oldest unfinished message; 0 when all are finished.",
+        view.feeds.iter().map(|f| (named(&f.name), Some(f.lag))),
+    ));
+    families.push(seconds_gauge(
+        "feedpulse_feed_last_message_timestamp_seconds",
+        "When the last message was seen, in Unix time.",
+        view.feeds.iter().map(|f| {
+            (named(&f.name), f.last_seen.and_then(|at| u64::try_from(at.as_micros()).ok()))
+        }),
+    ));
+    families.push(times(
+        "feedpulse_feed_transit_seconds",
+        "First tap to last tap, by our clock.",
+        view.feeds.iter().map(|f| (named(&f.name), &f.transit)),
+    ));
+    families.push(times(
+        "feedpulse_feed_source_age_seconds",
+        "Event to first tap, by the sender's clock.",
+        view.feeds.iter().map(|f| (named(&f.name), &f.source_age)),
+    ));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "µs of Unix time are below 2^53")]
+fn seconds_gauge(
+    name: &'static str,
+    help: &'static str,
+    points: impl Iterator<Item = (Labels, Option<u64>)>,
+) -> Family {
+    let points = points
+        .filter_map(|(labels, micros)| {
+            micros.map(|m| Point { labels, value: Value::Number(m as f64 / 1e6) })
+        })
+        .collect();
+    Family { name, help, unit: "s", kind: Kind::Gauge, points }
+}
+
+fn incidents(view: &View) -> Family {
+    let open = view.incidents.iter().filter(|i| i.state == IncidentState::Open).map(|incident| {
+        let labels = vec![
+            ("code", incident.code.text().code.to_owned()),
+            ("severity", incident.severity.name().to_owned()),
+            ("subject", incident.subject_name.clone()),
+        ];
+        (labels, 1)
+    });
+    gauge(
+        "feedpulse_incident_open",
+        "1 for each incident that is open.",
+        "{incident}",
+        open.collect(),
+    )
+}
