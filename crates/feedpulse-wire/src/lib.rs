@@ -1,2 +1,41 @@
-//! Placeholder while the crate is being written.
-#![forbid(unsafe_code)]
+//! The wire: a tiny process that forwards the bytes between a sender and a receiver, unchanged and
+//! first, and then offers a copy of them to whoever analyses.
+//!
+//! The copies travel over a bounded ring in shared memory ([`ring`]). Nothing here ever waits for
+//! the analysing process: when the ring is full the copy is shed and counted, so that process can
+//! be stopped, killed or upgraded without a cut connection. It finds the ring again through a Unix
+//! socket ([`connect`]) and goes on from the last record that it released.
+//!
+//! What the wire changes for sender and receiver, compared with no wire between them:
+//! * the sender's connection is accepted before the receiver is dialled; when the dial fails the
+//!   sender is reset within [`ListenerConfig::connect_timeout`] ([`OnUpstreamDown::CloseListener`]
+//!   makes later attempts refused, as they would be without a wire);
+//! * with `CloseListener` the receiver sees a connection without a byte when the wire probes it;
+//! * each side talks TCP with the wire's host: up to 64 KiB per direction, and the kernel's socket
+//!   buffers, may be accepted from one side before the other side has them. A reset overtakes what
+//!   the other side has not yet taken, as it does in any TCP stream;
+//! * TCP keepalive is on, with the kernel's own times, so that a peer that vanished does not hold
+//!   a connection for ever. No other time limit applies to an established connection.
+//!
+//! Memory is bounded: the ring, one read buffer of 64 KiB for the whole process, and for each
+//! direction in which the peer does not take its bytes at most 64 KiB more (so at most 128 KiB a
+//! connection, and nothing for an idle one).
+#![deny(unsafe_code)]
+
+mod clock;
+mod config;
+mod forward;
+mod handover;
+mod harden;
+mod record;
+mod relay;
+pub mod ring;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use config::{ArgsError, ListenerConfig, OnUpstreamDown, WireConfig};
+pub use handover::{ConnectError, HandoverError, connect, stats};
+pub use record::{Direction, Event, MAX_PAYLOAD, Payload, Record, RefusedBy, Side, Unreachable};
+pub use run::{WireError, run, run_until};

@@ -1,0 +1,212 @@
+//! The process: one thread, one runtime, from the first listener to the last connection.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::config::{ListenerConfig, WireConfig};
+use crate::forward::{listen, start};
+use crate::handover::{self, HandoverError};
+use crate::harden::harden;
+use crate::ring::{RingError, Writer};
+use crate::state::{Phase, Wire};
+
+/// Threads for looking up names. A name server that hangs holds one for each look-up in progress;
+/// what waits for one is unreachable by its own timeout.
+const NAME_THREADS: usize = 4;
+/// How long the resets of the last connections may take.
+const CUT_TIME: Duration = Duration::from_secs(1);
+
+/// Why a wire cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// A listener cannot be opened.
+    #[error("listener {name} cannot listen at {on}")]
+    Listen {
+        /// Its name.
+        name: String,
+        /// Where.
+        on: SocketAddr,
+        /// The operating system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The socket for hand-over cannot be served.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
+    /// The ring cannot be made.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    /// The operating system refused something that the process needs.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Runs a wire in this process until SIGTERM or SIGINT; a second signal ends it at once. `ready`
+/// is called once all listeners are open, with their addresses in the order of the configuration.
+///
+/// Message bytes pass through this process, so it makes itself undumpable first (no core file, no
+/// reading of its memory by other processes of the same user).
+///
+/// # Errors
+/// A listener, the socket, the ring or the runtime cannot be had. Nothing that happens later ends
+/// the wire with an error.
+pub fn run(config: WireConfig, ready: impl FnOnce(&[SocketAddr])) -> Result<(), WireError> {
+    let what = "keep message bytes out of core dumps";
+    harden().map_err(|errno| WireError::System { what, source: errno.into() })?;
+    in_runtime(async {
+        let handle = |kind| {
+            signal(kind).map_err(|source| WireError::System { what: "handle signals", source })
+        };
+        let mut signals = (handle(SignalKind::terminate())?, handle(SignalKind::interrupt())?);
+        let (stop, stops) = watch::channel(0_u8);
+        start(async move {
+            loop {
+                any(&mut signals).await;
+                stop.send_modify(|count| *count = count.saturating_add(1));
+            }
+        });
+        let nth = |n| {
+            let mut stops = stops.clone();
+            async move {
+                if stops.wait_for(|count| *count >= n).await.is_err() {
+                    pending::<()>().await;
+                }
+            }
+        };
+        serve(config, ready, nth(1), nth(2)).await
+    })
+}
+
+/// Runs a wire until `stop` is ready, with neither signals nor hardening: for tests, and for a
+/// process that has both of its own.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    config: WireConfig,
+    ready: impl FnOnce(&[SocketAddr]),
+    stop: impl Future<Output = ()>,
+) -> Result<(), WireError> {
+    in_runtime(serve(config, ready, stop, pending()))
+}
+
+async fn any((terminate, interrupt): &mut (Signal, Signal)) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn in_runtime(life: impl Future<Output = Result<(), WireError>>) -> Result<(), WireError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(NAME_THREADS)
+        .build()
+        .map_err(|source| WireError::System { what: "make a runtime", source })?;
+    let tasks = LocalSet::new();
+    let result = runtime.block_on(tasks.run_until(life));
+    drop(tasks);
+    // A look-up that still hangs must not hold the end up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(
+    config: WireConfig,
+    ready: impl FnOnce(&[SocketAddr]),
+    stop: impl Future<Output = ()>,
+    stop_now: impl Future<Output = ()>,
+) -> Result<(), WireError> {
+    let (phases, phase) = watch::channel(Phase::Serving);
+    let wire = Rc::new(Wire::new(Writer::new(config.ring_bytes)?, phase));
+    let socket = handover::bind(&config.socket)?;
+    let listeners = open(config.listeners).await;
+    let result = match listeners {
+        Err(error) => Err(error),
+        Ok(listeners) => {
+            let addresses: Vec<_> = listeners.iter().map(|(_, _, on)| *on).collect();
+            start(handover::serve(wire.clone(), socket));
+            for (index, (listener, config, on)) in (0..).zip(listeners) {
+                start(listen(wire.clone(), index, config, listener, on));
+            }
+            ready(&addresses);
+            live(&wire, &phases, config.drain, stop, stop_now).await;
+            Ok(())
+        }
+    };
+    // Left behind it is only a stale file, which the next wire replaces.
+    let _ = std::fs::remove_file(&config.socket);
+    result
+}
+
+type Listening = (TcpListener, ListenerConfig, SocketAddr);
+
+/// Opens all listeners, or none.
+async fn open(configs: Vec<ListenerConfig>) -> Result<Vec<Listening>, WireError> {
+    let mut listeners = Vec::new();
+    for config in configs {
+        let bound = TcpListener::bind(config.listen).await;
+        match bound.and_then(|listener| listener.local_addr().map(|on| (listener, on))) {
+            Ok((listener, on)) => listeners.push((listener, config, on)),
+            Err(source) => {
+                return Err(WireError::Listen { name: config.name, on: config.listen, source });
+            }
+        }
+    }
+    Ok(listeners)
+}
+
+/// Serves, drains, cuts.
+async fn live(
+    wire: &Wire,
+    phases: &watch::Sender<Phase>,
+    drain: Duration,
+    stop: impl Future<Output = ()>,
+    stop_now: impl Future<Output = ()>,
+) {
+    let end = async {
+        stop.await;
+        phases.send_replace(Phase::Draining);
+        // Lets the listeners take in what they had accepted, and close.
+        tokio::task::yield_now().await;
+        tokio::select! {
+            _ = timeout(drain, all_closed(wire)) => {}
+            () = stop_now => {}
+        }
+        phases.send_replace(Phase::Cutting);
+        let _ = timeout(CUT_TIME, all_closed(wire)).await;
+        wire.tell_alive();
+    };
+    let alive = async {
+        let mut seconds = interval(Duration::from_secs(1));
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            seconds.tick().await;
+            wire.tell_alive();
+        }
+    };
+    tokio::select! {
+        () = end => {}
+        () = alive => {}
+    }
+}
+
+async fn all_closed(wire: &Wire) {
+    while wire.counters.open.get() > 0 {
+        wire.all_closed.notified().await;
+    }
+}
