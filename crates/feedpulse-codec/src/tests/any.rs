@@ -1,0 +1,272 @@
+//! Seeded random values of every type that has a layout.
+
+use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::defect::{Defect, DefectCode, Verdict};
+use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState, Rollup};
+use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
+use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
+use feedpulse_core::hist::Histogram;
+use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
+use feedpulse_core::key::MessageKey;
+use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::plan::{
+    Acks, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+};
+use feedpulse_core::sighting::{
+    AckCode, AckCondition, AckMode, AckSeen, DeadLetterSeen, LinkEvent, MessageSeen, Outcome,
+    ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
+};
+use feedpulse_core::tap::Position;
+use feedpulse_core::time::{EventTime, Precision, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Evidence names of these tests.
+pub(super) const NAMES: &[&str] = &["ack_p99_s", "open_total", "share"];
+
+/// SplitMix64.
+pub(super) struct Rng(pub(super) u64);
+
+impl Rng {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`.
+    pub(super) fn below(&mut self, n: usize) -> usize {
+        usize::try_from(self.next() % n as u64).unwrap()
+    }
+
+    /// Any width from 0 to 64 bits, so that every varint length comes up.
+    fn wide(&mut self) -> u64 {
+        let bits = self.below(65);
+        self.next().checked_shr(u32::try_from(64 - bits).unwrap()).unwrap_or(0)
+    }
+
+    pub(super) fn any<T: Any>(&mut self) -> T {
+        T::any(self)
+    }
+}
+
+pub(super) trait Any {
+    fn any(rng: &mut Rng) -> Self;
+}
+
+macro_rules! any {
+    () => {};
+    (number $($type:ident)*; $($rest:tt)*) => {
+        $(impl Any for $type {
+            fn any(rng: &mut Rng) -> Self {
+                Self::try_from(rng.wide() & u64::try_from(Self::MAX).unwrap()).unwrap()
+            }
+        })*
+        any! { $($rest)* }
+    };
+    (struct $type:ident { $($field:ident),* $(,)? } $($rest:tt)*) => {
+        impl Any for $type {
+            fn any(rng: &mut Rng) -> Self {
+                Self { $($field: rng.any()),* }
+            }
+        }
+        any! { $($rest)* }
+    };
+    (enum $type:ident {
+        $($variant:ident $(( $($item:ident),* ))? $({ $($field:ident),* })?),* $(,)?
+    } $($rest:tt)*) => {
+        impl Any for $type {
+            fn any(rng: &mut Rng) -> Self {
+                let makers: &[fn(&mut Rng) -> Self] = &[$(|rng| {
+                    let _unused_by_unit_variants = &rng;
+                    Self::$variant
+                        $(( $({ let $item = rng.any(); $item }),* ))?
+                        $({ $($field: rng.any()),* })?
+                }),*];
+                let index = rng.below(makers.len());
+                makers[index](rng)
+            }
+        }
+        any! { $($rest)* }
+    };
+    (from $type:ident($inner:ty) $make:expr; $($rest:tt)*) => {
+        impl Any for $type {
+            fn any(rng: &mut Rng) -> Self {
+                let make: fn($inner) -> Self = $make;
+                make(rng.any())
+            }
+        }
+        any! { $($rest)* }
+    };
+}
+
+any! {
+    number u8 u16 u32 u64 usize;
+    from WaypointId(u16) WaypointId;
+    from ConnectionId(u64) ConnectionId;
+    from RouteId(u16) RouteId;
+    from FeedId(u32) FeedId;
+    from MessageKey(u128) MessageKey::from_u128;
+    from Timestamp(u64) |n| Timestamp::from_micros(n.cast_signed());
+    from Duration(u64) Duration::from_nanos;
+    enum Precision { Day, Minute, Second, Fraction }
+    struct EventTime { at, precision, zone_stated }
+    struct TraceParent { trace_id, span_id, sampled }
+    enum Direction { ToReceiver, ToSender }
+    enum Input {
+        Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
+        Operator(what)
+    }
+    struct Blind { waypoint, from, to, records, bytes }
+    struct OwnState { part, code, failing, detail, dropped }
+    enum OperatorAction { Claim { incident, by }, Mute { incident, until } }
+    struct Sighting { at, waypoint, connection, what }
+    enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s) }
+    struct MessageSeen {
+        direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
+        processing, control_id, ack_key, journey_key, body, size, ack_mode, event_time, urgency,
+        verdict, defects, trace
+    }
+    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
+    struct UnreadableSeen { direction, size, defects }
+    enum LinkEvent {
+        Opened, Refused, Unreachable, Reset { by_receiver }, Closed { bytes }, Idle, FrameOpen,
+        NotMllp
+    }
+    struct ReceiptSeen { journey_key, outcome, stated_at }
+    struct DeadLetterSeen { journey_key, reason, code, sender, urgency }
+    struct Defect { code, offset }
+    enum Verdict { Readable, Odd, Unreadable }
+    enum AckCode { AA, AE, AR, CA, CE, CR, Other }
+    enum AckCondition { Empty, Always, Never, OnError, OnSuccess }
+    struct AckMode { accept, application }
+    enum Urgency { Routine, Correction, Critical }
+    enum ReasonClass {
+        None, Structure, Unsupported, UnknownKey, DuplicateKey, Locked, Internal, Unavailable,
+        Other
+    }
+    enum Severity { Note, Ticket, Page }
+    enum Subject { Waypoint(id), Feed(id), Check(index), Own(part) }
+    struct CheckFinding { at, check, waypoint, code, severity, journey_key, urgency }
+    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max }
+    struct Waypoint { name, acks, no_ack_after, ack_time, role }
+    enum Acks { Expected, Stored, IfSeen }
+    enum Role { Message, AckOf(at), DeadLetter, Retry, Receipt }
+    struct Route { name, waypoints }
+    struct FeedPlan { name, route, senders, types, objectives, ends_at }
+    struct Objectives { transit, silence, rejected_share, backlog_min }
+    struct Position { tap, lane, epoch, offset }
+    struct IncidentChange {
+        id, subject, subject_name, state, severity, code, summary, since, resolved_at, findings,
+        urgent, claimed_by, muted_until
+    }
+    struct IncidentFinding { code, severity, since, cleared_at, evidence, detail, times }
+    enum IncidentState { Pending, Open, Resolved }
+    struct Rollup {
+        feed, feed_name, minute, seen, outcomes, ack_p50, ack_p99, transit_max, backlog, lag
+    }
+}
+
+impl Any for bool {
+    fn any(rng: &mut Rng) -> Self {
+        rng.next() & 1 == 1
+    }
+}
+
+impl Any for u128 {
+    fn any(rng: &mut Rng) -> Self {
+        Self::from(rng.next()) << 64 | Self::from(rng.next())
+    }
+}
+
+impl Any for f64 {
+    fn any(rng: &mut Rng) -> Self {
+        Some(Self::from_bits(rng.next())).filter(|n| n.is_finite()).unwrap_or(0.5)
+    }
+}
+
+impl Any for String {
+    fn any(rng: &mut Rng) -> Self {
+        let letters = ['a', '-', 'é', '…', '\u{1f9ea}', '\0', '"'];
+        (0..rng.below(40)).map(|_| letters[rng.below(letters.len())]).collect()
+    }
+}
+
+impl Any for Label {
+    fn any(rng: &mut Rng) -> Self {
+        let bytes: Vec<u8> = (0..rng.below(40)).map(|_| rng.any()).collect();
+        Self::from_bytes(&bytes)
+    }
+}
+
+impl Any for ControlId {
+    fn any(rng: &mut Rng) -> Self {
+        Self::from_bytes(rng.any::<Label>().as_str().as_bytes())
+    }
+}
+
+impl Any for Evidence {
+    fn any(rng: &mut Rng) -> Self {
+        Self { name: NAMES[rng.below(NAMES.len())], value: rng.any() }
+    }
+}
+
+impl Any for Code {
+    fn any(rng: &mut Rng) -> Self {
+        Self::ALL[rng.below(Self::ALL.len())]
+    }
+}
+
+impl Any for DefectCode {
+    fn any(rng: &mut Rng) -> Self {
+        Self::ALL[rng.below(Self::ALL.len())]
+    }
+}
+
+impl Any for Outcome {
+    fn any(rng: &mut Rng) -> Self {
+        Self::ALL[rng.below(Self::ALL.len())]
+    }
+}
+
+impl Any for Histogram {
+    fn any(rng: &mut Rng) -> Self {
+        let mut times = Self::default();
+        for _ in 0..rng.below(50) {
+            times.record(rng.wide());
+        }
+        times
+    }
+}
+
+impl<T: Any> Any for Option<T> {
+    fn any(rng: &mut Rng) -> Self {
+        rng.any::<bool>().then(|| rng.any())
+    }
+}
+
+impl<T: Any> Any for Arc<T> {
+    fn any(rng: &mut Rng) -> Self {
+        Self::new(rng.any())
+    }
+}
+
+impl<T: Any> Any for Vec<T> {
+    fn any(rng: &mut Rng) -> Self {
+        (0..rng.below(5)).map(|_| rng.any()).collect()
+    }
+}
+
+impl<T: Any, const N: usize> Any for [T; N] {
+    fn any(rng: &mut Rng) -> Self {
+        std::array::from_fn(|_| rng.any())
+    }
+}
+
+impl<A: Any, B: Any> Any for (A, B) {
+    fn any(rng: &mut Rng) -> Self {
+        (rng.any(), rng.any())
+    }
+}

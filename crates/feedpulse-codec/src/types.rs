@@ -1,0 +1,265 @@
+//! The layouts of core's types: what the log, the tables and the relay hold. One place per type.
+
+use crate::Wire;
+use crate::layout::layout;
+use crate::reader::{DecodeError, Fault, Reader};
+use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::defect::{Defect, DefectCode, Verdict};
+use feedpulse_core::effect::{EffectId, IncidentChange, IncidentFinding, IncidentState, Rollup};
+use feedpulse_core::effect::{JourneyEnd, Sending};
+use feedpulse_core::finding::{CheckFinding, Evidence, Finding, FindingState, Subject};
+use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
+use feedpulse_core::hist::Histogram;
+use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
+use feedpulse_core::key::MessageKey;
+use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
+use feedpulse_core::plan::{
+    Acks, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+};
+use feedpulse_core::sighting::{
+    AckCode, AckCondition, AckMode, AckSeen, DeadLetterSeen, LinkEvent, MessageSeen, Outcome,
+    ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
+};
+use feedpulse_core::tap::Position;
+use feedpulse_core::time::{EventTime, Precision, Timestamp};
+use feedpulse_core::view::Totals;
+
+layout! {
+    newtype WaypointId(u16);
+    newtype ConnectionId(u64);
+    newtype RouteId(u16);
+    newtype FeedId(u32);
+
+    enum Precision { 0 = Day, 1 = Minute, 2 = Second, 3 = Fraction }
+    struct EventTime { at, precision, zone_stated }
+    struct TraceParent { trace_id, span_id, sampled }
+    enum Direction { 0 = ToReceiver, 1 = ToSender }
+
+    enum Input {
+        0 = Configure(plan),
+        1 = Seen(sighting),
+        2 = Found(finding),
+        3 = Blind(blind),
+        4 = Own(state),
+        5 = Alive(waypoint),
+        6 = Tick,
+        7 = Operator(action),
+    }
+    struct Blind { waypoint, from, to, records, bytes }
+    struct OwnState { part, code, failing, detail, dropped }
+    enum OperatorAction { 0 = Claim { incident, by }, 1 = Mute { incident, until } }
+
+    struct Sighting { at, waypoint, connection, what }
+    enum Seen {
+        0 = Message(seen),
+        1 = Ack(seen),
+        2 = Unreadable(seen),
+        3 = Link(event),
+        4 = Receipt(seen),
+        5 = DeadLetter(seen),
+    }
+    struct MessageSeen {
+        direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
+        processing, control_id, ack_key, journey_key, body, size, ack_mode, event_time, urgency,
+        verdict, defects, trace
+    }
+    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
+    struct UnreadableSeen { direction, size, defects }
+    enum LinkEvent {
+        0 = Opened,
+        1 = Refused,
+        2 = Unreachable,
+        3 = Reset { by_receiver },
+        4 = Closed { bytes },
+        5 = Idle,
+        6 = FrameOpen,
+        7 = NotMllp,
+    }
+    struct ReceiptSeen { journey_key, outcome, stated_at }
+    struct DeadLetterSeen { journey_key, reason, code, sender, urgency }
+    struct Defect { code, offset }
+    enum Verdict { 0 = Readable, 1 = Odd, 2 = Unreadable }
+    enum AckCode { 0 = AA, 1 = AE, 2 = AR, 3 = CA, 4 = CE, 5 = CR, 6 = Other }
+    enum AckCondition { 0 = Empty, 1 = Always, 2 = Never, 3 = OnError, 4 = OnSuccess }
+    struct AckMode { accept, application }
+    enum Urgency { 0 = Routine, 1 = Correction, 2 = Critical }
+    enum ReasonClass {
+        0 = None,
+        1 = Structure,
+        2 = Unsupported,
+        3 = UnknownKey,
+        4 = DuplicateKey,
+        5 = Locked,
+        6 = Internal,
+        7 = Unavailable,
+        8 = Other,
+    }
+    enum Outcome {
+        0 = Accepted,
+        1 = Committed,
+        2 = Filed,
+        3 = Errored,
+        4 = Rejected,
+        5 = NoAck,
+        6 = ConnectionLost,
+        7 = Refused,
+        8 = Unknown,
+    }
+
+    struct CheckFinding { at, check, waypoint, code, severity, journey_key, urgency }
+    struct Finding { code, subject, severity, state, since, evidence, detail }
+    enum FindingState { 0 = Raised, 1 = Cleared, 2 = Happened }
+    enum Severity { 0 = Note, 1 = Ticket, 2 = Page }
+    enum Subject { 0 = Waypoint(id), 1 = Feed(id), 2 = Check(index), 3 = Own(part) }
+
+    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max }
+    struct Waypoint { name, acks, no_ack_after, ack_time, role }
+    enum Acks { 0 = Expected, 1 = Stored, 2 = IfSeen }
+    enum Role { 0 = Message, 1 = AckOf(waypoint), 2 = DeadLetter, 3 = Retry, 4 = Receipt }
+    struct Route { name, waypoints }
+    struct FeedPlan { name, route, senders, types, objectives, ends_at }
+    struct Objectives { transit, silence, rejected_share, backlog_min }
+
+    struct Position { tap, lane, epoch, offset }
+
+    struct IncidentChange {
+        id, subject, subject_name, state, severity, code, summary, since, resolved_at, findings,
+        urgent, claimed_by, muted_until
+    }
+    struct IncidentFinding { code, severity, since, cleared_at, evidence, detail, times }
+    enum IncidentState { 0 = Pending, 1 = Open, 2 = Resolved }
+    struct Rollup {
+        feed, feed_name, minute, seen, outcomes, ack_p50, ack_p99, transit_max, backlog, lag
+    }
+
+    struct EffectId { input, index }
+    enum JourneyEnd { 0 = Ended(outcome), 1 = Expired }
+    struct Sending { waypoint, at, ended_at, outcome, ack, reason, slow, size }
+    struct Totals { seen, outcomes, open }
+}
+
+impl Wire for Timestamp {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.as_micros().put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        i64::take(from).map(Self::from_micros)
+    }
+}
+
+impl Wire for MessageKey {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.as_u128().put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        u128::take(from).map(Self::from_u128)
+    }
+}
+
+impl Wire for Label {
+    fn put(&self, out: &mut Vec<u8>) {
+        let text = self.as_str().as_bytes();
+        text.len().put(out);
+        out.extend_from_slice(text);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let invalid = from.fail(Fault::Invalid);
+        let len = from.length()?;
+        let text = from.take_bytes(len)?;
+        // A label holds at most LABEL_MAX printable ASCII bytes; `from_bytes` would change others.
+        if len > LABEL_MAX || !text.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+            return Err(invalid);
+        }
+        Ok(Self::from_bytes(text))
+    }
+}
+
+impl Wire for ControlId {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.clear().put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Label::take(from).map(|label| Self::from_bytes(label.as_str().as_bytes()))
+    }
+}
+
+/// The number in a stable code such as `FP0101` or `HD002`.
+fn code_number(code: &str) -> u16 {
+    code.bytes().filter(u8::is_ascii_digit).fold(0, |n, digit| n * 10 + u16::from(digit - b'0'))
+}
+
+/// Reads a stable number and finds its code among `all`.
+fn take_code<T: Copy>(
+    from: &mut Reader<'_>,
+    all: &[T],
+    text: fn(T) -> &'static str,
+) -> Result<T, DecodeError> {
+    let at = from.offset();
+    let number = u16::take(from)?;
+    let unknown = DecodeError { what: "", offset: at, fault: Fault::UnknownTag(number.into()) };
+    all.iter().copied().find(|code| code_number(text(*code)) == number).ok_or(unknown)
+}
+
+impl Wire for Code {
+    fn put(&self, out: &mut Vec<u8>) {
+        code_number(self.text().code).put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        take_code(from, Self::ALL, |code| code.text().code)
+    }
+}
+
+impl Wire for DefectCode {
+    fn put(&self, out: &mut Vec<u8>) {
+        code_number(self.code()).put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        take_code(from, Self::ALL, Self::code)
+    }
+}
+
+impl Wire for Evidence {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.name.len().put(out);
+        out.extend_from_slice(self.name.as_bytes());
+        self.value.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let len = from.length()?;
+        let not_text = from.fail(Fault::NotUtf8);
+        let name = core::str::from_utf8(from.take_bytes(len)?).map_err(|_| not_text)?;
+        Ok(Self { name: from.known_name(name), value: from.field("Evidence.value")? })
+    }
+}
+
+impl Wire for Histogram {
+    fn put(&self, out: &mut Vec<u8>) {
+        let parts: Vec<(u32, u32)> = self.parts().collect();
+        parts.put(out);
+        self.sum().put(out);
+        self.max().unwrap_or(0).put(out);
+    }
+
+    /// An empty histogram decodes to the default one; times and counts are those that were put.
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let invalid = from.fail(Fault::Invalid);
+        let parts: Vec<(u32, u32)> = from.field("Histogram.parts")?;
+        let sum: u64 = from.field("Histogram.sum")?;
+        let max: u64 = from.field("Histogram.max")?;
+        let ascending = parts.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
+        if !ascending || parts.iter().any(|(_, n)| *n == 0) {
+            return Err(invalid);
+        }
+        if parts.is_empty() {
+            return if sum == 0 && max == 0 { Ok(Self::default()) } else { Err(invalid) };
+        }
+        Ok(Self::restore(&parts, sum, max))
+    }
+}
