@@ -1,25 +1,31 @@
-//! Builds and tests the WASM checks in `plugins/`, a workspace of its own.
+//! Builds and tests the WASM checks in `plugins/`: each a folder that could be copied out.
+//!
+//! What turns a crate into a component is `plugins/packaging.rs`, shared with the build scripts
+//! and tests of the product. It needs a dependency that takes a while to compile, so it is behind
+//! the feature `plugins`, which `cargo xtask plugins` switches on by running itself once more.
 
 use crate::cmd::{self, cargo, run};
 use crate::error::{Error, Result};
-use crate::verbs::exists;
 use std::fs;
 use std::path::PathBuf;
 
-/// The manifests in `plugins/`: its workspace, or each plugin that is a workspace of its own.
-fn manifests() -> Result<Vec<PathBuf>> {
-    if exists("plugins/Cargo.toml") {
-        return Ok(vec![cmd::root().join("plugins/Cargo.toml")]);
-    }
+#[cfg(feature = "plugins")]
+#[path = "../../../plugins/packaging.rs"]
+pub mod packaging;
+
+/// The folders of the plugins, in order of name.
+fn folders() -> Result<Vec<PathBuf>> {
     let folder = cmd::root().join("plugins");
-    let entries = match fs::read_dir(&folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|e| Error::io("read", &folder, &e))?,
-    };
-    let mut found: Vec<_> = entries.flatten().map(|e| e.path().join("Cargo.toml")).collect();
-    found.retain(|manifest| manifest.is_file());
+    let entries = fs::read_dir(&folder).map_err(|e| Error::io("read", &folder, &e))?;
+    let mut found: Vec<_> = entries.flatten().map(|e| e.path()).collect();
+    found.retain(|folder| folder.join("Cargo.toml").is_file());
     found.sort();
     Ok(found)
+}
+
+fn target() -> PathBuf {
+    let outer = std::env::var_os("CARGO_TARGET_DIR");
+    outer.map_or_else(|| cmd::root().join("target"), PathBuf::from).join("plugins")
 }
 
 /// Runs the plugins' own unit tests, which need no WebAssembly.
@@ -27,18 +33,38 @@ fn manifests() -> Result<Vec<PathBuf>> {
 /// # Errors
 /// [`Error::Failed`] when a test fails.
 pub fn test() -> Result<()> {
-    for manifest in manifests()? {
+    for folder in folders()? {
         let mut test = cargo();
-        test.args(["test", "--locked", "--target-dir"]).arg(cmd::root().join("target/plugins"));
-        run(test.arg("--manifest-path").arg(manifest))?;
+        test.args(["test", "--locked", "--target-dir"]).arg(target());
+        run(test.arg("--manifest-path").arg(folder.join("Cargo.toml")))?;
     }
     Ok(())
 }
 
-/// Builds every plugin as a component.
+/// Builds every plugin as a component, `NAME.wasm` in the folder that it prints.
 ///
 /// # Errors
-/// [`Error::Failed`] when one does not build.
+/// [`Error::Failed`] when one does not build, with the compiler's words.
+#[cfg(feature = "plugins")]
 pub fn build() -> Result<()> {
-    Err(Error::Missing("plugins/ holds no check yet".to_owned()))
+    let (target, start) = (target(), std::time::Instant::now());
+    for folder in folders()? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let built = packaging::component(&folder, &target);
+        let component = built.map_err(|e| Error::Failed(e.to_string()))?;
+        let file = target.join(format!("{name}.wasm"));
+        fs::write(&file, &component).map_err(|e| Error::io("write", &file, &e))?;
+        eprintln!("{} ({} KB)", file.display(), component.len() / 1000);
+    }
+    eprintln!("built in {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// Builds every plugin as a component, by a second xtask that has the feature.
+///
+/// # Errors
+/// As that one's.
+#[cfg(not(feature = "plugins"))]
+pub fn build() -> Result<()> {
+    run(cargo().args(["run", "-q", "-p", "xtask", "--features", "plugins", "--", "plugins"]))
 }

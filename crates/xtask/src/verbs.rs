@@ -1,9 +1,8 @@
 //! The verbs: what each runs, in which order, and how their options are read.
 
-use crate::cmd::{self, cargo, in_ci, run};
+use crate::cmd::{cargo, in_ci, run};
 use crate::error::{Error, Result};
 use crate::{chart, image, parts, pins, plugins};
-use std::path::Path;
 use std::process::Command;
 
 const HELP: &str = "\
@@ -19,6 +18,7 @@ Developer commands of Feedpulse: cargo xtask VERB [OPTION]…
   demo [OPTION]…    the demo, release build
   plugins           build the WASM checks in plugins/
   parts             fetch the real parts that the tests use (Kafka, a collector, …)
+  chart             lint, render and validate the Helm chart with the real tools
   image [--out FILE] [--binary FILE]
                     a static binary and an OCI image of it, from scratch
 
@@ -47,6 +47,7 @@ pub fn dispatch(words: &[String]) -> Result<()> {
         "demo" => run(cargo().args(["run", "--release", "--", "demo"]).args(rest)),
         "plugins" => no_options(verb, rest).and_then(|()| plugins::build()),
         "parts" => no_options(verb, rest).and_then(|()| fetch_parts()),
+        "chart" => no_options(verb, rest).and_then(|()| only_chart()),
         "image" => image::image(&image::Options::parse(rest)?),
         other => Err(Error::Usage(format!("there is no verb `{other}`; `cargo xtask` lists them"))),
     }
@@ -123,6 +124,14 @@ fn fetch_parts() -> Result<()> {
     if absent.is_empty() { Ok(()) } else { Err(Error::Missing(absent.join("\n"))) }
 }
 
+/// The chart alone; here, unlike in `test`, a missing tool is an error everywhere.
+fn only_chart() -> Result<()> {
+    let absent = chart::TOOLS.iter().filter_map(|name| pins::find(name));
+    let absent = absent.filter(|pin| pins::locate(pin).is_none()).map(pins::skip_line);
+    let absent: Vec<_> = absent.collect();
+    if absent.is_empty() { chart::check() } else { Err(Error::Missing(absent.join("\n"))) }
+}
+
 fn test(options: &TestOptions) -> Result<()> {
     if !options.no_parts {
         parts::fetch_all()?;
@@ -176,11 +185,6 @@ fn bench(rest: &[String]) -> Result<()> {
     let mut bench = cargo();
     bench.args(["run", "--release", "-q", "-p", "feedpulse-tests", "--bin", "bench", "--"]);
     run(bench.args(rest))
-}
-
-/// True when a file of the checkout is there.
-pub(crate) fn exists(path: &str) -> bool {
-    cmd::root().join(Path::new(path)).exists()
 }
 
 #[cfg(test)]
