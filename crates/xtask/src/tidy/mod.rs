@@ -6,6 +6,7 @@
 mod codes;
 mod crates;
 mod files;
+mod supply;
 mod wit;
 
 use crate::cmd;
