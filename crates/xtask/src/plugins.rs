@@ -28,6 +28,21 @@ fn target() -> PathBuf {
     outer.map_or_else(|| cmd::root().join("target"), PathBuf::from).join("plugins")
 }
 
+/// Formatting and lints of the plugins, which the workspace's own do not reach.
+///
+/// # Errors
+/// [`Error::Failed`] when one is not as it should be.
+pub fn lints() -> Result<()> {
+    for folder in folders()? {
+        let manifest = folder.join("Cargo.toml");
+        run(cargo().args(["fmt", "--check", "--manifest-path"]).arg(&manifest))?;
+        let mut clippy = cargo();
+        clippy.args(["clippy", "--locked", "--all-targets", "--target-dir"]).arg(target());
+        run(clippy.arg("--manifest-path").arg(&manifest).args(["--", "-D", "warnings"]))?;
+    }
+    Ok(())
+}
+
 /// Runs the plugins' own unit tests, which need no WebAssembly.
 ///
 /// # Errors

@@ -70,7 +70,8 @@ fn lints() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
     let mut clippy = cargo_for_tests();
     clippy.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
-    run(&mut clippy)
+    run(&mut clippy)?;
+    plugins::lints()
 }
 
 /// Cargo as every check and test uses it, so that they share one set of build results.
@@ -118,6 +119,13 @@ impl TestOptions {
     }
 }
 
+impl TestOptions {
+    /// Only the integration tests and the chart's checks use real parts.
+    fn uses_parts(&self) -> bool {
+        self.package.as_deref().is_none_or(|package| package == "feedpulse-tests")
+    }
+}
+
 fn fetch_parts() -> Result<()> {
     let reports = parts::fetch_all()?;
     let absent: Vec<String> = reports.iter().filter_map(parts::Report::skip_line).collect();
@@ -133,7 +141,7 @@ fn only_chart() -> Result<()> {
 }
 
 fn test(options: &TestOptions) -> Result<()> {
-    if !options.no_parts {
+    if !options.no_parts && options.uses_parts() {
         parts::fetch_all()?;
     }
     let skipped = skipped(options);
@@ -143,23 +151,28 @@ fn test(options: &TestOptions) -> Result<()> {
             skipped.join("\n")
         )));
     }
-    if in_ci() {
-        lints()?; // The tidy tests run with all the others below.
-    }
-    cargo_tests(options)?;
-    if options.package.is_none() {
-        plugins::test()?;
-        chart::check()?;
+    type Step<'a> = &'a dyn Fn() -> Result<()>;
+    let tests = || cargo_tests(options);
+    // In CI the lints come first; the tidy tests are among all the others.
+    let lints: &[Step] = if in_ci() { &[&lints] } else { &[] };
+    let others: &[Step] =
+        if options.package.is_none() { &[&plugins::test, &chart::check] } else { &[] };
+    let mut failures = Vec::new();
+    for step in lints.iter().chain(&[&tests as Step]).chain(others) {
+        // A failed step does not hide what the later ones have to say.
+        failures.extend(step().err());
     }
     for line in &skipped {
         eprintln!("{line}");
     }
-    Ok(())
+    let Some(last) = failures.pop() else { return Ok(()) };
+    failures.iter().for_each(|e| eprintln!("xtask: {e}"));
+    Err(last)
 }
 
 /// The sentences for the parts that this run goes without.
 fn skipped(options: &TestOptions) -> Vec<String> {
-    if options.package.as_deref().is_some_and(|p| p != "feedpulse-tests") {
+    if !options.uses_parts() {
         return Vec::new();
     }
     pins::PINS.iter().filter(|pin| pins::locate(pin).is_none()).map(pins::skip_line).collect()
@@ -167,7 +180,7 @@ fn skipped(options: &TestOptions) -> Vec<String> {
 
 fn cargo_tests(options: &TestOptions) -> Result<()> {
     let mut test = cargo_for_tests();
-    test.arg("test");
+    test.args(["test", "--no-fail-fast"]);
     match &options.package {
         Some(package) => test.args(["-p", package]),
         None => test.arg("--workspace"),
