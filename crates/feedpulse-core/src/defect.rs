@@ -91,4 +91,5 @@ defects! {
     FrameOverlap "HD128" Odd "a start block inside an open frame: the earlier one was cut short";
     JunkBetween "HD129" Odd "bytes between two frames that belong to neither";
     TransportAck "HD130" Odd "an MLLP release 2 commit acknowledgment (ACK or NAK byte)";
+    RepeatedDelimiter "HD131" Odd "MSH-2 repeats a character other than the component separator";
 }

@@ -1,0 +1,273 @@
+//! Frame to sightings: total, and without an allocation for a clean message once warm.
+
+use crate::index::{Index, Message, Name, Notes, valued};
+use crate::path::TypeMatch;
+use crate::text::unescape;
+use crate::walk::{Unit, walk};
+use crate::{ack, keys, urgency};
+use feedpulse_core::defect::{DefectCode, Verdict};
+use feedpulse_core::frame::{Direction, Frame, TraceParent};
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::sighting::{
+    AckCondition, AckMode, MessageSeen, Seen, Sighting, UnreadableSeen,
+};
+use feedpulse_core::time::EventTime;
+use jiff::tz::TimeZone;
+
+pub use crate::keys::KeyRule;
+
+const OBR: Name = Name::new(*b"OBR");
+const ORC: Name = Name::new(*b"ORC");
+const EVN: Name = Name::new(*b"EVN");
+
+/// How a waypoint's frames are decoded.
+#[derive(Clone, Debug)]
+pub struct DecodeConfig {
+    /// The site's secret for keyed hashes.
+    pub site_key: SiteKey,
+    /// What identifies a message here.
+    pub key_rule: KeyRule,
+    /// Zone of times that state none. None = not known: such times give no event time.
+    pub zone: Option<TimeZone>,
+    /// Types that the site counts as critical, beyond the built-in rules.
+    pub urgent_types: Vec<TypeMatch>,
+}
+
+impl DecodeConfig {
+    /// Control id rule, no zone, no types of its own.
+    #[must_use]
+    pub const fn new(site_key: SiteKey) -> Self {
+        Self { site_key, key_rule: KeyRule::ControlId, zone: None, urgent_types: Vec::new() }
+    }
+}
+
+/// What a frame held.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Messages that are not ACKs.
+    pub messages: u32,
+    /// ACKs.
+    pub acks: u32,
+    /// Stretches that could not be read.
+    pub unreadable: u32,
+    /// Batch and file headers; an empty batch gives no sighting and is legal.
+    pub batches: u32,
+}
+
+impl core::ops::AddAssign for Decoded {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.acks += other.acks;
+        self.unreadable += other.unreadable;
+        self.batches += other.batches;
+    }
+}
+
+/// Decodes frames; keeps its buffers.
+#[derive(Debug)]
+pub struct Decoder {
+    config: DecodeConfig,
+    index: Index,
+    notes: Notes,
+    scratch: Vec<u8>,
+}
+
+impl Decoder {
+    /// With a waypoint's configuration.
+    #[must_use]
+    pub fn new(config: DecodeConfig) -> Self {
+        Self { config, index: Index::new(), notes: Notes::default(), scratch: Vec::new() }
+    }
+
+    /// Appends one sighting for each message, ACK and unreadable stretch of the frame, in order.
+    pub fn decode(&mut self, frame: &Frame, out: &mut Vec<Sighting>) -> Decoded {
+        self.decode_with(frame, out, &mut |_, _| {})
+    }
+
+    /// As [`Decoder::decode`]; `each` sees every readable message (ACKs too) while its bytes are at
+    /// hand, for check rows, with its sighting. Messages only: an unreadable stretch has no fields.
+    pub fn decode_with(
+        &mut self,
+        frame: &Frame,
+        out: &mut Vec<Sighting>,
+        each: &mut impl FnMut(&Message<'_>, &Sighting),
+    ) -> Decoded {
+        let Self { config, index, notes, scratch } = self;
+        let mut decoded = Decoded::default();
+        let (at, waypoint, connection) = (frame.at, frame.waypoint, frame.connection);
+        walk(frame.bytes.expose(), index, notes, &mut |unit| {
+            let what = match unit {
+                Unit::Batch => {
+                    decoded.batches += 1;
+                    return;
+                }
+                Unit::Unreadable { start, end, notes } => {
+                    decoded.unreadable += 1;
+                    Seen::Unreadable(UnreadableSeen {
+                        direction: frame.direction,
+                        size: crate::index::narrow(end - start),
+                        defects: notes.list().to_vec(),
+                    })
+                }
+                Unit::Message(message, notes) => {
+                    let what =
+                        read(&message, (frame.direction, frame.trace), config, notes, scratch);
+                    let ack = matches!(what, Seen::Ack(_));
+                    decoded.acks += u32::from(ack);
+                    decoded.messages += u32::from(!ack);
+                    let sighting = Sighting { at, waypoint, connection, what };
+                    each(&message, &sighting);
+                    out.push(sighting);
+                    return;
+                }
+            };
+            out.push(Sighting { at, waypoint, connection, what });
+        });
+        decoded
+    }
+}
+
+/// Reads one indexed message.
+pub(crate) fn read(
+    message: &Message<'_>,
+    (direction, trace): (Direction, Option<TraceParent>),
+    config: &DecodeConfig,
+    notes: &mut Notes,
+    scratch: &mut Vec<u8>,
+) -> Seen {
+    check_header(message, notes);
+    let is_ack = message.named(ack::MSA).next().is_some();
+    if is_ack || message.first(message.header(9)) == b"ACK" {
+        return Seen::Ack(ack::read(message, direction, &config.site_key, notes, scratch));
+    }
+    let event_time = event_time(message, config.zone.as_ref(), notes);
+    let msh9 = message.header(9);
+    let raw_id = message.header(10).trim_ascii();
+    let control_id =
+        if valued(raw_id) { unescape(raw_id, message.delimiters(), scratch) } else { &[] };
+    let ack_key = config.site_key.ack_key(control_id);
+    let control_id = ControlId::from_bytes(control_id);
+    let label = |n| Label::from_bytes(message.first(message.header(n)));
+    let (bytes, msh) = (message.bytes(), message.segments().first());
+    let body = msh.map_or(0, |msh| (msh.span.end - message.index.span.start) as usize);
+    // A file and a wire differ in the last terminator; a resend must not.
+    let body = bytes.get(body..).unwrap_or_default().trim_ascii_end();
+    let defects = notes.list();
+    Seen::Message(MessageSeen {
+        direction,
+        code: Label::from_bytes(message.first(msh9)),
+        trigger: Label::from_bytes(keys::trigger(message)),
+        sender: label(3),
+        sender_facility: label(4),
+        receiver: label(5),
+        receiver_facility: label(6),
+        version: label(12),
+        processing: processing(message),
+        control_id,
+        ack_key,
+        journey_key: keys::journey_key(message, &config.key_rule, &config.site_key, scratch),
+        body: config.site_key.fingerprint(body),
+        size: crate::index::narrow(bytes.len()),
+        ack_mode: AckMode {
+            accept: condition(message.header(15)),
+            application: condition(message.header(16)),
+        },
+        event_time,
+        urgency: urgency::of(message, &config.urgent_types),
+        verdict: if defects.is_empty() { Verdict::Readable } else { Verdict::Odd },
+        defects: defects.to_vec(),
+        trace,
+    })
+}
+
+fn check_header(message: &Message<'_>, notes: &mut Notes) {
+    let mut need = |n, code| {
+        if !valued(message.header(n)) {
+            notes.add(code, message.header_at(n));
+        }
+    };
+    need(9, DefectCode::NoType);
+    need(10, DefectCode::NoControlId);
+    let version = message.first(message.header(12)).trim_ascii();
+    if !is_version(version) {
+        notes.add(DefectCode::NoVersion, message.header_at(12));
+    }
+    if valued(message.header(15)) != valued(message.header(16)) {
+        notes.add(DefectCode::AckModeHalf, message.header_at(15));
+    }
+}
+
+/// Table 0104.
+fn is_version(version: &[u8]) -> bool {
+    matches!(
+        version,
+        b"2.0"
+            | b"2.0D"
+            | b"2.1"
+            | b"2.2"
+            | b"2.3"
+            | b"2.3.1"
+            | b"2.3.2"
+            | b"2.4"
+            | b"2.5"
+            | b"2.5.1"
+            | b"2.6"
+            | b"2.7"
+            | b"2.7.1"
+            | b"2.8"
+            | b"2.8.1"
+            | b"2.8.2"
+            | b"2.9"
+            | b"2.9.1"
+    )
+}
+
+fn processing(message: &Message<'_>) -> u8 {
+    match message.first(message.header(11)) {
+        [one @ (b'P' | b'T' | b'D'), ..] => *one,
+        _ => 0,
+    }
+}
+
+fn condition(field: &[u8]) -> AckCondition {
+    match field {
+        b"AL" => AckCondition::Always,
+        b"NE" => AckCondition::Never,
+        b"ER" => AckCondition::OnError,
+        b"SU" => AckCondition::OnSuccess,
+        _ => AckCondition::Empty,
+    }
+}
+
+/// Order of trust: OBR-22 (released), ORC-9 (the event behind ORC-1), EVN-2 (recorded), MSH-7 (made,
+/// often stamped anew). A time that cannot be read is a defect, and the next one is tried.
+fn event_time(
+    message: &Message<'_>,
+    site: Option<&TimeZone>,
+    notes: &mut Notes,
+) -> Option<EventTime> {
+    let mut read = |field: &[u8], at: usize| {
+        if !valued(field) {
+            return None;
+        }
+        let dtm = crate::dtm::Dtm::read(message.first(field));
+        if dtm.is_err() {
+            notes.add(DefectCode::BadTime, at);
+        }
+        dtm.ok()
+    };
+    let made = read(message.header(7), message.header_at(7));
+    let mut best = None;
+    for (name, n) in [(OBR, 22), (ORC, 9), (EVN, 2)] {
+        if let Some(segment) = message.named(name).next() {
+            let span = message.field_span(segment, n);
+            best = read(span.of(message.frame), span.start as usize);
+        }
+        if best.is_some() {
+            break;
+        }
+    }
+    let message_offset = made.and_then(|dtm| dtm.offset_secs);
+    best.or(made)?.event_time(message_offset, site)
+}

@@ -1,0 +1,280 @@
+//! Check rows: the fields that a check declared, as one flat string. A check sees only these.
+//!
+//! Declared fields are parted by U+001F, occurrences of a segment by U+001C, repetitions by U+001D;
+//! these and U+001E (which parts rows) are replaced by U+FFFD inside values. Delimiters inside a
+//! value are always `^` and `&`, whatever the message uses. A value without parts has its escape
+//! sequences resolved; one that still has components keeps them, so that it can be taken apart.
+//! Absent is empty; the explicit null `""` stays `""`. A value over [`MAX_VALUE`] bytes is cut.
+
+use crate::index::{Index, MSH, Message, Notes, Segment, nth_opt};
+use crate::keys::at_path;
+use crate::path::{Path, PathError, Repetition};
+use crate::structure::{pick, structure};
+use crate::text::{Charset, unescape};
+use crate::walk::{Unit, walk};
+use feedpulse_core::key::MessageKey;
+use feedpulse_core::sighting::{MessageSeen, Urgency};
+use feedpulse_core::time::Timestamp;
+use memchr::memchr3;
+use std::fmt::Write as _;
+
+pub use crate::path::{TypeError, TypeMatch};
+
+/// Parts declared fields.
+pub const FIELD: char = '\u{1F}';
+/// Parts repetitions of a field.
+pub const REPETITION: char = '\u{1D}';
+/// Parts occurrences of a segment.
+pub const OCCURRENCE: char = '\u{1C}';
+/// The most declared fields.
+pub const MAX_FIELDS: usize = 64;
+/// The longest value in bytes; longer ones are cut and end in `…`.
+pub const MAX_VALUE: usize = 64 << 10;
+/// The most occurrences of one segment.
+pub const MAX_OCCURRENCES: usize = 1024;
+
+/// What cannot be declared.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowError {
+    /// Not a path.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A pseudo-field that does not exist.
+    #[error("`{0}` is no pseudo-field: there are @received-ms, @key, @type and @urgency")]
+    Pseudo(String),
+    /// None or too many.
+    #[error("{0} fields are declared: from 1 to {MAX_FIELDS} are possible")]
+    Count(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Field {
+    At(Path),
+    ReceivedMs,
+    Key,
+    Type,
+    Urgency,
+}
+
+/// What a row says beside the message's own fields.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowMeta {
+    /// `@received-ms`: milliseconds since the epoch, by our clock.
+    pub received_ms: i64,
+    /// `@key`: the journey key, in 32 hexadecimal digits.
+    pub key: Option<MessageKey>,
+    /// `@urgency`: `routine`, `correction` or `critical`.
+    pub urgency: Urgency,
+}
+
+impl RowMeta {
+    /// Of a decoded message.
+    #[must_use]
+    pub fn of(at: Timestamp, seen: &MessageSeen) -> Self {
+        let received_ms = at.as_micros().div_euclid(1000);
+        Self { received_ms, key: seen.journey_key, urgency: seen.urgency }
+    }
+}
+
+/// A list of declared fields; keeps its buffers.
+#[derive(Clone, Debug)]
+pub struct RowSpec {
+    fields: Vec<Field>,
+    scratch: Vec<u8>,
+}
+
+impl RowSpec {
+    /// From field texts: `PID-3.1`, `OBX-5`, `@received-ms`, …
+    ///
+    /// # Errors
+    /// The first text that is none, or how many there are.
+    pub fn new<S: AsRef<str>>(fields: &[S]) -> Result<Self, RowError> {
+        if !(1..=MAX_FIELDS).contains(&fields.len()) {
+            return Err(RowError::Count(fields.len()));
+        }
+        let one = |text: &S| match text.as_ref() {
+            "@received-ms" => Ok(Field::ReceivedMs),
+            "@key" => Ok(Field::Key),
+            "@type" => Ok(Field::Type),
+            "@urgency" => Ok(Field::Urgency),
+            text if text.starts_with('@') => Err(RowError::Pseudo(text.to_owned())),
+            text => Ok(Field::At(text.parse()?)),
+        };
+        let fields = fields.iter().map(one).collect::<Result<_, RowError>>()?;
+        Ok(Self { fields, scratch: Vec::new() })
+    }
+
+    /// Whether two checks can share their rows.
+    #[must_use]
+    pub fn same_fields(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+
+    /// Appends the row of a message.
+    pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta, out: &mut String) {
+        let charset = Charset::of(message);
+        for (number, field) in self.fields.iter().enumerate() {
+            if number > 0 {
+                out.push(FIELD);
+            }
+            let written = match field {
+                Field::At(path) => {
+                    value(message, charset, path, &mut self.scratch, out);
+                    Ok(())
+                }
+                Field::ReceivedMs => write!(out, "{}", meta.received_ms),
+                Field::Key => meta.key.map_or(Ok(()), |key| write!(out, "{key:?}")),
+                Field::Type => {
+                    let msh9 = charset.decode(message.header(9));
+                    push(&msh9, message, out);
+                    Ok(())
+                }
+                Field::Urgency => {
+                    out.push_str(match meta.urgency {
+                        Urgency::Routine => "routine",
+                        Urgency::Correction => "correction",
+                        Urgency::Critical => "critical",
+                    });
+                    Ok(())
+                }
+            };
+            written.expect("writing to a String cannot fail");
+        }
+    }
+
+    /// Appends the row of the first message in bytes that are not indexed yet; false when there is
+    /// none.
+    pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta, out: &mut String) -> bool {
+        let (mut index, mut notes, mut found) = (Index::new(), Notes::default(), false);
+        walk(bytes, &mut index, &mut notes, &mut |unit| {
+            if let Unit::Message(message, _) = unit
+                && !found
+            {
+                found = true;
+                self.join(&message, meta, out);
+            }
+        });
+        found
+    }
+}
+
+fn value(
+    message: &Message<'_>,
+    charset: Charset,
+    path: &Path,
+    scratch: &mut Vec<u8>,
+    out: &mut String,
+) {
+    for (number, segment) in message.named(path.segment).take(MAX_OCCURRENCES).enumerate() {
+        if number > 0 {
+            out.push(OCCURRENCE);
+        }
+        occurrence(message, charset, segment, path, scratch, out);
+    }
+}
+
+fn occurrence(
+    message: &Message<'_>,
+    charset: Charset,
+    segment: Segment,
+    path: &Path,
+    scratch: &mut Vec<u8>,
+    out: &mut String,
+) {
+    let raw = message.field_of(segment, usize::from(path.field));
+    let d = message.delimiters();
+    if segment.name == MSH && path.field <= 2 {
+        leaf(raw, charset, message, scratch, out, false);
+        return;
+    }
+    let parts = |byte: &u8| {
+        *byte == d.component || Some(*byte) == d.repetition || Some(*byte) == d.subcomponent
+    };
+    if !raw.iter().any(parts) {
+        let first = |n: Option<u16>| n.is_none_or(|n| n == 1);
+        let there = !matches!(path.repetition, Repetition::One(n) if n > 1);
+        if there && first(path.component) && first(path.subcomponent) {
+            leaf(raw, charset, message, scratch, out, true);
+        }
+        return;
+    }
+    let text = charset.decode(raw);
+    let parsed = structure(&text, d).ok();
+    let count = match (path.repetition, d.repetition) {
+        (Repetition::One(_), _) | (_, None) => 1,
+        (_, Some(by)) => memchr::memchr_iter(by, raw).count() + 1,
+    };
+    for n in 1..=count {
+        if n > 1 {
+            out.push(REPETITION);
+        }
+        let repetition = match path.repetition {
+            Repetition::One(one) => one,
+            Repetition::Unstated | Repetition::All => u16::try_from(n).unwrap_or(u16::MAX),
+        };
+        match &parsed {
+            Some(field) => {
+                let part = pick(field, repetition, path.component, path.subcomponent);
+                leaf(part.as_bytes(), Charset::Undeclared, message, scratch, out, true);
+            }
+            None => {
+                // Too long or odd for the parser: our own splitting of the raw bytes.
+                let one = Path { repetition: Repetition::One(repetition), ..*path };
+                let part = at_path(message, segment, &one);
+                leaf(part, charset, message, scratch, out, true);
+            }
+        }
+    }
+}
+
+/// Writes one value: resolved when it has no parts.
+fn leaf(
+    raw: &[u8],
+    charset: Charset,
+    message: &Message<'_>,
+    scratch: &mut Vec<u8>,
+    out: &mut String,
+    resolve: bool,
+) {
+    let d = message.delimiters();
+    let cut = raw.len() > MAX_VALUE;
+    let raw = &raw[..raw.len().min(MAX_VALUE)];
+    let has_parts = raw.contains(&d.component) || !nth_opt(raw, d.subcomponent, 2).is_empty();
+    if resolve && !has_parts {
+        clean(&charset.decode(unescape(raw, d, scratch)), out);
+    } else if resolve {
+        push(&charset.decode(raw), message, out);
+    } else {
+        clean(&charset.decode(raw), out);
+    }
+    if cut {
+        out.push('…');
+    }
+}
+
+/// Writes a value that has parts, with the standard delimiters.
+fn push(text: &str, message: &Message<'_>, out: &mut String) {
+    let d = message.delimiters();
+    if d.component == b'^' && d.subcomponent.is_none_or(|byte| byte == b'&') {
+        clean(text, out);
+        return;
+    }
+    let (component, subcomponent) = (char::from(d.component), d.subcomponent.map(char::from));
+    let standard = |c: char| match c {
+        _ if c == component => '^',
+        _ if Some(c) == subcomponent => '&',
+        _ => c,
+    };
+    clean(&text.chars().map(standard).collect::<String>(), out);
+}
+
+/// Writes a value without the characters that part rows.
+fn clean(text: &str, out: &mut String) {
+    let bytes = text.as_bytes();
+    if memchr3(0x1C, 0x1D, 0x1E, bytes).is_none() && !bytes.contains(&0x1F) {
+        out.push_str(text);
+    } else {
+        let odd = |c: char| matches!(c, '\u{1C}'..='\u{1F}');
+        out.extend(text.chars().map(|c| if odd(c) { '\u{FFFD}' } else { c }));
+    }
+}
