@@ -44,7 +44,8 @@ pub struct ListenerConfig {
     pub connect_timeout: Duration,
     /// After how long without a byte a connection is reported idle; 5 min by default.
     pub idle_after: Duration,
-    /// How many connections may be open at once; 1024 by default. More are reset.
+    /// How many connections may be open at once; 1024 by default. More are reset. All listeners
+    /// together hold at most half of the process's limit of open files, less some for itself.
     pub max_connections: usize,
 }
 

@@ -87,6 +87,11 @@ async fn accept(wire: &Rc<Wire>, lane: &Rc<Lane>, listener: &TcpListener) {
             reset(sender);
             refused(wire, lane, wire.next_connection(), peer, RefusedBy::ConnectionLimit);
         }
+        // Early enough that the analyser can still attach.
+        Ok((sender, peer)) if wire.counters.open.get() >= wire.max_open => {
+            reset(sender);
+            refused(wire, lane, wire.next_connection(), peer, RefusedBy::FileLimit);
+        }
         Ok((sender, peer)) => {
             let open = Open::new(wire, lane);
             start(connection(open, sender, peer));

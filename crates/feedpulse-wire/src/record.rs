@@ -170,7 +170,7 @@ pub enum RefusedBy {
     Receiver,
     /// The listener's limit of connections was reached.
     ConnectionLimit,
-    /// The process or the system has no file descriptor left.
+    /// The process or the system has no file descriptor left for it.
     FileLimit,
 }
 

@@ -132,7 +132,7 @@ async fn serve(
     stop_now: impl Future<Output = ()>,
 ) -> Result<(), WireError> {
     let (phases, phase) = watch::channel(Phase::Serving);
-    let wire = Rc::new(Wire::new(Writer::new(config.ring_bytes)?, phase));
+    let wire = Rc::new(Wire::new(Writer::new(config.ring_bytes)?, config.listeners.len(), phase));
     let socket = handover::bind(&config.socket)?;
     let listeners = open(config.listeners).await;
     let result = match listeners {

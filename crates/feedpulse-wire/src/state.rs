@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 
 use rustix::event::EventfdFlags;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::{Notify, watch};
 
 use crate::clock;
@@ -12,6 +13,10 @@ use crate::ring::Writer;
 
 /// The longest read, and the size of the one buffer that all connections read into.
 pub(crate) const SCRATCH: usize = 64 * 1024;
+
+/// Descriptors that connections leave to the rest of the process: the runtime, the ring, standard
+/// streams, and clients of the hand-over socket.
+const OTHER_FILES: u64 = 48;
 
 /// How the wire's life goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +34,8 @@ pub(crate) struct Wire {
     pub(crate) ring: RefCell<Writer>,
     pub(crate) counters: Counters,
     pub(crate) scratch: RefCell<Box<[u8]>>,
+    /// How many connections the limit of open files allows in all.
+    pub(crate) max_open: u64,
     /// Told when the last connection has closed.
     pub(crate) all_closed: Notify,
     phase: watch::Receiver<Phase>,
@@ -62,11 +69,14 @@ impl Counters {
 }
 
 impl Wire {
-    pub(crate) fn new(ring: Writer, phase: watch::Receiver<Phase>) -> Self {
+    pub(crate) fn new(ring: Writer, listeners: usize, phase: watch::Receiver<Phase>) -> Self {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let this = Self {
             ring: RefCell::new(ring),
             counters: Counters::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            // Each connection takes two.
+            max_open: files.saturating_sub(OTHER_FILES + listeners as u64) / 2,
             all_closed: Notify::new(),
             phase,
             last_connection: Cell::new(0),

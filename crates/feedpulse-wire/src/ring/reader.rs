@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -36,7 +36,7 @@ pub struct Reader {
 pub enum Wait {
     /// There is something to read.
     Ready,
-    /// Nothing came in time (or a signal came).
+    /// Nothing came in time.
     TimedOut,
     /// Nothing is left to read and the wire is gone, or another reader has taken over.
     Gone,
@@ -200,9 +200,26 @@ impl Reader {
     /// # Errors
     /// The write cursor cannot be true, or the system cannot wait.
     pub fn wait(&self, timeout: Duration) -> Result<Wait, RingError> {
-        if self.arm()? {
-            return Ok(Wait::Ready);
+        let start = Instant::now();
+        loop {
+            if self.arm()? {
+                return Ok(Wait::Ready);
+            }
+            let left = timeout.saturating_sub(start.elapsed());
+            let gone = self.poll(left);
+            self.disarm();
+            match (self.unread()?, gone?) {
+                (0, true) => return Ok(Wait::Gone),
+                (0, false) if left.is_zero() => return Ok(Wait::TimedOut),
+                // A late answer to an earlier wait.
+                (0, false) => {}
+                _ => return Ok(Wait::Ready),
+            }
         }
+    }
+
+    /// Sleeps until a signal of the writer or the end of the wire; whether it was the latter.
+    fn poll(&self, timeout: Duration) -> Result<bool, RingError> {
         let mut fds = vec![PollFd::new(&self.wake, PollFlags::IN)];
         if let Some(wire) = &self.wire {
             fds.push(PollFd::new(wire, PollFlags::IN | PollFlags::RDHUP));
@@ -210,16 +227,10 @@ impl Reader {
         let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
         let timeout = Timespec { tv_sec: seconds, tv_nsec: timeout.subsec_nanos().into() };
         match rustix::event::poll(&mut fds, Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(source) => return Err(RingError::System { what: "wait for the ring", source }),
+            Ok(_) => Ok(fds.get(1).is_some_and(|wire| !wire.revents().is_empty())),
+            Err(Errno::INTR) => Ok(false),
+            Err(source) => Err(RingError::System { what: "wait for the ring", source }),
         }
-        let gone = fds.get(1).is_some_and(|wire| !wire.revents().is_empty());
-        self.disarm();
-        Ok(match (self.unread()?, gone) {
-            (0, true) => Wait::Gone,
-            (0, false) => Wait::TimedOut,
-            _ => Wait::Ready,
-        })
     }
 
     /// For a wait of one's own (an `AsyncFd` on [`Reader::as_fd`]): asks the writer for a signal,

@@ -235,6 +235,7 @@ fn a_waiting_reader_misses_nothing_over_many_waits() {
     for connection in 1..=RECORDS {
         // The ring holds more than a thousand of these; when it fills up, the reader gets time.
         while writer.usage().0 > 32 << 10 {
+            assert!(!reading.is_finished(), "the reader gave up");
             std::thread::yield_now();
         }
         assert!(writer.offer(&data(connection, &[1; 5])));
