@@ -151,20 +151,26 @@ fn test(options: &TestOptions) -> Result<()> {
             skipped.join("\n")
         )));
     }
-    type Step<'a> = &'a dyn Fn() -> Result<()>;
     let tests = || cargo_tests(options);
     // In CI the lints come first; the tidy tests are among all the others.
-    let lints: &[Step] = if in_ci() { &[&lints] } else { &[] };
-    let others: &[Step] =
-        if options.package.is_none() { &[&plugins::test, &chart::check] } else { &[] };
-    let mut failures = Vec::new();
-    for step in lints.iter().chain(&[&tests as Step]).chain(others) {
-        // A failed step does not hide what the later ones have to say.
-        failures.extend(step().err());
+    let mut steps: Vec<Step> = if in_ci() { vec![&lints] } else { Vec::new() };
+    steps.push(&tests);
+    if options.package.is_none() {
+        steps.extend([&plugins::test as Step, &chart::check]);
     }
+    let result = run_all(&steps);
     for line in &skipped {
         eprintln!("{line}");
     }
+    result
+}
+
+/// One step of a verb.
+type Step<'a> = &'a dyn Fn() -> Result<()>;
+
+/// Runs every step: one that fails does not hide what the later ones have to say.
+fn run_all(steps: &[Step]) -> Result<()> {
+    let mut failures: Vec<Error> = steps.iter().filter_map(|step| step().err()).collect();
     let Some(last) = failures.pop() else { return Ok(()) };
     failures.iter().for_each(|e| eprintln!("xtask: {e}"));
     Err(last)
@@ -213,6 +219,19 @@ mod tests {
         let o = TestOptions::parse(&words("--no-parts -p feedpulse-hl7 --seed 7")).unwrap();
         let package = Some("feedpulse-hl7".to_owned());
         assert_eq!(o, TestOptions { no_parts: true, package, seed: Some(7) });
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_run_and_hides_no_later_one() {
+        let ran = std::cell::Cell::new(0);
+        let good = || {
+            ran.set(ran.get() + 1);
+            Ok(())
+        };
+        let bad = || Err(Error::Failed("bad".to_owned()));
+        assert!(run_all(&[&good, &good]).is_ok());
+        assert_eq!(run_all(&[&good, &bad, &good]).unwrap_err().code(), 1);
+        assert_eq!(ran.get(), 4);
     }
 
     #[test]

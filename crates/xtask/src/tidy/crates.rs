@@ -32,7 +32,7 @@ const QUARANTINE: [(&str, &[&str]); 18] = [
     ("clap", &["feedpulse"]),
     ("etherparse", &["feedpulse-taps"]),
     ("hl7-parser", &["feedpulse-hl7"]),
-    ("hyper", &[]),
+    ("hyper", &["feedpulse-sinks", "feedpulse-web"]),
     ("lettre", &["feedpulse-sinks"]),
     ("native-tls", &[]),
     ("openssl", &[]),
