@@ -27,8 +27,10 @@ const WARDEN: &str = r#"
 exec 3<&0; file=$1; shift
 "$@" </dev/null 3<&- & server=$!
 echo $server >"$file.new" && mv "$file.new" "$file"
-(cat <&3 >/dev/null; kill -KILL $server) 2>/dev/null & exec 3<&-
-wait $server
+(cat <&3 >/dev/null; kill -KILL $server) 2>/dev/null & watcher=$!; exec 3<&-
+wait $server; code=$?
+kill $watcher 2>/dev/null # Or it would later kill whoever has that process id then.
+exit $code
 "#;
 
 /// Why a real server did not start; the text ends with the tail of its log.
@@ -228,6 +230,21 @@ mod tests {
         let e = s.start(|| false).unwrap_err();
         assert!(e.to_string().contains("exit status: 7"), "{e}");
         assert!(e.to_string().contains("bad option -z"), "{e}");
+    }
+
+    #[test]
+    fn a_server_that_ended_by_itself_is_not_killed_later() {
+        let mut s = server("exit 7");
+        assert!(s.start(|| false).is_err());
+        // The watcher is a copy of the warden, so it has the warden's command line.
+        let folder = s.folder().display().to_string();
+        let is_watcher = |process: &fs::DirEntry| {
+            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&words).contains(&folder)
+        };
+        let watchers = || fs::read_dir("/proc").unwrap().flatten().filter(is_watcher).count();
+        let gone = wait_until(Duration::from_secs(20), || (watchers() == 0).then_some(()));
+        assert!(gone.is_some(), "the watcher waits on");
     }
 
     #[test]

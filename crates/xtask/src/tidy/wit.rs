@@ -33,6 +33,9 @@ fn hashes() -> BTreeMap<String, String> {
 #[test]
 fn released_interfaces_match_their_hash() {
     let now = hashes();
+    if now.is_empty() {
+        return; // No version was made yet.
+    }
     let recorded = std::fs::read_to_string(at_root(HASHES)).unwrap_or_default();
     let recorded: BTreeMap<String, String> = recorded
         .lines()
