@@ -18,6 +18,7 @@ mod basic;
 mod block;
 mod layout;
 mod reader;
+mod state;
 #[cfg(test)]
 mod tests;
 mod types;

@@ -106,7 +106,7 @@ layout! {
         8 = Unknown,
     }
 
-    struct CheckFinding { at, check, waypoint, code, severity, journey_key, urgency }
+    struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Finding { code, subject, severity, state, since, evidence, detail }
     enum FindingState { 0 = Raised, 1 = Cleared, 2 = Happened }
     enum Severity { 0 = Note, 1 = Ticket, 2 = Page }

@@ -95,7 +95,9 @@ pub struct CheckFinding {
     pub check: u16,
     /// Where its message was seen.
     pub waypoint: WaypointId,
-    /// The plugin's own code (`name/code`).
+    /// True when the check itself is faulty (it trapped, ran over its budget, …).
+    pub faulty: bool,
+    /// The plugin's own code, or the kind of its fault.
     pub code: Label,
     /// How loud its manifest says.
     pub severity: Severity,

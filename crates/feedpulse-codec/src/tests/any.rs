@@ -149,7 +149,7 @@ any! {
     }
     enum Severity { Note, Ticket, Page }
     enum Subject { Waypoint(id), Feed(id), Check(index), Own(part) }
-    struct CheckFinding { at, check, waypoint, code, severity, journey_key, urgency }
+    struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max }
     struct Waypoint { name, acks, no_ack_after, ack_time, role }
     enum Acks { Expected, Stored, IfSeen }

@@ -1,6 +1,7 @@
 //! Round trips of random values, mutated bytes, limits, and the layout of version 1 as it stands.
 
 mod any;
+mod engine;
 
 use crate::{
     Block, DecodeError, Fault, LAYOUT_VERSION, OTHER_NAME, Reader, Wire, decode, decode_block,

@@ -4,6 +4,7 @@ use super::ledger::End;
 use super::slab::Ref;
 use super::state::Journey;
 use super::{Engine, JOURNEYS_MAX};
+use crate::codes::Code;
 use crate::effect::{Effect, Effects, JourneyEnd, JourneyRecord, Sending};
 use crate::finding::{CheckFinding, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
@@ -367,11 +368,12 @@ impl Engine {
             && let Some(place) = self.journeys.get(&key).copied()
             && let Some(journey) = self.s.journeys.get_mut(place)
             && journey.found.len() < FOUND_MAX
+            && !found.faulty
         {
             journey.found.push(found.code);
         }
         let finding = Finding {
-            code: crate::codes::Code::CheckFound,
+            code: if found.faulty { Code::CheckFaulted } else { Code::CheckFound },
             subject: Subject::Check(found.check),
             severity: found.severity,
             state: FindingState::Happened,
