@@ -108,6 +108,8 @@ async fn pump(
             Piece::Rest(rest) => {
                 let sent = forward_rest(connection, direction, &mut offset, &rest, &mut target);
                 let all = tokio::select! {
+                    // What the target can take now it gets, whatever became of the source.
+                    biased;
                     all = sent => all,
                     // While the target takes nothing the source is not read, so its reset must be
                     // looked for. It overtakes the rest, as in one TCP connection.

@@ -276,6 +276,25 @@ fn what_a_receiver_said_before_it_broke_reaches_the_sender() {
 }
 
 #[test]
+fn last_words_arrive_even_when_the_break_is_noticed_by_a_write() {
+    let (listener, at) = receiver();
+    let rig = Rig::new(at);
+    for round in 0..300 {
+        let (mut sender, mut taken) = pair(&rig, &listener);
+        sender.write_all(b"unread").unwrap();
+        while taken.peek(&mut [0; 6]).unwrap() < 6 {}
+        let mut writing = sender.try_clone().unwrap();
+        let pressing = std::thread::spawn(move || while writing.write_all(b"more").is_ok() {});
+        taken.write_all(b"last words").unwrap();
+        drop(taken);
+        // Whether the read or the write is told of the reset is the kernel's to choose.
+        assert_eq!(read_all(&mut sender).0, b"last words", "round {round}");
+        pressing.join().unwrap();
+    }
+    rig.join();
+}
+
+#[test]
 fn the_receiver_may_speak_first_and_ipv6_works() {
     let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
     let rig = Rig::with(listener.local_addr().unwrap(), |config| {
