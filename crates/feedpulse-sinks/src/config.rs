@@ -1,0 +1,381 @@
+//! What an operator can set, with defaults, units and limits; checked when the sinks are built.
+
+use crate::notify::webhook::Method;
+use crate::secret::Secret;
+use core::time::Duration;
+use feedpulse_core::codes::Severity;
+use std::path::PathBuf;
+
+/// A setting that cannot work: where, what, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// An address is not usable.
+    #[error("{place}: the address {what}; write it like {example}")]
+    Address {
+        /// Which setting.
+        place: String,
+        /// What is wrong with it. Never the address itself: its path may be a token.
+        what: String,
+        /// A good one.
+        example: &'static str,
+    },
+    /// A file cannot be read or holds something else.
+    #[error("{place}: {path}: {what}", path = path.display())]
+    File {
+        /// Which setting.
+        place: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// TLS cannot be set up.
+    #[error("{place}: {what}")]
+    Tls {
+        /// Which setting.
+        place: String,
+        /// Why and what to do.
+        what: String,
+    },
+    /// A header's name or value cannot be sent.
+    #[error("{place}: header {name}: {what}")]
+    Header {
+        /// Which setting.
+        place: String,
+        /// The header's name.
+        name: String,
+        /// What is wrong; never its value.
+        what: &'static str,
+    },
+    /// A number is outside its limits.
+    #[error("{place}: {what} is {got}, allowed is {allowed}")]
+    Range {
+        /// Which setting.
+        place: String,
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        got: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// A name cannot be used.
+    #[error("{place}: the name {name:?} {what}")]
+    Name {
+        /// Which setting.
+        place: String,
+        /// The name.
+        name: String,
+        /// What is wrong and what to do.
+        what: &'static str,
+    },
+    /// A webhook's body template does not make JSON.
+    #[error("{place}: {what}")]
+    Template {
+        /// Which setting.
+        place: String,
+        /// Where in the template, what, and what to do.
+        what: String,
+    },
+}
+
+/// All sinks. Empty by default: nothing leaves the machine until it is configured.
+#[derive(Clone, Debug, Default)]
+pub struct SinksConfig {
+    /// OTLP export; None = off.
+    pub otlp: Option<OtlpConfig>,
+    /// Alertmanager clusters.
+    pub alertmanagers: Vec<AlertmanagerConfig>,
+    /// Webhooks.
+    pub webhooks: Vec<WebhookConfig>,
+    /// Heartbeat to an outside monitor; None = off.
+    pub dead_man: Option<DeadManConfig>,
+    /// Name of this site: a label of its alerts and an attribute of its telemetry; empty = none.
+    pub site: String,
+}
+
+/// Where and how to reach a server.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Address with scheme (`http` or `https`). Redacted in output since webhook addresses often
+    /// hold a token.
+    pub url: Secret,
+    /// Longest time for one attempt, connecting included. Default 10 s; 100 ms to 30 s.
+    pub timeout: Duration,
+    /// PEM file with the only authorities to trust; None = those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Certificate to show to the server.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Further headers (gRPC: metadata); at most 32.
+    pub headers: Vec<(String, Secret)>,
+    /// Sent as `Authorization: Bearer …`.
+    pub bearer: Option<Secret>,
+}
+
+impl Target {
+    /// A target with defaults.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: Secret::new(url),
+            timeout: Duration::from_secs(10),
+            ca_file: None,
+            client_certificate: None,
+            headers: Vec::new(),
+            bearer: None,
+        }
+    }
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// The chain, own certificate first.
+    pub certificate_file: PathBuf,
+    /// The private key (PKCS#8, PKCS#1 or SEC1).
+    pub key_file: PathBuf,
+}
+
+/// The carrier of OTLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC over HTTP/2; usual port 4317.
+    #[default]
+    Grpc,
+    /// Protobuf bodies over HTTP/1.1 to `/v1/traces`, `/v1/metrics`, `/v1/logs`; usual port 4318.
+    HttpProtobuf,
+}
+
+/// How a journey's trace joins a trace context that came with its message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Relation {
+    /// The journey is part of the sender's trace: same trace id, parent set, and a link.
+    #[default]
+    Parent,
+    /// The journey has a trace of its own that links to the sender's.
+    Link,
+}
+
+/// Whether control ids may leave the site.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ControlIds {
+    /// Only the journey key, a keyed hash.
+    #[default]
+    Hashed,
+    /// MSH-10 as it is.
+    Clear,
+}
+
+/// OTLP export.
+#[derive(Clone, Debug)]
+pub struct OtlpConfig {
+    /// The collector.
+    pub target: Target,
+    /// Its protocol. Default gRPC.
+    pub protocol: Protocol,
+    /// Whether traces are sent. Default true.
+    pub traces: bool,
+    /// Whether metrics are sent. Default true.
+    pub metrics: bool,
+    /// Whether logs are sent. Default true.
+    pub logs: bool,
+    /// Most spans that wait. Default 8,192; 512 to 1,048,576.
+    pub queue_spans: usize,
+    /// Most log records that wait. Default 2,048; 64 to 1,048,576.
+    pub queue_logs: usize,
+    /// Most spans, log records or points in one request. Default 512; 1 to 8,192.
+    pub batch: usize,
+    /// Longest wait for a full batch. Default 1 s; 10 ms to 60 s.
+    pub linger: Duration,
+    /// How often metrics are sent. Default 10 s; 1 s to 1 h.
+    pub metrics_interval: Duration,
+    /// How long a batch is tried before it is dropped and counted. Default 30 s; 1 s to 10 min.
+    pub retry_for: Duration,
+    /// Successful journeys kept for each feed and minute. Default 6; journeys with trouble are
+    /// always kept.
+    pub sample_per_minute: u32,
+    /// Share of the other successful journeys that is kept too, 0..=1. Default 0.
+    pub sample_ratio: f64,
+    /// How traces join a trace context found beside a message. Default parent.
+    pub relation: Relation,
+    /// Whether control ids may leave. Default hashed.
+    pub control_ids: ControlIds,
+    /// `service.instance.id`; empty = not set.
+    pub instance_id: String,
+    /// Further resource attributes; at most 32.
+    pub resource: Vec<(String, String)>,
+}
+
+impl OtlpConfig {
+    /// Defaults towards a collector.
+    #[must_use]
+    pub const fn new(target: Target) -> Self {
+        Self {
+            target,
+            protocol: Protocol::Grpc,
+            traces: true,
+            metrics: true,
+            logs: true,
+            queue_spans: 8_192,
+            queue_logs: 2_048,
+            batch: 512,
+            linger: Duration::from_secs(1),
+            metrics_interval: Duration::from_secs(10),
+            retry_for: Duration::from_secs(30),
+            sample_per_minute: 6,
+            sample_ratio: 0.0,
+            relation: Relation::Parent,
+            control_ids: ControlIds::Hashed,
+            instance_id: String::new(),
+            resource: Vec::new(),
+        }
+    }
+
+    /// Reports every number that is outside its limits.
+    pub(crate) fn check(&self, errors: &mut Vec<ConfigError>) {
+        let mut range = |ok: bool, what, got: String, allowed| {
+            if !ok {
+                errors.push(ConfigError::Range { place: "otlp".to_owned(), what, got, allowed });
+            }
+        };
+        let size = |n: usize, low, high| (low..=high).contains(&n);
+        range(
+            size(self.queue_spans, 512, 1 << 20),
+            "queue_spans",
+            self.queue_spans.to_string(),
+            "512 to 1,048,576",
+        );
+        range(
+            size(self.queue_logs, 64, 1 << 20),
+            "queue_logs",
+            self.queue_logs.to_string(),
+            "64 to 1,048,576",
+        );
+        range(size(self.batch, 1, 8_192), "batch", self.batch.to_string(), "1 to 8,192");
+        let time = |t: Duration, low, high| {
+            (Duration::from_millis(low)..=Duration::from_millis(high)).contains(&t)
+        };
+        range(
+            time(self.linger, 10, 60_000),
+            "linger",
+            format!("{:?}", self.linger),
+            "10 ms to 60 s",
+        );
+        range(
+            time(self.metrics_interval, 1_000, 3_600_000),
+            "metrics_interval",
+            format!("{:?}", self.metrics_interval),
+            "1 s to 1 h",
+        );
+        range(
+            time(self.retry_for, 1_000, 600_000),
+            "retry_for",
+            format!("{:?}", self.retry_for),
+            "1 s to 10 min",
+        );
+        range(
+            (0.0..=1.0).contains(&self.sample_ratio),
+            "sample_ratio",
+            self.sample_ratio.to_string(),
+            "0 to 1",
+        );
+        range(
+            self.resource.len() <= 32,
+            "the count of resource attributes",
+            self.resource.len().to_string(),
+            "0 to 32",
+        );
+    }
+}
+
+/// One Alertmanager cluster: every replica gets every alert (they agree among themselves; a load
+/// balancer in front would break that).
+#[derive(Clone, Debug)]
+pub struct AlertmanagerConfig {
+    /// Unique name: lower-case letters, digits, `-`. Default `alertmanager`.
+    pub name: String,
+    /// Its replicas, each as base address (`http://host:9093`); 1 to 8.
+    pub replicas: Vec<Target>,
+    /// How often a firing alert is said again; it ends by itself after four of these without word
+    /// from us. Default 60 s; 5 s to 10 min.
+    pub resend: Duration,
+    /// Quieter incidents are not sent. Default ticket.
+    pub min_severity: Severity,
+    /// Further labels; at most 16. Values must not change while the process lives.
+    pub labels: Vec<(String, String)>,
+    /// Base address of the runbooks; `/FP0104` is appended. Empty = no such annotation.
+    pub runbook_base: String,
+    /// Base address of the status page; `/incidents/7` is appended. Empty = no link.
+    pub page_base: String,
+}
+
+impl AlertmanagerConfig {
+    /// Defaults towards the given replicas.
+    #[must_use]
+    pub fn new(replicas: Vec<Target>) -> Self {
+        Self {
+            name: "alertmanager".to_owned(),
+            replicas,
+            resend: Duration::from_secs(60),
+            min_severity: Severity::Ticket,
+            labels: Vec::new(),
+            runbook_base: String::new(),
+            page_base: String::new(),
+        }
+    }
+}
+
+/// A webhook.
+#[derive(Clone, Debug)]
+pub struct WebhookConfig {
+    /// Unique name: lower-case letters, digits, `-`. Default `webhook`.
+    pub name: String,
+    /// Where.
+    pub target: Target,
+    /// Default POST.
+    pub method: Method,
+    /// Body as a minijinja template that makes JSON; None = [`crate::notify::webhook::DEFAULT_BODY`].
+    pub template: Option<String>,
+    /// How often an open incident is said again. Default 4 h; 1 min to 7 d.
+    pub repeat: Duration,
+    /// Quieter incidents are not sent. Default ticket.
+    pub min_severity: Severity,
+    /// Base address of the runbooks; `/FP0104` is appended. Empty = `runbook` is empty.
+    pub runbook_base: String,
+    /// Base address of the status page; `/incidents/7` is appended. Empty = `link` is empty.
+    pub page_base: String,
+}
+
+impl WebhookConfig {
+    /// Defaults towards a target.
+    #[must_use]
+    pub fn new(target: Target) -> Self {
+        Self {
+            name: "webhook".to_owned(),
+            target,
+            method: Method::Post,
+            template: None,
+            repeat: Duration::from_secs(4 * 3600),
+            min_severity: Severity::Ticket,
+            runbook_base: String::new(),
+            page_base: String::new(),
+        }
+    }
+}
+
+/// A heartbeat to an outside monitor that tells when it stops.
+#[derive(Clone, Debug)]
+pub struct DeadManConfig {
+    /// Where; pinged with an empty GET.
+    pub target: Target,
+    /// How often. Default 60 s; 10 s to 1 h.
+    pub every: Duration,
+}
+
+impl DeadManConfig {
+    /// Defaults towards a target.
+    #[must_use]
+    pub const fn new(target: Target) -> Self {
+        Self { target, every: Duration::from_secs(60) }
+    }
+}

@@ -1,0 +1,410 @@
+//! Where effects are offered, and how the sinks are put together.
+
+use crate::Clock;
+use crate::config::{ConfigError, OtlpConfig, SinksConfig};
+use crate::health::{Health, Rule};
+use crate::http::{self, Client};
+use crate::notify::{Counts, alertmanager, check_name, dead_man, notices, webhook};
+use crate::otlp::export::{QueueTask, Shipper};
+use crate::otlp::logs::{self, LogEvent};
+use crate::otlp::metrics::MetricsTask;
+use crate::otlp::queue::{Accounts, Queue, Signal, Tally};
+use crate::otlp::sampler::Sampler;
+use crate::otlp::traces::{self, Names};
+use crate::otlp::transport::Way;
+use crate::random::mix;
+use crate::task::{Deps, Kind, Task};
+use feedpulse_core::codes::Code;
+use feedpulse_core::effect::{Effect, EffectId, IncidentChange, JourneyRecord};
+use feedpulse_core::metrics::Counter;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+struct TraceSide {
+    sampler: Mutex<Sampler>,
+    queue: Arc<Queue<Span>>,
+    names: Mutex<Arc<Names>>,
+}
+
+struct Inner {
+    clock: Clock,
+    sampled_out: Counter,
+    traces: Option<TraceSide>,
+    logs: Option<Arc<Queue<LogRecord>>>,
+    metrics: Option<Arc<Tally>>,
+    alerts: Vec<Arc<alertmanager::Board>>,
+    notices: Vec<Arc<notices::Board>>,
+    /// Per notifier, its replicas' counts.
+    counts: Vec<Vec<Counts>>,
+}
+
+/// Where effects are offered. Clones share everything. No call waits: a full queue drops and counts.
+#[derive(Clone)]
+pub struct SinkHandle {
+    inner: Arc<Inner>,
+}
+
+impl core::fmt::Debug for SinkHandle {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("SinkHandle(…)")
+    }
+}
+
+impl SinkHandle {
+    /// Offers one effect. An unsampled journey costs one lock and a few comparisons, no allocation.
+    /// Offering the same effect twice makes the same spans and the same notices.
+    pub fn offer(&self, _id: EffectId, effect: &Effect) {
+        match effect {
+            Effect::Journey(journey) => self.journey(journey),
+            Effect::Incident(change) => {
+                self.incident(change, false);
+                self.log(LogEvent::incident(change, (self.inner.clock)()));
+            }
+            // Roll-ups are for the store; their numbers leave as metrics.
+            Effect::Rollup(_) => {}
+        }
+    }
+
+    fn journey(&self, journey: &JourneyRecord) {
+        let Some(side) = &self.inner.traces else { return };
+        let keep = side.sampler.lock().unwrap_or_else(PoisonError::into_inner).keep(journey);
+        if !keep {
+            self.inner.sampled_out.add(1);
+            return;
+        }
+        let names = Arc::clone(&side.names.lock().unwrap_or_else(PoisonError::into_inner));
+        side.queue.offer(traces::span_count(journey), || traces::spans_of(journey, &names));
+    }
+
+    fn incident(&self, change: &IncidentChange, again: bool) {
+        let now = (self.inner.clock)();
+        for board in &self.inner.alerts {
+            board.offer(change, now, again);
+        }
+        for board in &self.inner.notices {
+            board.offer(change, now, again);
+        }
+    }
+
+    /// After a restart: an incident that the store holds. An open one is told again with the same
+    /// keys; a resolved one counts as told by the process before, so its end is said. Makes no log
+    /// record.
+    pub fn reoffer(&self, change: &IncidentChange) {
+        self.incident(change, true);
+    }
+
+    /// Offers an event of Feedpulse itself to the OTLP logs.
+    pub fn log(&self, event: LogEvent) {
+        if let Some(queue) = &self.inner.logs {
+            let now = (self.inner.clock)();
+            queue.offer(1, || vec![event.record(now)]);
+        }
+    }
+
+    /// New names of waypoints after a change of configuration.
+    pub fn rename(&self, waypoints: Vec<traces::WaypointName>) {
+        if let Some(side) = &self.inner.traces {
+            let mut names = side.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let (relation, control_ids) = (names.relation, names.control_ids);
+            *names = Arc::new(Names { waypoints, relation, control_ids });
+        }
+    }
+
+    /// Spans that the collector took.
+    #[must_use]
+    pub fn spans_exported(&self) -> u64 {
+        self.accounts(Signal::Traces).exported
+    }
+
+    /// Journeys that succeeded and were not kept as traces.
+    #[must_use]
+    pub fn journeys_sampled_out(&self) -> u64 {
+        self.inner.sampled_out.get()
+    }
+
+    /// What became of all items of one signal; zeros when it is off.
+    #[must_use]
+    pub fn accounts(&self, signal: Signal) -> Accounts {
+        let inner = &self.inner;
+        match signal {
+            Signal::Traces => inner.traces.as_ref().map(|side| side.queue.tally.read()),
+            Signal::Logs => inner.logs.as_ref().map(|queue| queue.tally.read()),
+            Signal::Metrics => inner.metrics.as_ref().map(|tally| tally.read()),
+        }
+        .unwrap_or_default()
+    }
+
+    /// Notices that were delivered (open, severity risen, resolved; no reminders), over all
+    /// notifiers; of a cluster the replica that took most counts.
+    #[must_use]
+    pub fn notices(&self) -> u64 {
+        let replicas = |counts: &Vec<Counts>| counts.iter().map(|c| c.notices.get()).max();
+        self.inner.counts.iter().filter_map(replicas).sum()
+    }
+}
+
+/// Checks the configuration and makes the sinks. Nothing is connected before the tasks run.
+///
+/// # Errors
+/// Every setting that cannot work, at once.
+pub fn build(
+    config: &SinksConfig,
+    deps: &Deps,
+) -> Result<(SinkHandle, Vec<Task>), Vec<ConfigError>> {
+    let mut builder = Builder { config, deps, tasks: Vec::new(), errors: Vec::new() };
+    builder.check_names();
+    let mut inner = Inner {
+        clock: Arc::clone(&deps.clock),
+        sampled_out: deps.registry.counter(
+            "feedpulse_journeys_sampled_out_total",
+            "Successful journeys that were counted but not kept as traces.",
+            "{journey}",
+            &[],
+        ),
+        traces: None,
+        logs: None,
+        metrics: None,
+        alerts: Vec::new(),
+        notices: Vec::new(),
+        counts: Vec::new(),
+    };
+    if let Some(otlp) = &config.otlp {
+        builder.otlp(otlp, &mut inner);
+    }
+    builder.alertmanagers(&mut inner);
+    builder.webhooks(&mut inner);
+    builder.dead_man();
+    if builder.errors.is_empty() {
+        Ok((SinkHandle { inner: Arc::new(inner) }, builder.tasks))
+    } else {
+        Err(builder.errors)
+    }
+}
+
+struct Builder<'a> {
+    config: &'a SinksConfig,
+    deps: &'a Deps,
+    tasks: Vec<Task>,
+    errors: Vec<ConfigError>,
+}
+
+impl Builder<'_> {
+    fn keep<T>(&mut self, made: Result<T, ConfigError>) -> Option<T> {
+        made.map_err(|error| self.errors.push(error)).ok()
+    }
+
+    /// A seed for each task, so that their pauses differ.
+    fn seed(&self) -> u64 {
+        mix(self.deps.seed ^ (self.tasks.len() as u64 + 1))
+    }
+
+    fn range(
+        &mut self,
+        ok: bool,
+        place: &str,
+        what: &'static str,
+        got: String,
+        allowed: &'static str,
+    ) {
+        if !ok {
+            self.errors.push(ConfigError::Range { place: place.to_owned(), what, got, allowed });
+        }
+    }
+
+    fn check_names(&mut self) {
+        let names = self.config.alertmanagers.iter().map(|a| &a.name);
+        let names = names.chain(self.config.webhooks.iter().map(|w| &w.name));
+        let mut seen = BTreeSet::from(["otlp", "dead-man"]);
+        for name in names {
+            self.keep(check_name("notifiers", name));
+            if !seen.insert(name) {
+                self.errors.push(ConfigError::Name {
+                    place: "notifiers".to_owned(),
+                    name: name.clone(),
+                    what: "is used twice or reserved; give each notifier its own",
+                });
+            }
+        }
+        let site = &self.config.site;
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if site.len() > 64 || !site.bytes().all(plain) {
+            self.errors.push(ConfigError::Name {
+                place: "site".to_owned(),
+                name: site.clone(),
+                what: "must have at most 64 letters, digits, `.`, `_` or `-`",
+            });
+        }
+    }
+
+    fn otlp(&mut self, otlp: &OtlpConfig, inner: &mut Inner) {
+        otlp.check(&mut self.errors);
+        let signals = [
+            (Signal::Traces, otlp.traces),
+            (Signal::Metrics, otlp.metrics),
+            (Signal::Logs, otlp.logs),
+        ];
+        let on: Vec<Signal> = signals.iter().filter(|(_, on)| *on).map(|(s, _)| *s).collect();
+        let report = Arc::clone(&self.deps.own);
+        let health = Health::new("otlp", Code::ExportDown, on.len(), Rule::Any, report);
+        let resource = crate::otlp::resource(otlp, &self.deps.version, &self.config.site);
+        for (member, signal) in on.into_iter().enumerate() {
+            let Some(way) = self.keep(Way::new(otlp, signal)) else {
+                // All three go to the same place: one error says it all.
+                return;
+            };
+            let shipper = Shipper {
+                resource: resource.clone(),
+                tally: Tally::new(&self.deps.registry, signal),
+                health: health.clone(),
+                member,
+                retry_for: otlp.retry_for,
+                seed: self.seed(),
+            };
+            let kind = self.signal(otlp, signal, way, shipper, inner);
+            self.tasks.push(Task::new(format!("otlp-{}", signal.name()), kind));
+        }
+    }
+
+    fn signal(
+        &self,
+        otlp: &OtlpConfig,
+        signal: Signal,
+        way: Way,
+        mut shipper: Shipper,
+        inner: &mut Inner,
+    ) -> Kind {
+        let (batch, linger) = (otlp.batch, otlp.linger);
+        match signal {
+            Signal::Traces => {
+                let queue = Queue::new(otlp.queue_spans, Arc::clone(&shipper.tally));
+                let names = Names {
+                    waypoints: self.deps.names.waypoints.clone(),
+                    relation: otlp.relation,
+                    control_ids: otlp.control_ids,
+                };
+                inner.traces = Some(TraceSide {
+                    sampler: Mutex::new(Sampler::new(otlp.sample_per_minute, otlp.sample_ratio)),
+                    queue: Arc::clone(&queue),
+                    names: Mutex::new(Arc::new(names)),
+                });
+                Kind::Spans(QueueTask { queue, way, shipper, wrap: traces::wrap, batch, linger })
+            }
+            Signal::Logs => {
+                let queue = Queue::new(otlp.queue_logs, Arc::clone(&shipper.tally));
+                inner.logs = Some(Arc::clone(&queue));
+                Kind::Logs(QueueTask { queue, way, shipper, wrap: logs::wrap, batch, linger })
+            }
+            Signal::Metrics => {
+                inner.metrics = Some(Arc::clone(&shipper.tally));
+                // An old picture is worth nothing once a new one can be made.
+                shipper.retry_for = otlp.retry_for.min(otlp.metrics_interval);
+                Kind::Metrics(MetricsTask {
+                    families: Arc::clone(&self.deps.families),
+                    clock: Arc::clone(&self.deps.clock),
+                    started: self.deps.started,
+                    interval: otlp.metrics_interval,
+                    batch,
+                    way,
+                    shipper,
+                })
+            }
+        }
+    }
+
+    fn alertmanagers(&mut self, inner: &mut Inner) {
+        for config in &self.config.alertmanagers {
+            let place = config.name.as_str();
+            let n = config.replicas.len();
+            self.range(
+                (1..=8).contains(&n),
+                place,
+                "the count of replicas",
+                n.to_string(),
+                "1 to 8",
+            );
+            let secs = config.resend.as_secs();
+            let got = format!("{:?}", config.resend);
+            self.range((5..=600).contains(&secs), place, "resend", got, "5 s to 10 min");
+            let labels = config.labels.len();
+            let got = labels.to_string();
+            self.range(labels <= 16, place, "the count of labels", got, "0 to 16");
+            let report = Arc::clone(&self.deps.own);
+            let health = Health::new(place, Code::NotifierDown, n, Rule::All, report);
+            let mut all = Vec::new();
+            for member in 0..n {
+                let name =
+                    if n == 1 { place.to_owned() } else { format!("{place}-{}", member + 1) };
+                let Some(way) = self.keep(alertmanager::way(&name, config, member)) else {
+                    continue;
+                };
+                let counts = Counts::new(&self.deps.registry, &name);
+                let style = alertmanager::Style {
+                    site: self.config.site.clone(),
+                    labels: config.labels.clone(),
+                    runbook_base: config.runbook_base.clone(),
+                    page_base: config.page_base.clone(),
+                    resend: config.resend,
+                    min_severity: Some(config.min_severity),
+                };
+                let board = Arc::new(alertmanager::Board::new(style, counts.clone()));
+                inner.alerts.push(Arc::clone(&board));
+                all.push(counts.clone());
+                let task = alertmanager::ReplicaTask {
+                    board,
+                    way,
+                    clock: Arc::clone(&self.deps.clock),
+                    health: health.clone(),
+                    member,
+                    resend: config.resend,
+                    counts,
+                    seed: self.seed(),
+                };
+                self.tasks.push(Task::new(name, Kind::Alertmanager(task)));
+            }
+            inner.counts.push(all);
+        }
+    }
+
+    fn webhooks(&mut self, inner: &mut Inner) {
+        for config in &self.config.webhooks {
+            let place = config.name.as_str();
+            let secs = config.repeat.as_secs();
+            let got = format!("{:?}", config.repeat);
+            self.range((60..=604_800).contains(&secs), place, "repeat", got, "1 min to 7 d");
+            let Some(way) = self.keep(webhook::way(place, config, &self.config.site)) else {
+                continue;
+            };
+            let counts = Counts::new(&self.deps.registry, place);
+            let board = notices::Board::new(config.repeat, config.min_severity, counts.clone());
+            let board = Arc::new(board);
+            inner.notices.push(Arc::clone(&board));
+            inner.counts.push(vec![counts.clone()]);
+            let report = Arc::clone(&self.deps.own);
+            let task = webhook::WebhookTask {
+                board,
+                way,
+                clock: Arc::clone(&self.deps.clock),
+                health: Health::new(place, Code::NotifierDown, 1, Rule::Any, report),
+                counts,
+                seed: self.seed(),
+            };
+            self.tasks.push(Task::new(place.to_owned(), Kind::Webhook(task)));
+        }
+    }
+
+    fn dead_man(&mut self) {
+        let Some(config) = &self.config.dead_man else { return };
+        let place = "dead-man";
+        let secs = config.every.as_secs();
+        let got = format!("{:?}", config.every);
+        self.range((10..=3600).contains(&secs), place, "every", got, "10 s to 1 h");
+        let way = http::address(place, &config.target, "https://monitor.example/ping/42")
+            .and_then(|url| Ok((Client::new(place, &config.target, &url)?, url)));
+        let Some((client, url)) = self.keep(way) else { return };
+        let counts = Counts::new(&self.deps.registry, place);
+        let task = dead_man::DeadManTask { client, url, every: config.every, counts };
+        self.tasks.push(Task::new(place.to_owned(), Kind::DeadMan(task)));
+    }
+}

@@ -1,0 +1,39 @@
+//! A heartbeat to an outside monitor: when Feedpulse dies, its silence tells.
+
+use crate::http::Client;
+use crate::notify::Counts;
+use core::time::Duration;
+use reqwest::{Method, Url};
+use tokio_util::sync::CancellationToken;
+
+/// Pings an address with an empty GET. A failed ping is counted, not alerted: the outside monitor
+/// misses it and tells by itself.
+#[derive(Debug)]
+pub(crate) struct DeadManTask {
+    pub(crate) client: Client,
+    pub(crate) url: Url,
+    pub(crate) every: Duration,
+    pub(crate) counts: Counts,
+}
+
+impl DeadManTask {
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.every);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            let ping = self.client.send(Method::GET, self.url.clone(), &[], Vec::new());
+            let worked = tokio::select! {
+                answer = ping => answer.is_ok_and(|answer| answer.status.is_success()),
+                () = stop.cancelled() => return,
+            };
+            self.counts.up.set(i64::from(worked));
+            if !worked {
+                self.counts.failed.add(1);
+            }
+        }
+    }
+}

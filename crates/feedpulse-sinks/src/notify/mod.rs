@@ -1,0 +1,129 @@
+//! Tells people: Alertmanager, webhooks, and a heartbeat to an outside monitor.
+//!
+//! What is told about an incident: one notice when it opens, one when its severity rises, a reminder
+//! now and then (webhooks), one when it is over. Nothing is told about pending, quiet or muted
+//! incidents, nor that something is over that nobody was told of. Muting an incident that was told
+//! already stops updates and reminders; Alertmanager is kept from ending it by itself, and its end
+//! is told.
+
+pub mod alertmanager;
+pub(crate) mod dead_man;
+pub(crate) mod notices;
+pub(crate) mod template;
+pub mod webhook;
+
+use crate::config::ConfigError;
+use feedpulse_core::effect::{IncidentChange, IncidentState};
+use feedpulse_core::finding::Subject;
+use feedpulse_core::label::Label;
+use feedpulse_core::metrics::{Counter, Gauge, Registry};
+use feedpulse_core::time::Timestamp;
+
+/// Most incidents that one notifier keeps: open ones, and ended ones that are not delivered yet.
+pub const INCIDENTS_MAX: usize = 1_000;
+
+/// Counts of one notifier (one replica of a cluster).
+#[derive(Clone, Debug)]
+pub(crate) struct Counts {
+    /// Notices that a server took for the first time.
+    pub(crate) notices: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) dropped: Counter,
+    pub(crate) up: Gauge,
+}
+
+impl Counts {
+    pub(crate) fn new(registry: &Registry, notifier: &str) -> Self {
+        let labels = [("notifier", notifier)];
+        Self {
+            notices: registry.counter(
+                "feedpulse_notices_total",
+                "Notices about incidents that a notifier's server took; repeats do not count.",
+                "{notice}",
+                &labels,
+            ),
+            failed: registry.counter(
+                "feedpulse_notify_failures_total",
+                "Attempts of a notifier that failed.",
+                "{attempt}",
+                &labels,
+            ),
+            dropped: registry.counter(
+                "feedpulse_notices_dropped_total",
+                "Notices that were given up: too many incidents, or a body that its server refuses.",
+                "{notice}",
+                &labels,
+            ),
+            up: registry.gauge(
+                "feedpulse_notifier_up",
+                "Whether the notifier's last attempt worked.",
+                "1",
+                1.0,
+                &labels,
+            ),
+        }
+    }
+}
+
+/// Checks a notifier's name: it becomes a task, a label and an incident's subject.
+pub(crate) fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
+    let fine = (1..=24).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    if fine {
+        return Ok(());
+    }
+    Err(ConfigError::Name {
+        place: place.to_owned(),
+        name: name.to_owned(),
+        what: "must have 1 to 24 lower-case letters, digits or `-`",
+    })
+}
+
+/// Whether notices about it are stopped at `now`.
+pub(crate) fn muted(change: &IncidentChange, now: Timestamp) -> bool {
+    change.muted_until.is_some_and(|until| until > now)
+}
+
+/// When a resolved incident ended, never later than `now`: a peer whose clock is behind ours would
+/// otherwise keep it firing.
+pub(crate) fn ended_at(change: &IncidentChange, now: Timestamp) -> Timestamp {
+    match change.state {
+        IncidentState::Resolved => change.resolved_at.unwrap_or(now).min(now),
+        IncidentState::Pending | IncidentState::Open => now,
+    }
+}
+
+/// The subject as a label: `("waypoint", "portal-in")`.
+pub(crate) fn subject_label(change: &IncidentChange) -> (&'static str, String) {
+    let kind = match change.subject {
+        Subject::Waypoint(_) => "waypoint",
+        Subject::Feed(_) => "feed",
+        Subject::Check(_) => "check",
+        Subject::Own(_) => "part",
+    };
+    let name = &change.subject_name;
+    let name = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')).unwrap_or(name);
+    (kind, name.to_owned())
+}
+
+/// Address of the runbook of a code; empty without a base.
+pub(crate) fn runbook(base: &str, change: &IncidentChange) -> String {
+    join(base, change.code.text().code)
+}
+
+/// Address of the incident's page; empty without a base.
+pub(crate) fn page(base: &str, change: &IncidentChange) -> String {
+    join(base, &format!("incidents/{}", change.id))
+}
+
+fn join(base: &str, rest: &str) -> String {
+    if base.is_empty() { String::new() } else { format!("{}/{rest}", base.trim_end_matches('/')) }
+}
+
+/// Whether a failed attempt surely left no trace at the server.
+pub(crate) fn never_arrived(class: Label) -> bool {
+    matches!(class.as_str(), "refused" | "dns" | "unreachable" | "tls")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The body of a webhook: a minijinja template over the facts of one notice, proven at start to make
+//! JSON even when texts hold quotes and line breaks.
+
+use crate::config::ConfigError;
+use crate::notify;
+use crate::notify::notices::{Notice, Why};
+use crate::rfc3339;
+use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState};
+use feedpulse_core::finding::{Evidence, Subject};
+use feedpulse_core::label::Label;
+use feedpulse_core::plan::FeedId;
+use feedpulse_core::time::Timestamp;
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, filters};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The body when no template is configured: every fact of the notice as one JSON object.
+pub const DEFAULT_BODY: &str = "{{ notice|tojson }}";
+
+/// Largest template and largest body in bytes.
+const SIZE_MAX: usize = 256 * 1024;
+/// The template's name in errors.
+const NAME: &str = "template";
+
+/// Why a notice could not be rendered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RenderError {
+    #[error("{0}")]
+    Template(#[from] Error),
+    #[error("the result is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the result is longer than 256 KiB")]
+    Size,
+}
+
+/// What a template may use: each field by its name, and all of them as `notice`.
+#[derive(Clone, Debug, Serialize)]
+struct Facts<'a> {
+    /// Same text for the same notice, also after a restart.
+    key: String,
+    /// The incident's number.
+    id: u64,
+    /// `open`, `update`, `repeat` or `resolved`.
+    event: &'static str,
+    /// `open` or `resolved`.
+    state: &'static str,
+    /// `FP0104`.
+    code: &'static str,
+    title: &'static str,
+    /// `note`, `ticket` or `page`.
+    severity: &'static str,
+    /// `waypoint portal-in`.
+    subject: &'a str,
+    /// `waypoint`, `feed`, `check` or `part`.
+    subject_kind: &'static str,
+    /// `portal-in`.
+    subject_name: String,
+    summary: &'a str,
+    means: &'static str,
+    remedy: &'static str,
+    /// RFC 3339.
+    since: String,
+    /// RFC 3339, or null.
+    resolved_at: Option<String>,
+    urgent: u32,
+    claimed_by: &'a str,
+    site: &'a str,
+    /// Address, or empty.
+    runbook: String,
+    /// Address, or empty.
+    link: String,
+    findings: Vec<FindingFacts<'a>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct FindingFacts<'a> {
+    code: &'static str,
+    title: &'static str,
+    severity: &'static str,
+    since: String,
+    cleared_at: Option<String>,
+    detail: &'a str,
+    times: u32,
+    evidence: BTreeMap<&'static str, f64>,
+}
+
+/// A checked template.
+pub(crate) struct Body {
+    environment: Environment<'static>,
+    site: String,
+    runbook_base: String,
+    page_base: String,
+}
+
+impl Body {
+    /// Compiles a template and tries it on sample notices with hostile texts.
+    pub(crate) fn new(
+        place: &str,
+        source: &str,
+        site: &str,
+        runbook_base: &str,
+        page_base: &str,
+    ) -> Result<Self, ConfigError> {
+        let fail = |what: String| ConfigError::Template { place: place.to_owned(), what };
+        if source.len() > SIZE_MAX {
+            return Err(fail("the template is longer than 256 KiB".to_owned()));
+        }
+        let mut environment = Environment::new();
+        // Texts go through tojson, as the errors below tell; silent escaping would quote twice.
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_recursion_limit(64);
+        environment.add_filter("tojson", tojson);
+        environment
+            .add_template_owned(NAME, source.to_owned())
+            .map_err(|error| fail(explain(&RenderError::Template(error))))?;
+        let body = Self {
+            environment,
+            site: site.to_owned(),
+            runbook_base: runbook_base.to_owned(),
+            page_base: page_base.to_owned(),
+        };
+        for notice in samples() {
+            body.render(&notice).map_err(|error| fail(explain(&error)))?;
+        }
+        Ok(body)
+    }
+
+    pub(crate) fn site(&self) -> &str {
+        &self.site
+    }
+
+    /// The body of one notice; always JSON.
+    pub(crate) fn render(&self, notice: &Notice) -> Result<String, RenderError> {
+        let facts = self.facts(notice);
+        let all = Value::from(Serde(&facts));
+        let context = minijinja::context! { notice => all.clone(), ..all };
+        let body = self.environment.get_template(NAME)?.render(context)?;
+        if body.len() > SIZE_MAX {
+            return Err(RenderError::Size);
+        }
+        serde_json::from_str::<serde::de::IgnoredAny>(&body)?;
+        Ok(body)
+    }
+
+    fn facts<'a>(&'a self, notice: &'a Notice) -> Facts<'a> {
+        let change: &IncidentChange = &notice.change;
+        let text = change.code.text();
+        let (subject_kind, subject_name) = notify::subject_label(change);
+        Facts {
+            key: notice.key(&self.site),
+            id: change.id,
+            event: notice.why.name(),
+            state: change.state.name(),
+            code: text.code,
+            title: text.title,
+            severity: change.severity.name(),
+            subject: &change.subject_name,
+            subject_kind,
+            subject_name,
+            summary: &change.summary,
+            means: text.means,
+            remedy: text.remedy,
+            since: rfc3339::format(change.since),
+            resolved_at: change.resolved_at.map(rfc3339::format),
+            urgent: change.urgent,
+            claimed_by: change.claimed_by.as_str(),
+            site: &self.site,
+            runbook: notify::runbook(&self.runbook_base, change),
+            link: notify::page(&self.page_base, change),
+            findings: change.findings.iter().take(50).map(finding).collect(),
+        }
+    }
+}
+
+/// As the built-in filter, but a name that does not exist is an error, not `null`.
+fn tojson(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    filters::tojson(value, indent, options)
+}
+
+fn finding(finding: &IncidentFinding) -> FindingFacts<'_> {
+    let text = finding.code.text();
+    FindingFacts {
+        code: text.code,
+        title: text.title,
+        severity: finding.severity.name(),
+        since: rfc3339::format(finding.since),
+        cleared_at: finding.cleared_at.map(rfc3339::format),
+        detail: finding.detail.as_str(),
+        times: finding.times,
+        evidence: finding.evidence.iter().map(|e| (e.name, e.value)).collect(),
+    }
+}
+
+/// Where, what, and what to do.
+fn explain(error: &RenderError) -> String {
+    match error {
+        RenderError::Template(error) => {
+            let line = error.line().map_or_else(String::new, |line| format!("line {line}: "));
+            let hint = if error.kind() == ErrorKind::UndefinedError {
+                "; the names are those of `{{ notice|tojson }}`"
+            } else {
+                ""
+            };
+            let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
+            format!("{line}{}{detail}{hint}", error.kind())
+        }
+        RenderError::Json(error) => format!(
+            "with a sample incident the body is not JSON (line {}, column {} of the body); write \
+             texts as {{{{ summary|tojson }}}} without quotes around them",
+            error.line(),
+            error.column()
+        ),
+        RenderError::Size => error.to_string(),
+    }
+}
+
+/// Notices whose texts hold all that breaks hand-made JSON: one open, one resolved.
+fn samples() -> [Notice; 2] {
+    let hostile = "\"quoted\" back\\slash\nline\ttab {brace} ünï";
+    let since = Timestamp::from_secs(1_790_000_000);
+    let open = IncidentChange {
+        id: 7,
+        subject: Subject::Feed(FeedId(0)),
+        subject_name: format!("feed {hostile}"),
+        state: IncidentState::Open,
+        severity: Severity::Page,
+        code: Code::ReceiverDown,
+        summary: hostile.to_owned(),
+        since,
+        resolved_at: None,
+        findings: vec![IncidentFinding {
+            code: Code::ReceiverDown,
+            severity: Severity::Page,
+            since,
+            cleared_at: None,
+            evidence: vec![Evidence { name: "refused_total", value: 2.5 }],
+            detail: Label::from("\"refused\""),
+            times: 3,
+        }],
+        urgent: 2,
+        claimed_by: Label::from("\"night shift\""),
+        muted_until: None,
+    };
+    let resolved = IncidentChange {
+        state: IncidentState::Resolved,
+        resolved_at: Some(since),
+        findings: Vec::new(),
+        claimed_by: Label::EMPTY,
+        ..open.clone()
+    };
+    [Notice::new(Why::Open, Arc::new(open)), Notice::new(Why::Over, Arc::new(resolved))]
+}

@@ -1,0 +1,50 @@
+//! Timestamps as RFC 3339 text in UTC.
+
+use feedpulse_core::time::Timestamp;
+
+/// `2026-11-22T22:14:03.000250Z`; the fraction only when there is one, in µs.
+pub(crate) fn format(at: Timestamp) -> String {
+    let secs = at.as_secs();
+    let micros = at.as_micros().rem_euclid(1_000_000);
+    let (days, of_day) = (secs.div_euclid(86_400), secs.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (h, m, s) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    if micros == 0 {
+        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}Z")
+    } else {
+        format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{micros:06}Z")
+    }
+}
+
+/// Year, month and day in the proleptic Gregorian calendar from days since 1970-01-01. Counts from
+/// 1 March of year 0, so that the leap day is the last of its year.
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + (month <= 2) as i64, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_instants_are_written_in_utc() {
+        for (micros, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000_000, "2000-02-29T00:00:00Z"),
+            (1_709_251_199_000_001, "2024-02-29T23:59:59.000001Z"),
+            (1_795_385_643_000_250, "2026-11-22T22:14:03.000250Z"),
+            (-1, "1969-12-31T23:59:59.999999Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(format(Timestamp::from_micros(micros)), text);
+        }
+    }
+}

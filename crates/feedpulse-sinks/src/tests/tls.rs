@@ -1,0 +1,123 @@
+//! TLS with an authority and a client certificate from files, over both HTTP stacks.
+#![expect(clippy::disallowed_methods, reason = "fake servers are tasks of the test")]
+
+use super::servers::{Got, connection, ok, router};
+use super::{Running, incident, refused_journey};
+use crate::config::{AlertmanagerConfig, ClientCertificate, OtlpConfig, SinksConfig, Target};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+struct Pki {
+    acceptor: TlsAcceptor,
+    folder: tempfile::TempDir,
+}
+
+fn pki(alpn: &[u8]) -> Pki {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let server_key = KeyPair::generate().unwrap();
+    let server = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let server = server.signed_by(&server_key, &ca).unwrap();
+    let client_key = KeyPair::generate().unwrap();
+    let client = CertificateParams::new(vec!["feedpulse".to_owned()]).unwrap();
+    let client = client.signed_by(&client_key, &ca).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, pem: String| std::fs::write(folder.path().join(name), pem).unwrap();
+    write("ca.pem", ca.pem());
+    write("client.pem", client.pem());
+    write("client.key", client_key.serialize_pem());
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![server.der().clone()],
+            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(server_key.serialize_der())),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Pki { acceptor: TlsAcceptor::from(Arc::new(config)), folder }
+}
+
+fn target(address: &str, folder: &Path, own: bool) -> Target {
+    let mut target = Target::new(address);
+    target.ca_file = Some(folder.join("ca.pem"));
+    target.client_certificate = own.then(|| ClientCertificate {
+        certificate_file: folder.join("client.pem"),
+        key_file: folder.join("client.key"),
+    });
+    target
+}
+
+#[tokio::test]
+async fn spans_arrive_by_grpc_over_mutual_tls() {
+    let pki = pki(b"h2");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let (router, mut got) = router(Arc::new(|| Ok(0)));
+    let (tell, streams) = mpsc::channel(4);
+    let acceptor = pki.acceptor.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tell.send(Ok::<_, std::io::Error>(stream)).await.unwrap();
+            }
+        }
+    });
+    let streams = tokio_stream::wrappers::ReceiverStream::new(streams);
+    tokio::spawn(router.serve_with_incoming(streams));
+    let otlp = OtlpConfig::new(target(&address, pki.folder.path(), true));
+    let mut running = Running::new(&SinksConfig { otlp: Some(otlp), ..SinksConfig::default() });
+    running.journey(refused_journey(7));
+    while !matches!(got.recv().await, Some(Got::Traces(..))) {}
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn alerts_arrive_over_mutual_tls_and_not_without_the_certificate() {
+    let pki = pki(b"http/1.1");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let (tell, mut seen) = mpsc::channel(16);
+    let acceptor = pki.acceptor.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tokio::spawn(connection(stream, ok(), tell.clone()));
+            }
+        }
+    });
+    let config = |own| SinksConfig {
+        alertmanagers: vec![AlertmanagerConfig::new(vec![target(
+            &address,
+            pki.folder.path(),
+            own,
+        )])],
+        ..SinksConfig::default()
+    };
+    let mut with = Running::new(&config(true));
+    with.incident(&incident(3));
+    assert_eq!(seen.recv().await.unwrap().json()[0]["labels"]["alertname"], "FP0104");
+    with.stop().await;
+    // It says everything once more before it goes.
+    while seen.try_recv().is_ok() {}
+    let mut without = Running::new(&config(false));
+    without.incident(&incident(4));
+    let failing = without.own.recv().await.unwrap();
+    assert!(failing.failing && ["tls", "reset"].contains(&failing.detail.as_str()), "{failing:?}");
+    without.stop().await;
+    assert!(seen.try_recv().is_err());
+}
