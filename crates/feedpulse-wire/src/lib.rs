@@ -23,6 +23,7 @@
 #![deny(unsafe_code)]
 
 mod clock;
+mod command;
 mod config;
 mod forward;
 mod handover;
@@ -35,6 +36,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use command::main;
 pub use config::{ArgsError, ListenerConfig, OnUpstreamDown, WireConfig};
 pub use handover::{ConnectError, HandoverError, connect, stats};
 pub use record::{Direction, Event, MAX_PAYLOAD, Payload, Record, RefusedBy, Side, Unreachable};

@@ -1,50 +1,9 @@
 //! The wire as a program of its own, for a host or a container that runs nothing else.
-//!
-//! Prints `listening NAME ADDRESS` on standard output for each listener once all are open, and
-//! ends with the exit codes of sysexits.h: 64 for wrong arguments, 69 when a listener, the socket
-//! or the ring cannot be had.
 #![forbid(unsafe_code)]
 
-use std::error::Error;
-use std::io::Write;
 use std::process::ExitCode;
-
-use feedpulse_wire::{WireConfig, run};
-
-const USAGE: &str = "\
-usage: feedpulse-wire --socket PATH --listen NAME=ADDRESS:PORT,forward=HOST:PORT[,KEY=VALUE]...
-                      [--listen ...] [--ring-bytes 16MiB] [--drain 25s]
-  keys of --listen, with their defaults:
-    on_upstream_down=reset   or close_listener
-    connect_timeout=900ms    idle_after=5m    max_connections=1024";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let config = match WireConfig::from_args(&args) {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("feedpulse-wire: {error}\n{USAGE}");
-            return ExitCode::from(64);
-        }
-    };
-    let names: Vec<String> = config.listeners.iter().map(|one| one.name.clone()).collect();
-    let ended = run(config, |addresses| {
-        let mut out = std::io::stdout().lock();
-        for (name, address) in names.iter().zip(addresses) {
-            // Forwarding does not depend on anybody reading this.
-            let _ = writeln!(out, "listening {name} {address}");
-        }
-        let _ = out.flush();
-    });
-    if let Err(error) = ended {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            text = format!("{text}: {inner}");
-            cause = inner.source();
-        }
-        eprintln!("feedpulse-wire: {text}");
-        return ExitCode::from(69);
-    }
-    ExitCode::SUCCESS
+    feedpulse_wire::main(&args)
 }
