@@ -25,6 +25,7 @@ pub mod structure;
 pub mod text;
 
 mod ack;
+mod delimiters;
 mod urgency;
 mod walk;
 

@@ -50,6 +50,11 @@ pub enum FrameEvent<'a> {
         /// Offset of its start block.
         start: u64,
     },
+    /// The end of a frame whose start was not seen.
+    Tail {
+        /// Offset behind its end block.
+        end: u64,
+    },
     /// Bytes of the stream were not seen.
     Gap {
         /// Offset of the first unseen byte.
@@ -81,6 +86,7 @@ impl fmt::Debug for FrameEvent<'_> {
             Self::TransportAck { code, start } => write!(f, "TransportAck({code:02x} at {start})"),
             Self::Junk { start, len } => write!(f, "Junk({len} bytes at {start})"),
             Self::TooLarge { start } => write!(f, "TooLarge(at {start})"),
+            Self::Tail { end } => write!(f, "Tail(to {end})"),
             Self::Gap { at, missed, open } => write!(f, "Gap({missed} bytes at {at}, {open:?})"),
         }
     }
@@ -111,8 +117,10 @@ enum State {
     Open { start: u64 },
     /// Inside a frame that is over the limit; `fs` when the last byte was `1C`.
     Skipping { start: u64, fs: bool },
-    /// After unseen bytes: nothing means anything until the next start block.
-    Lost,
+    /// After unseen bytes: nothing means anything until the next start block, or until the end
+    /// block of the frame whose start was not seen. `tail` says that such an end is to be told;
+    /// `fs` that the last byte was `1C`.
+    Lost { tail: bool, fs: bool },
 }
 
 /// Turns one direction of one connection into frames. Memory: nothing between frames that arrive
@@ -155,7 +163,8 @@ impl Framer {
     }
 
     /// In a stream whose bytes before `offset` are done with. `between` says that a frame had just
-    /// ended there; otherwise everything up to the next start block is passed over.
+    /// ended there; otherwise everything up to the next start or end block is passed over, and an
+    /// end block is told as [`FrameEvent::Tail`].
     #[must_use]
     pub const fn resume(offset: u64, between: bool) -> Self {
         let mut this = Self::new();
@@ -164,7 +173,7 @@ impl Framer {
             this.looks = Looks::Mllp;
         }
         if !between {
-            this.state = State::Lost;
+            this.state = State::Lost { tail: true, fs: false };
         }
         this
     }
@@ -180,7 +189,7 @@ impl Framer {
     pub const fn open_since(&self) -> Option<u64> {
         match self.state {
             State::Open { start } | State::Skipping { start, .. } => Some(start),
-            State::Between | State::Lost => None,
+            State::Between | State::Lost { .. } => None,
         }
     }
 
@@ -195,7 +204,7 @@ impl Framer {
     pub const fn done(&self) -> u64 {
         match self.state {
             State::Open { start } => start,
-            State::Between | State::Lost | State::Skipping { .. } => self.next,
+            State::Between | State::Lost { .. } | State::Skipping { .. } => self.next,
         }
     }
 
@@ -225,7 +234,7 @@ impl Framer {
         while at < bytes.len() {
             at = match self.state {
                 State::Between => self.between(bytes, at, sink),
-                State::Lost => self.lost(bytes, at),
+                State::Lost { tail, fs } => self.lost((tail, fs), bytes, at, sink),
                 State::Open { start } => self.inside(start, bytes, at, sink),
                 State::Skipping { start, fs } => self.skip(start, fs, bytes, at),
             };
@@ -237,7 +246,7 @@ impl Framer {
         let open = self.open_since().map(|start| (start, self.held.len() as u64));
         sink(FrameEvent::Gap { at: self.next, missed: offset - self.next, open });
         self.drop_held();
-        self.state = State::Lost;
+        self.state = State::Lost { tail: open.is_none(), fs: false };
         self.next = offset;
         if self.looks == Looks::Unknown {
             // The beginning was not seen, so nobody can say that this is not MLLP.
@@ -266,12 +275,33 @@ impl Framer {
         at + until + 1
     }
 
-    fn lost(&mut self, bytes: &[u8], at: usize) -> usize {
-        if let Some(until) = memchr(VT, &bytes[at..]) {
-            self.state = State::Open { start: self.next + (at + until) as u64 };
-            at + until + 1
-        } else {
-            bytes.len()
+    fn lost(
+        &mut self,
+        (tail, fs): (bool, bool),
+        bytes: &[u8],
+        at: usize,
+        sink: &mut impl FnMut(FrameEvent<'_>),
+    ) -> usize {
+        if fs && bytes[at] == CR {
+            if tail {
+                sink(FrameEvent::Tail { end: self.next + at as u64 + 1 });
+            }
+            self.state = State::Between;
+            return at + 1;
+        }
+        match memchr2(FS, VT, &bytes[at..]) {
+            Some(found) if bytes[at + found] == VT => {
+                self.state = State::Open { start: self.next + (at + found) as u64 };
+                at + found + 1
+            }
+            Some(found) => {
+                self.state = State::Lost { tail, fs: true };
+                at + found + 1
+            }
+            None => {
+                self.state = State::Lost { tail, fs: false };
+                bytes.len()
+            }
         }
     }
 

@@ -82,6 +82,8 @@ fn a_gap_ends_the_open_frame_and_reading_goes_on() {
     assert_eq!(framer.done(), 21);
     let (events, _) = run(&[(0, b"\x0ba\x1c\r"), (9, b"x\x0bb\x1c\r")]);
     assert_eq!(events, ["0:a", "Gap(5 bytes at 4, None)", "10:b"]);
+    let (events, _) = run(&[(9, b"rest\x1c"), (14, b"\r\x0bb\x1c\r")]);
+    assert_eq!(events, ["Gap(9 bytes at 0, None)", "Tail(to 15)", "15:b"]);
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn resumes_in_the_middle() {
     framer.feed(90, b"0123456789\x0bok\x1c\r", &mut |event| note(event, &mut events));
     let mut framer = Framer::resume(100, false);
     framer.feed(100, b"rest\x1c\r\x0bok\x1c\r", &mut |event| note(event, &mut events));
-    assert_eq!(events, ["100:ok", "106:ok"]);
+    assert_eq!(events, ["100:ok", "Tail(to 106)", "106:ok"]);
 }
 
 #[test]
