@@ -330,6 +330,9 @@ impl Builder<'_> {
             let labels = config.labels.len();
             let got = labels.to_string();
             self.range(labels <= 16, place, "the count of labels", got, "0 to 16");
+            for (name, _) in &config.labels {
+                self.keep(alertmanager::check_label(place, name));
+            }
             let report = Arc::clone(&self.deps.own);
             let health = Health::new(place, Code::NotifierDown, n, Rule::All, report);
             let mut all = Vec::new();

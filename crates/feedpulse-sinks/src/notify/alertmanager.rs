@@ -319,6 +319,32 @@ pub(crate) struct ReplicaTask {
     pub(crate) seed: u64,
 }
 
+/// Checks a configured label's name; Alertmanager refuses a whole post for a bad one.
+pub(crate) fn check_label(place: &str, name: &str) -> Result<(), ConfigError> {
+    let own = [
+        "alertname",
+        "severity",
+        "subject",
+        "waypoint",
+        "feed",
+        "check",
+        "part",
+        "incident",
+        "site",
+    ];
+    let fine = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name.bytes().next().is_some_and(|b| !b.is_ascii_digit());
+    let what = if own.contains(&name) {
+        "is a label that Feedpulse sets itself; choose another"
+    } else {
+        "is no label name; use letters, digits and `_`, not a digit first"
+    };
+    if fine && !own.contains(&name) {
+        return Ok(());
+    }
+    Err(ConfigError::Name { place: place.to_owned(), name: name.to_owned(), what })
+}
+
 /// Checks one replica's target. The address may end in `/api/v2/alerts` or not.
 pub(crate) fn way(
     place: &str,

@@ -43,7 +43,9 @@ impl Shipper {
                     return true;
                 }
                 Err(error) => {
-                    let pause = error.after.unwrap_or_else(|| backoff.next());
+                    // A wish for no pause at all is not granted.
+                    let own = backoff.next();
+                    let pause = error.after.map_or(own, |wish| wish.max(own));
                     let over = !error.retry || Instant::now() + pause >= deadline;
                     if over {
                         self.tally.gave_up(n);

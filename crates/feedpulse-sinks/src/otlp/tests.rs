@@ -15,6 +15,7 @@ use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{BOUNDS_MICROS, Family, Kind, Point, Value as Number};
 use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
 use feedpulse_core::time::{EventTime, Precision};
+use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -143,6 +144,46 @@ fn only_listed_attributes_leave_and_the_control_id_does_not() {
     clear.control_ids = ControlIds::Clear;
     let id = text(&spans_of(&full(), &clear)[0], Key::MessageId);
     assert_eq!(id.as_deref(), Some("MSG00042"));
+}
+
+#[test]
+fn every_text_in_a_span_is_a_name_a_label_or_from_a_closed_set() {
+    let mut texts = BTreeSet::new();
+    for span in spans_of(&full(), &names()) {
+        let events = span.events.iter().flat_map(|event| event.attributes.clone());
+        for attribute in span.attributes.iter().cloned().chain(events) {
+            let values = match attribute.value.and_then(|any| any.value) {
+                Some(Value::ArrayValue(list)) => list.values,
+                value => vec![AnyValue { value }],
+            };
+            texts.extend(values.into_iter().filter_map(|any| match any.value {
+                Some(Value::StringValue(text)) => Some(text),
+                _ => None,
+            }));
+        }
+        texts.extend([span.name, span.trace_state, span.status.unwrap_or_default().message]);
+    }
+    let key = format!("{:032x}", 7);
+    let names = [key.as_str(), "lab-results", "engine-out", "portal-in", "process lab-results"];
+    let spans = ["send engine-out", "send portal-in", "leg engine-out portal-in"];
+    let labels = ["ORU", "R01", "LAB", "units/missing", "pid/empty"];
+    let closed = [
+        "",
+        "AA",
+        "AE",
+        "accepted",
+        "critical",
+        "errored",
+        "kafka",
+        "mllp",
+        "no_ack",
+        "process",
+        "send",
+        "timeout",
+        "unknown_key",
+    ];
+    let expected = names.into_iter().chain(spans).chain(labels).chain(closed);
+    assert_eq!(texts, expected.map(str::to_owned).collect::<BTreeSet<_>>());
 }
 
 #[test]

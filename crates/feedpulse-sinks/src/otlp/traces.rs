@@ -9,7 +9,6 @@ use crate::random::mix;
 use feedpulse_core::effect::{JourneyEnd, JourneyRecord, Sending};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::label::Label;
-use feedpulse_core::sighting::Outcome;
 use feedpulse_core::time::Precision;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -339,12 +338,6 @@ fn journey_attributes(journey: &JourneyRecord, set: &mut Vec<KeyValue>) {
     {
         set.push(attribute(Key::SourceAge, Val::Float(first.at.since(event.at).as_secs_f64())));
     }
-}
-
-/// Whether a journey ended in failure, as its root span says it.
-#[must_use]
-pub fn is_failure(journey: &JourneyRecord) -> bool {
-    !matches!(journey.end, JourneyEnd::Ended(Outcome::Unknown)) && failure(journey).is_some()
 }
 
 /// A batch of spans as a request.

@@ -64,6 +64,8 @@ fn every_error_is_reported_at_once() {
     otlp.sample_ratio = f64::NAN;
     let mut alertmanager = AlertmanagerConfig::new(Vec::new());
     alertmanager.name = "Alert Manager".to_owned();
+    alertmanager.labels =
+        ["team-a", "incident"].map(|name| (name.to_owned(), "x".to_owned())).to_vec();
     let mut webhook = WebhookConfig::new(Target::new("http://h/1"));
     webhook.name = "otlp".to_owned();
     webhook.target.timeout = Duration::from_secs(90);
@@ -83,6 +85,8 @@ fn every_error_is_reported_at_once() {
         "otlp: sample_ratio is NaN, allowed is 0 to 1",
         "otlp: the address has no scheme",
         "the name \"Alert Manager\" must have 1 to 24",
+        "the name \"team-a\" is no label name",
+        "the name \"incident\" is a label that Feedpulse sets itself",
         "the count of replicas is 0, allowed is 1 to 8",
         "the name \"otlp\" is used twice or reserved",
         "otlp: timeout is 90s, allowed is 100 ms to 30 s",

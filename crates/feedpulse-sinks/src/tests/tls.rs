@@ -84,6 +84,8 @@ async fn spans_arrive_by_grpc_over_mutual_tls() {
     running.journey(refused_journey(7));
     while !matches!(got.recv().await, Some(Got::Traces(..))) {}
     running.stop().await;
+    let process = rustls::crypto::CryptoProvider::get_default();
+    assert!(process.is_none(), "nothing of ours uses or sets the provider of the process");
 }
 
 #[tokio::test]
