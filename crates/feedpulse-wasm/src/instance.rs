@@ -1,0 +1,174 @@
+//! One instance of a check: its store, and calls into it that come back in any case.
+
+use crate::finding::Kind;
+use crate::host::bindings::feedpulse::check::types;
+use crate::host::{Desk, Host, Meter, Space, clip};
+use crate::limits::Settings;
+use crate::runtime::Plugin;
+use std::time::Duration;
+use wasmtime::component::TypedFunc;
+use wasmtime::{Error, Store, Trap};
+
+/// What a check's functions give: findings, or an error text that is never passed on.
+type Findings = Result<Vec<types::Finding>, String>;
+
+/// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
+pub(crate) struct Instance {
+    store: Store<Host>,
+    check: crate::host::bindings::Check,
+    tick: Option<TypedFunc<(String, u64), (Findings,)>>,
+}
+
+/// Why a call gave nothing.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// Holds nothing that came out of a message.
+    pub(crate) cause: Box<str>,
+    /// Whether the instance can never be entered again.
+    pub(crate) fatal: bool,
+    /// Whether the check cannot run at all, whatever the rows.
+    pub(crate) whole: bool,
+}
+
+impl Failure {
+    /// With a fixed text.
+    pub(crate) fn new(kind: Kind, cause: &str) -> Self {
+        Self { kind, cause: cause.into(), fatal: kind != Kind::PluginError, whole: false }
+    }
+}
+
+/// Why an instance did not start.
+pub(crate) enum StartFailure {
+    /// The check refused its settings, with this sentence. It was handed nothing else.
+    Config(Box<str>),
+    /// It did not get so far.
+    Failed(Failure),
+}
+
+impl Instance {
+    /// Makes an instance and hands it its settings.
+    pub(crate) fn start(
+        plugin: &Plugin,
+        settings: &Settings,
+        desk: &mut Option<Box<Desk>>,
+    ) -> Result<Self, StartFailure> {
+        let limits = &settings.limits;
+        let Some(_running) = plugin.gate().enter() else {
+            return Err(StartFailure::Failed(no_ticker()));
+        };
+        let data = Host { desk: desk.take(), meter: Meter::default(), space: Space::new(limits) };
+        let mut store = Store::new(plugin.engine(), data);
+        store.limiter(|host| &mut host.space);
+        store.set_hostcall_fuel(limits.transfer);
+        let ticks = store.data_mut().meter.start(limits.time_init);
+        store.set_epoch_deadline(ticks);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().meter.judge()));
+        if let Some(desk) = &mut store.data_mut().desk {
+            desk.readable = false;
+            desk.panicked = None;
+        }
+        let started = plugin.instantiate(&mut store).and_then(|(check, tick)| {
+            let said = check.feedpulse_check_checker().call_init(&mut store, &settings.config)?;
+            Ok((check, tick, said))
+        });
+        let failure = started.as_ref().err().map(|e| failure(e, store.data()));
+        *desk = store.data_mut().desk.take();
+        match (started, failure) {
+            (Ok((check, tick, Ok(()))), _) => Ok(Self { store, check, tick }),
+            (Ok((_, _, Err(said))), _) => Err(StartFailure::Config(clip(&said, limits.text_chars))),
+            (Err(_), failure) => {
+                let unknown = || Failure::new(Kind::Trapped, "it cannot be instantiated");
+                Err(StartFailure::Failed(failure.unwrap_or_else(unknown)))
+            }
+        }
+    }
+
+    /// Checks a batch.
+    pub(crate) fn check(
+        &mut self,
+        plugin: &Plugin,
+        desk: &mut Option<Box<Desk>>,
+        budget: Duration,
+        batch: &types::Batch,
+    ) -> Result<Vec<types::Finding>, Failure> {
+        self.call(plugin, desk, budget, |instance| {
+            instance.check.feedpulse_check_checker().call_check(&mut instance.store, batch)
+        })
+    }
+
+    /// Ticks; none when the check has no ticker.
+    pub(crate) fn tick(
+        &mut self,
+        plugin: &Plugin,
+        desk: &mut Option<Box<Desk>>,
+        budget: Duration,
+        feed: &str,
+        now_ms: u64,
+    ) -> Result<Vec<types::Finding>, Failure> {
+        let Some(tick) = self.tick else { return Ok(Vec::new()) };
+        self.call(plugin, desk, budget, |instance| {
+            Ok(tick.call(&mut instance.store, (feed.to_owned(), now_ms))?.0)
+        })
+    }
+
+    /// Bytes of memory that the guest holds.
+    pub(crate) fn memory(&self) -> usize {
+        self.store.data().space.used
+    }
+
+    /// Lends the desk to the guest for one call, within a budget.
+    fn call(
+        &mut self,
+        plugin: &Plugin,
+        desk: &mut Option<Box<Desk>>,
+        budget: Duration,
+        run: impl FnOnce(&mut Self) -> wasmtime::Result<Findings>,
+    ) -> Result<Vec<types::Finding>, Failure> {
+        let Some(_running) = plugin.gate().enter() else { return Err(no_ticker()) };
+        let host = self.store.data_mut();
+        host.desk = desk.take();
+        host.space.refused = false;
+        if let Some(desk) = &mut host.desk {
+            desk.readable = true;
+            desk.panicked = None;
+        }
+        let ticks = host.meter.start(budget);
+        self.store.set_epoch_deadline(ticks);
+        let outcome = run(self);
+        let result = match outcome {
+            Ok(Ok(findings)) => Ok(findings),
+            Ok(Err(_)) => Err(Failure::new(Kind::PluginError, "it returned an error")),
+            Err(e) => Err(failure(&e, self.store.data())),
+        };
+        *desk = self.store.data_mut().desk.take();
+        result
+    }
+}
+
+/// Nothing may run when it could not be stopped.
+fn no_ticker() -> Failure {
+    let cause = "the ticker does not run, so a guest could not be stopped";
+    Failure { fatal: false, whole: true, ..Failure::new(Kind::NoTicker, cause) }
+}
+
+/// Tells the kinds of trap apart. Only fixed texts and places in a source file go into the cause.
+fn failure(error: &Error, host: &Host) -> Failure {
+    let trap = error.downcast_ref::<Trap>();
+    let kind = match trap {
+        Some(Trap::Interrupt) => Kind::TimedOut,
+        _ if host.space.refused => Kind::OutOfMemory,
+        _ => Kind::Trapped,
+    };
+    let mut cause = match (kind, trap) {
+        (Kind::TimedOut, _) => "it used more time than its budget".to_owned(),
+        (Kind::OutOfMemory, _) => "it wanted more memory than its limit".to_owned(),
+        (_, Some(trap)) => trap.to_string(),
+        (_, None) => "what it handed over is not valid, or more than its limit".to_owned(),
+    };
+    if let Some(place) = host.desk.as_ref().and_then(|desk| desk.panicked.as_deref()) {
+        cause.push_str("; ");
+        cause.push_str(place);
+    }
+    Failure::new(kind, &cause)
+}

@@ -1,0 +1,236 @@
+//! Compiles checks, and refuses what is not one.
+
+use crate::cache::{Cache, CacheUse};
+use crate::host::{Host, bindings};
+use crate::limits::Settings;
+use crate::manifest::{Manifest, ManifestError};
+use crate::ticker::{Gate, Ticker};
+use crate::worker::{StartError, Worker};
+use bindings::feedpulse::check::types;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wasmtime::component::{
+    Component, ComponentExportIndex, HasSelf, InstancePre, Linker, TypedFunc,
+};
+use wasmtime::{Config, Engine, Store};
+
+/// Largest component, bytes.
+const MAX_COMPONENT: usize = 64 << 20;
+/// Deepest stack of a guest, bytes. A worker's thread needs twice that.
+const MAX_STACK: usize = 512 << 10;
+/// Where a check may import from.
+const OURS: &str = "feedpulse:check/";
+/// The optional export.
+const TICKER: &str = "feedpulse:check/ticker@0.1.0";
+
+/// Findings of a tick, or its error.
+type TickFunc = TypedFunc<(String, u64), (Result<Vec<types::Finding>, String>,)>;
+
+/// The engine that all checks share.
+#[derive(Clone)]
+pub struct Runtime {
+    engine: Engine,
+    linker: Arc<Linker<Host>>,
+    gate: Arc<Gate>,
+    cache: Option<Cache>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+/// Why there is no runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The machine or this build cannot run WebAssembly.
+    #[error("WebAssembly cannot run here: {0}")]
+    Engine(String),
+    /// The folder for compiled checks cannot be used.
+    #[error("the folder for compiled checks {} cannot be used: {source}", folder.display())]
+    Cache {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why a component is not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Longer than 64 MiB.
+    #[error("the component has {0} bytes, more than 67108864")]
+    TooLong(usize),
+    /// No usable manifest.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Not valid WebAssembly.
+    #[error("the component cannot be compiled: {0}")]
+    Compile(String),
+    /// It wants what no check gets.
+    #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `cargo xtask plugins`", .0.join(", "))]
+    ForeignImports(Vec<String>),
+    /// It is built for another version of the interface.
+    #[error("the component does not fit feedpulse:check@0.1.0: {0}")]
+    Interface(String),
+}
+
+impl Runtime {
+    /// Makes the engine. Compiled checks are kept in `cache`, a folder of the running user alone
+    /// (mode 0700; made if missing); none = compile at each start.
+    ///
+    /// # Errors
+    /// When this machine is not supported, or the folder is not private.
+    pub fn new(cache: Option<&Path>) -> Result<Self, RuntimeError> {
+        let mut config = Config::new();
+        config
+            .concurrency_support(false)
+            .epoch_interruption(true)
+            .wasm_backtrace_max_frames(None)
+            .max_wasm_stack(MAX_STACK);
+        let engine = Engine::new(&config).map_err(|e| RuntimeError::Engine(first_line(&e)))?;
+        let mut linker = Linker::new(&engine);
+        bindings::Check::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)
+            .map_err(|e| RuntimeError::Engine(first_line(&e)))?;
+        let cache = match cache {
+            None => None,
+            Some(folder) => Some(
+                Cache::open(folder)
+                    .map_err(|source| RuntimeError::Cache { folder: folder.to_owned(), source })?,
+            ),
+        };
+        Ok(Self { engine, linker: Arc::new(linker), gate: Arc::default(), cache })
+    }
+
+    /// The heartbeat, to be run at once on an OS thread of the caller. One is enough.
+    #[must_use]
+    pub fn ticker(&self) -> Ticker {
+        Ticker::new(self.engine.weak(), Arc::clone(&self.gate))
+    }
+
+    /// Makes a check ready: reads its manifest, compiles it, and sees that it fits. Runs nothing of
+    /// it. Takes from 20 ms for a small check to seconds for one that carries an interpreter.
+    ///
+    /// # Errors
+    /// A sentence that says why this is not a check that can run here.
+    pub fn load(&self, wasm: &[u8]) -> Result<Plugin, LoadError> {
+        if wasm.len() > MAX_COMPONENT {
+            return Err(LoadError::TooLong(wasm.len()));
+        }
+        let manifest = Arc::new(Manifest::read(wasm)?);
+        let compiled = match &self.cache {
+            Some(cache) => cache.compile(&self.engine, wasm),
+            None => Component::new(&self.engine, wasm).map(|c| (c, CacheUse::Off)),
+        };
+        let (component, cache_use) = compiled.map_err(|e| LoadError::Compile(first_line(&e)))?;
+        let kind = component.component_type();
+        let foreign: Vec<String> = kind
+            .imports(&self.engine)
+            .filter(|(name, _)| !name.starts_with(OURS))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if !foreign.is_empty() {
+            return Err(LoadError::ForeignImports(foreign));
+        }
+        let fits = |e: wasmtime::Error| LoadError::Interface(first_line(&e));
+        let pre = self.linker.instantiate_pre(&component).map_err(fits)?;
+        let indices = bindings::CheckIndices::new(&pre).map_err(fits)?;
+        let tick = component
+            .get_export_index(None, TICKER)
+            .and_then(|ticker| component.get_export_index(Some(&ticker), "tick"));
+        Ok(Plugin {
+            inner: Arc::new(Inner {
+                manifest,
+                pre,
+                indices,
+                tick,
+                cache_use,
+                runtime: self.clone(),
+            }),
+        })
+    }
+}
+
+/// A check that is ready to run. Cheap to clone.
+#[derive(Clone)]
+pub struct Plugin {
+    inner: Arc<Inner>,
+}
+
+/// What the clones of a plugin share.
+struct Inner {
+    manifest: Arc<Manifest>,
+    pre: InstancePre<Host>,
+    indices: bindings::CheckIndices,
+    tick: Option<ComponentExportIndex>,
+    cache_use: CacheUse,
+    runtime: Runtime,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.inner.manifest.name).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    /// What the check says about itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.manifest
+    }
+
+    /// Whether it wants to be called about once a second, [`Worker::tick`].
+    #[must_use]
+    pub fn ticks(&self) -> bool {
+        self.inner.tick.is_some()
+    }
+
+    /// What the cache did for it.
+    #[must_use]
+    pub fn cache_use(&self) -> CacheUse {
+        self.inner.cache_use
+    }
+
+    /// Starts an instance with the operator's settings, so that wrong ones show now. Needs a
+    /// running [`Ticker`].
+    ///
+    /// # Errors
+    /// The check's own sentence about its settings, or how it failed.
+    pub fn worker(&self, settings: Settings) -> Result<Worker, StartError> {
+        Worker::start(self.clone(), settings)
+    }
+
+    /// The shared engine.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.runtime.engine
+    }
+
+    /// Who runs.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.inner.runtime.gate
+    }
+
+    /// A fresh instance in a store.
+    pub(crate) fn instantiate(
+        &self,
+        store: &mut Store<Host>,
+    ) -> wasmtime::Result<(bindings::Check, Option<TickFunc>)> {
+        let instance = self.inner.pre.instantiate(&mut *store)?;
+        let check = self.inner.indices.load(&mut *store, &instance)?;
+        let tick = match &self.inner.tick {
+            Some(index) => Some(instance.get_typed_func(&mut *store, index)?),
+            None => None,
+        };
+        Ok((check, tick))
+    }
+}
+
+/// The first line of an error with its causes: wasmtime's backtraces are for its authors.
+fn first_line(error: &wasmtime::Error) -> String {
+    format!("{error:#}").lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,214 @@
+//! Builds a check's crate into one file: cargo for `wasm32-unknown-unknown`, then the core module
+//! becomes a component, then the manifest goes in beside the code.
+//!
+//! Shared by `#[path]` by everything that builds checks (build scripts, developer commands, tests),
+//! so that each builds them the same way. Its users depend on `wit-component`, `toml` and
+//! `serde_json`. The file that comes out is the same on every machine with the same toolchain.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fmt, fs};
+
+/// The only target: no operating system, so nothing to import but the host's own functions.
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Custom section that holds the manifest as JSON.
+const SECTION: &str = "feedpulse:plugin";
+
+/// Why a check was not built: a sentence with the place and what to do.
+#[derive(Debug)]
+pub(crate) struct PackagingError(String);
+
+impl fmt::Display for PackagingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for PackagingError {}
+
+/// Builds the check in `folder` (which holds `Cargo.toml` and `plugin.toml`) and gives the bytes of
+/// the component. `target` is cargo's target folder for it; checks may share one.
+///
+/// # Errors
+/// When the WebAssembly target cannot be had, the crate does not compile, `plugin.toml` is not
+/// TOML, or the module is not a check.
+pub(crate) fn component(folder: &Path, target: &Path) -> Result<Vec<u8>, PackagingError> {
+    let manifest = manifest_json(folder)?;
+    ensure_target()?;
+    let module = compile(folder, target)?;
+    let mut component = wit_component::ComponentEncoder::default()
+        .module(&module)
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map_err(|e| {
+            fail(format!(
+                "{}: the compiled module is not a check: {e:#}\n\
+                 does src/lib.rs end with `feedpulse_check::export!(…);`, and is the crate-type cdylib?",
+                folder.display()
+            ))
+        })?;
+    append_section(&mut component, SECTION, &manifest);
+    Ok(component)
+}
+
+/// `plugin.toml` as JSON text.
+fn manifest_json(folder: &Path) -> Result<Vec<u8>, PackagingError> {
+    let path = folder.join("plugin.toml");
+    let text = fs::read_to_string(&path)
+        .map_err(|e| fail(format!("{}: {e}; every check has a manifest", path.display())))?;
+    let value: serde_json::Value =
+        toml::from_str(&text).map_err(|e| fail(format!("{}: {e}", path.display())))?;
+    serde_json::to_vec(&value).map_err(|e| fail(format!("{}: {e}", path.display())))
+}
+
+/// Makes sure that the toolchain has the WebAssembly target; asks rustup for it once if it has not.
+fn ensure_target() -> Result<(), PackagingError> {
+    let installed = || {
+        let out = clean("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+        out.is_ok_and(|out| {
+            out.status.success()
+                && Path::new(String::from_utf8_lossy(&out.stdout).trim_end()).is_dir()
+        })
+    };
+    if installed() {
+        return Ok(());
+    }
+    let asked = clean("rustup").args(["target", "add", TARGET]).output();
+    if installed() {
+        return Ok(());
+    }
+    let why = match asked {
+        Ok(out) => String::from_utf8_lossy(&out.stderr).trim().to_owned(),
+        Err(e) => format!("rustup cannot be run: {e}"),
+    };
+    Err(fail(format!(
+        "checks are compiled for {TARGET}, which this Rust toolchain lacks. \
+         Run `rustup target add {TARGET}`, or install your distribution's package for it. ({why})"
+    )))
+}
+
+/// Runs cargo on the crate and reads the one module that it makes.
+fn compile(folder: &Path, target: &Path) -> Result<Vec<u8>, PackagingError> {
+    let out = clean(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .current_dir(folder)
+        .args(["build", "--release", "--lib", "--target", TARGET])
+        .args(["--message-format", "json-render-diagnostics", "--target-dir"])
+        .arg(target)
+        .env("CARGO_ENCODED_RUSTFLAGS", remap(folder))
+        .output()
+        .map_err(|e| fail(format!("{}: cargo cannot be run: {e}", folder.display())))?;
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        return Err(fail(format!("{} does not compile:\n{said}", folder.display())));
+    }
+    let module = String::from_utf8_lossy(&out.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| message["filenames"].as_array().cloned())
+        .flatten()
+        .filter_map(|name| name.as_str().map(PathBuf::from))
+        .rfind(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    let Some(module) = module else {
+        return Err(fail(format!(
+            "{}: cargo made no .wasm file; Cargo.toml needs `[lib] crate-type = [\"cdylib\"]`",
+            folder.display()
+        )));
+    };
+    fs::read(&module).map_err(|e| fail(format!("{}: {e}", module.display())))
+}
+
+/// A command without what an outer cargo or build script left in the environment: flags, wrappers
+/// and profiles meant for the host would break or slow a WebAssembly build. What says where crates
+/// come from stays.
+fn clean(program: impl Into<OsString>) -> Command {
+    const KEEP: [&str; 7] = [
+        "CARGO_HOME",
+        "CARGO_HTTP_",
+        "CARGO_NET_",
+        "CARGO_REGISTRIES_",
+        "CARGO_REGISTRY_",
+        "CARGO_SOURCE_",
+        "CARGO_TERM_",
+    ];
+    const DROP: [&str; 13] = [
+        "DEBUG",
+        "HOST",
+        "NUM_JOBS",
+        "OPT_LEVEL",
+        "OUT_DIR",
+        "PROFILE",
+        "RUSTC",
+        "RUSTC_LINKER",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTC_WRAPPER",
+        "RUSTDOCFLAGS",
+        "RUSTFLAGS",
+        "TARGET",
+    ];
+    let mut command = Command::new(program.into());
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let cargo = text.starts_with("CARGO") && !KEEP.iter().any(|keep| text.starts_with(keep));
+        if cargo || DROP.contains(&text.as_ref()) {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// rustc flags that take this machine's folders out of the file: panics carry source paths.
+fn remap(folder: &Path) -> OsString {
+    let homes = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let mut flags = OsString::new();
+    // the last match wins in rustc, so the outermost folder comes first
+    let mut one = |from: &Path, to: &str| {
+        if !flags.is_empty() {
+            flags.push("\u{1f}");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(from);
+        flags.push("=");
+        flags.push(to);
+    };
+    if let Some(root) = folder.parent().and_then(Path::parent) {
+        one(root, "/feedpulse");
+    }
+    if let Some(home) = homes {
+        one(&home, "/cargo");
+    }
+    one(folder, "/check");
+    flags
+}
+
+/// Appends a custom section: id 0, size, name, content (WebAssembly core specification §5.5.3; the
+/// component format has the same).
+fn append_section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut body = leb128(name.len());
+    body.extend(name.as_bytes());
+    body.extend(content);
+    wasm.push(0);
+    wasm.extend(leb128(body.len()));
+    wasm.extend(body);
+}
+
+/// An unsigned number in LEB128.
+fn leb128(mut n: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let low = u8::try_from(n & 0x7f).expect("seven bits fit");
+        n >>= 7;
+        if n == 0 {
+            out.push(low);
+            return out;
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// An error of this file.
+fn fail(text: String) -> PackagingError {
+    PackagingError(text)
+}
