@@ -107,7 +107,8 @@ fn fails_and_recovers(at: u64, errno: i32, writes_only: bool, class: FailureClas
         assert!(tries < 20, "call {at} never recovers: {:?}", store.failing());
     }
     assert_eq!(store.failing(), None, "call {at}");
-    work(&mut store, 6, &mut promised).unwrap_or_else(|e| panic!("call {at}: {e}"));
+    // Too few rounds for a snapshot, which would hide what the log holds.
+    work(&mut store, 3, &mut promised).unwrap_or_else(|e| panic!("call {at}: {e}"));
     drop(store);
     for seed in 0..4 {
         if let Err(error) = survives(&disk.image(seed), promised) {

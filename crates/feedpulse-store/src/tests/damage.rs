@@ -5,7 +5,7 @@ use super::crash_disk::CrashDisk;
 use super::work::{SMALL, block, snapshot};
 use crate::log::{Log, LogFound};
 use crate::snapshot::Snapshots;
-use crate::{Damage, DamageKind, LogBlock, OpenError, Options, Recovered, Store, Tail};
+use crate::{Damage, DamageKind, Disk, LogBlock, OpenError, Options, Recovered, Store, Tail};
 
 type Items = Vec<Result<LogBlock, Damage>>;
 
@@ -176,6 +176,34 @@ fn the_older_snapshot_stands_in_for_a_damaged_one() {
     assert_eq!(tail.last().unwrap().first_seq, first, "the log behind it is still there");
 }
 
+/// While there is only one snapshot, the log alone must do if it is damaged.
+#[test]
+fn the_first_snapshot_lets_no_segment_go() {
+    let (disk, firsts) = filled(24, 4096);
+    let (mut store, _) = Store::open_on(disk.clone(), SMALL).unwrap();
+    let seq = store.sync().unwrap();
+    store.write_snapshot(seq, &snapshot(seq)).unwrap();
+    drop(store);
+    disk.set_bytes(&format!("snapshots/{seq:020}.snap"), b"nothing of it");
+    let recovered = open(&disk);
+    assert_eq!((recovered.snapshot, recovered.next_seq), (None, seq + 1));
+    assert_eq!(blocks_of(&recovered.tail.collect()), firsts);
+}
+
+#[test]
+fn a_torn_tail_is_cut_once() {
+    let (disk, firsts) = filled(3, 1 << 20);
+    let file = "log/0000000001.seg";
+    let whole = disk.bytes(file);
+    disk.set_bytes(file, &[whole.as_slice(), &[0; 700]].concat());
+    let recovered = open(&disk);
+    let torn = recovered.torn.unwrap();
+    assert_eq!((torn.file.as_str(), torn.offset, torn.bytes), (file, whole.len() as u64, 700));
+    assert_eq!(disk.bytes(file), whole);
+    assert_eq!(blocks_of(&recovered.tail.collect()), firsts);
+    assert_eq!(open(&disk.image(0)).torn, None, "the cut is on the disk");
+}
+
 #[test]
 fn a_block_that_a_snapshot_covers_in_part_says_how_much() {
     let disk = CrashDisk::new();
@@ -183,7 +211,8 @@ fn a_block_that_a_snapshot_covers_in_part_says_how_much() {
     store.append(1, 10, b"ten inputs").unwrap();
     store.write_snapshot(4, b"state").unwrap();
     drop(store);
-    let tail: Vec<_> = open(&disk).tail.collect::<Result<_, _>>().unwrap();
+    // The power goes: a snapshot syncs the log before it counts.
+    let tail: Vec<_> = open(&disk.image(0)).tail.collect::<Result<_, _>>().unwrap();
     assert_eq!((tail[0].first_seq, tail[0].count, tail[0].skip), (1, 10, 4));
 }
 
@@ -206,6 +235,21 @@ fn a_newer_format_is_refused_without_writing() {
     let recovered = open(&disk);
     assert_eq!(recovered.damage[0].kind, DamageKind::Format);
     assert_eq!(recovered.tail.filter(Result::is_ok).count(), 2, "everything is read all the same");
+}
+
+#[test]
+fn newer_tables_are_refused() {
+    let (disk, _) = filled(1, 4096);
+    let database = redb::Database::builder()
+        .create_with_backend(disk.backend("feedpulse.redb").unwrap())
+        .unwrap();
+    let tx = database.begin_write().unwrap();
+    let meta = redb::TableDefinition::<&str, u64>::new("meta");
+    tx.open_table(meta).unwrap().insert("tables_version", 2).unwrap();
+    tx.commit().unwrap();
+    drop(database);
+    let refused = Store::open_on(disk, SMALL);
+    assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })), "{refused:?}");
 }
 
 #[test]

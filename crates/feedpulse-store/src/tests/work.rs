@@ -91,7 +91,7 @@ pub(super) fn judge(recovered: Recovered<CrashDisk>, promised: &Promised) -> Res
     for item in recovered.tail {
         let found = item.map_err(|damage| format!("a crash is no damage: {damage}"))?;
         let from = found.first_seq + u64::from(found.skip);
-        if from != seq + 1 {
+        if from != seq + 1 || found.skip >= found.count {
             return Err(format!("input {from} follows {seq}"));
         }
         if (found.count, &found.bytes) != (block(found.first_seq).0, &block(found.first_seq).1) {
