@@ -77,7 +77,7 @@ pub struct Options {
     pub rollup_days: u32,
     /// Days that incidents are kept after they were resolved. Default 400.
     pub incident_days: u32,
-    /// Evidence names that this build knows; others read back as `other`.
+    /// Evidence names that this build knows; others read back as `other`. Default: core's list.
     pub names: Names,
 }
 
@@ -89,7 +89,7 @@ impl Default for Options {
             snapshots_kept: 2,
             rollup_days: 30,
             incident_days: 400,
-            names: &[],
+            names: feedpulse_core::finding::EVIDENCE_NAMES,
         }
     }
 }
