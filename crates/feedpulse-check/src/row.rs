@@ -99,3 +99,38 @@ impl<'a> Field<'a> {
         self.0.split(REPETITION).map(Field)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(fields: &str) -> Row<'_> {
+        Row { feed: "adt", now_ms: 0, index: 0, fields }
+    }
+
+    #[test]
+    fn fields_split_by_occurrence_and_repetition() {
+        let row = row("ADT\u{1f}a\u{1d}b\u{1c}\u{1c}c\u{1f}");
+        assert_eq!(row.fields().count(), 3);
+        let parts: Vec<Vec<&str>> = row
+            .field(1)
+            .occurrences()
+            .map(|one| one.repetitions().map(|f| f.text()).collect())
+            .collect();
+        assert_eq!(parts, [vec!["a", "b"], vec![""], vec!["c"]]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_empty() {
+        assert!(row("").field(0).is_empty());
+        assert!(row("a").field(7).is_empty());
+        assert!(row("\u{1c}\u{1d}").field(0).is_empty(), "separators are no value");
+        assert_eq!(row("").field(0).occurrences().count(), 1);
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let row = row("DOE\u{1f}JANE");
+        assert!(!format!("{row:?} {:?}", row.field(0)).contains("DOE"));
+    }
+}

@@ -1,7 +1,7 @@
 //! Between the component's functions and a [`Check`]. Used by the export macros only.
 
 use crate::bindings::feedpulse::check::types;
-use crate::row::{FIELD, ROW};
+use crate::row::ROW;
 use crate::{Check, Finding, Findings, Row, Tick};
 use std::cell::RefCell;
 
@@ -89,9 +89,58 @@ pub(crate) fn join(fields: &[&str]) -> String {
     let mut row = String::new();
     for (n, field) in fields.iter().enumerate() {
         if n > 0 {
-            row.push(FIELD);
+            row.push(crate::row::FIELD);
         }
         row.push_str(field);
     }
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Level;
+
+    /// Finds each valued row, and refuses `bad`.
+    struct Valued;
+
+    impl Check for Valued {
+        fn new(settings: &str) -> Result<Self, String> {
+            if settings == "{}" { Ok(Self) } else { Err("no settings".to_owned()) }
+        }
+
+        fn check(&mut self, row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
+            match row.field(0).text() {
+                "" => Ok(()),
+                "bad" => Err("bad row".to_owned()),
+                _ => {
+                    out.push(Finding::new("valued", Level::Info).attr("n", row.now_ms()));
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn batch(rows: &str) -> types::Batch {
+        types::Batch { feed: "adt".to_owned(), now_ms: 7, count: 0, rows: rows.to_owned() }
+    }
+
+    #[test]
+    fn each_row_is_checked_and_findings_name_it() {
+        let slot = Slot::<Valued>::new();
+        assert!(check(&slot, &batch("a")).is_err(), "before init");
+        assert!(init(&slot, "[]").is_err());
+        init(&slot, "{}").unwrap();
+        let found = check(&slot, &batch("a\u{1e}\u{1e}b\u{1f}c")).unwrap();
+        let told: Vec<_> = found.iter().map(|f| (f.row, f.attrs.clone())).collect();
+        let seven = vec![("n".to_owned(), "7".to_owned())];
+        assert_eq!(told, [(Some(0), seven.clone()), (Some(2), seven)]);
+    }
+
+    #[test]
+    fn an_error_ends_the_batch() {
+        let slot = Slot::<Valued>::new();
+        init(&slot, "{}").unwrap();
+        assert_eq!(check(&slot, &batch("a\u{1e}bad\u{1e}b")).unwrap_err(), "bad row");
+    }
 }
