@@ -1,6 +1,6 @@
 //! Shared memory as a slice of atomic words: the only unsafe code of the project's own.
 //!
-//! Safety argument, once for all four uses:
+//! Safety argument, once for all uses:
 //! * *The memory stays.* A [`Map`] owns its mapping from `mmap` to `munmap`, at an address that
 //!   the kernel chose, so it overlaps nothing that Rust knows. References to it borrow the `Map`.
 //!   The file behind it cannot shrink (which would turn an access into SIGBUS), because
@@ -32,6 +32,8 @@ pub(super) struct Map<const WRITE: bool> {
 
 // SAFETY: the mapping belongs to the process, not to a thread, and is used by atomics only.
 unsafe impl<const WRITE: bool> Send for Map<WRITE> {}
+// SAFETY: every access through `&self` is an atomic load or store; another process does as much.
+unsafe impl<const WRITE: bool> Sync for Map<WRITE> {}
 
 impl<const WRITE: bool> Map<WRITE> {
     /// Maps `bytes` (whole words) of the file, from `offset` (whole pages) on.
