@@ -1,2 +1,46 @@
-//! Placeholder while the crate is being written.
+//! Three HTTP listeners: `ops` (metrics and health, counts only), `ui` (pages and JSON for people
+//! with a credential, or on loopback) and `ingest` (the `http` tap). All read the engine through
+//! [`Source`]; none of them spawns: each is a [`serve`] future that the supervisor runs.
+//!
+//! ```no_run
+//! # async fn example(source: std::sync::Arc<dyn feedpulse_web::Source>, stop: tokio_util::sync::CancellationToken)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! use feedpulse_web::{OpsConfig, ServeLimits, bind, ops, serve};
+//! let config = OpsConfig::default();
+//! let listener = bind("ops", config.bind).await?;
+//! serve(listener, ops(source), ServeLimits::default(), stop).await;
+//! # Ok(()) }
+//! ```
 #![forbid(unsafe_code)]
+
+mod api;
+mod auth;
+mod chart;
+mod config;
+mod http;
+mod ingest;
+mod ops;
+mod pages;
+mod prom;
+mod rows;
+mod serve;
+mod source;
+mod text;
+mod ui;
+
+#[cfg(test)]
+extern crate self as feedpulse_web;
+#[cfg(test)]
+mod tests;
+
+pub use api::{
+    FeedCounts, FeedWire, FindingWire, IncidentWire, MinuteWire, StatusWire, TimesWire, TotalsWire,
+    WaypointWire, feed_wire, incident_wire, status_wire, waypoint_wire,
+};
+pub use config::{BindError, ConfigError, IngestConfig, OpsConfig, Token, UiConfig, bind};
+pub use ingest::{Clock, IngestCounters, IngestParts, ReceiptDecoder, ingest};
+pub use ops::ops;
+pub use prom::encode as encode_metrics;
+pub use serve::{Peer, ServeLimits, serve};
+pub use source::{About, OperatorError, Source};
+pub use ui::ui;
