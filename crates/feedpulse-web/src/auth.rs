@@ -193,8 +193,12 @@ impl Denied {
     }
 }
 
-/// A browser names the page that a POST comes from; it must be one of ours.
+/// A browser says where a POST comes from (`Sec-Fetch-Site` on loopback and TLS, `Origin` always);
+/// it must be one of our pages. Programs say neither.
 pub(crate) fn same_origin(headers: &HeaderMap) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin" || site == "none";
+    }
     let host = headers.get(header::HOST).and_then(|v| v.to_str().ok());
     match headers.get(header::ORIGIN).map(|v| v.to_str()) {
         None => true,

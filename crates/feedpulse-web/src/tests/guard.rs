@@ -179,6 +179,29 @@ async fn actions_need_a_token_and_the_same_origin() {
 }
 
 #[test]
+fn a_post_from_another_page_is_told_apart() {
+    for (site, origin, want) in [
+        (None, None, true),
+        (None, Some("http://localhost:8088"), true),
+        (None, Some("http://localhost:9000"), false),
+        (None, Some("null"), false),
+        (Some("same-origin"), Some("null"), true),
+        (Some("none"), None, true),
+        (Some("same-site"), Some("http://localhost:8088"), false),
+        (Some("cross-site"), None, false),
+    ] {
+        let mut request = request("POST", "/logout");
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            if let Some(value) = value {
+                request = request.header(name, value);
+            }
+        }
+        let request = request.body(()).unwrap();
+        assert_eq!(crate::auth::same_origin(request.headers()), want, "{site:?} {origin:?}");
+    }
+}
+
+#[test]
 fn settings_that_open_the_door_are_refused() {
     let open = "0.0.0.0:8088".parse().unwrap();
     let refused = UiConfig::new(open, None, key()).unwrap_err();
