@@ -1,5 +1,6 @@
 //! Builds the checks that come with Feedpulse, so that a clean clone runs one without another step:
 //! each becomes one file in `OUT_DIR`, for `include_bytes!`.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
