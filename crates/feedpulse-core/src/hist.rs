@@ -2,8 +2,8 @@
 
 /// Linear steps per octave.
 const STEPS: usize = 16;
-/// Octaves from 16 µs up to 2^36 µs (19 h); the last bucket holds all that is longer.
-const OCTAVES: usize = 32;
+/// Octaves from 16 µs up to 2^40 µs (12 days); the last bucket holds all that is longer.
+const OCTAVES: usize = 36;
 /// Buckets: values below 16 µs have one each, then 16 for each octave.
 const BUCKETS: usize = STEPS * (OCTAVES + 1);
 

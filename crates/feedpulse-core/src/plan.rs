@@ -54,7 +54,7 @@ pub enum Acks {
     Expected,
     /// Nothing is answered here and what is seen is stored safely (a Kafka topic).
     Stored,
-    /// Answers count where they are seen; silence says nothing (files).
+    /// Answers count where they are seen; silence says nothing and ends as unknown (files, HTTP).
     IfSeen,
 }
 

@@ -1,2 +1,29 @@
-//! Placeholder.
-fn main() {}
+//! The Feedpulse binary: command line in, exit code out.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod clock;
+mod config;
+mod demo;
+mod explain;
+mod files;
+mod init;
+mod replay;
+mod run;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // The wire is a process of its own with nothing else in it: no runtime, no config, no clap.
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "wire"
+        && !rest.iter().any(|a| a == "--help" || a == "-h")
+    {
+        return run::wire::main(rest);
+    }
+    cli::main()
+}

@@ -292,11 +292,13 @@ impl Engine {
                 waypoint.deadlines.pop_front();
                 continue;
             };
-            if deadline > waypoint.time || acks == Acks::IfSeen {
+            if deadline > waypoint.time {
                 return;
             }
+            // Where answers are only looked at if they come, silence says nothing.
+            let silent = if acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
+            let outcome = unanswered_outcome(entry, silent);
             waypoint.deadlines.pop_front();
-            let outcome = unanswered_outcome(entry, Outcome::NoAck);
             let end = End { outcome, at: deadline, ack: None, reason: ReasonClass::None };
             self.end_entry(number, place, &end, fx);
         }

@@ -1,0 +1,220 @@
+//! Resolving the parts at the edges: taps, checks, sinks, listeners.
+
+use super::raw::{RawListener, RawProtocol, RawRole, RawSecret, RawUpstreamDown, RawValue};
+use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic, severity};
+use feedpulse_core::frame::WaypointId;
+use feedpulse_sinks::Secret;
+use feedpulse_sinks::config::{
+    AlertmanagerConfig, ControlIds, OtlpConfig, Protocol, SinksConfig, Target, WebhookConfig,
+};
+use feedpulse_wire::{ListenerConfig, OnUpstreamDown, WireConfig};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+impl Resolver<'_> {
+    fn address(&mut self, path: &str, text: &str) -> SocketAddr {
+        text.parse().unwrap_or_else(|_| {
+            self.wrong(path, "not an address and port", "such as 0.0.0.0:6661 or [::1]:8080");
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
+    }
+
+    pub(super) fn mllp(&mut self, folder: &Path) -> Option<Mllp> {
+        let raw = self.raw.mllp.as_ref()?;
+        if raw.listeners.is_empty() {
+            self.wrong("mllp/listeners", "no listener", "add one: {waypoint, listen, forward}");
+        }
+        let kib = raw.ring_kib.unwrap_or(16_384);
+        if !kib.is_power_of_two() || !(64..=1_048_576).contains(&kib) {
+            self.wrong("mllp/ring_kib", "not a power of two from 64 to 1048576", "such as 16384");
+        }
+        let mut waypoints = Vec::new();
+        let mut listeners = Vec::new();
+        for (n, listener) in raw.listeners.iter().enumerate() {
+            let path = format!("mllp/listeners/{n}");
+            let listen = self.address(&format!("{path}/listen"), &listener.listen);
+            let port = listener.forward.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok());
+            if port.is_none() {
+                self.wrong(&format!("{path}/forward"), "not a host and port", "such as portal.example:6661");
+            }
+            waypoints.push(self.waypoint(&format!("{path}/waypoint"), &listener.waypoint));
+            let mut wire = ListenerConfig::new(&listener.waypoint, listen, &listener.forward);
+            if listener.on_upstream_down == RawUpstreamDown::CloseListener {
+                wire.on_upstream_down = OnUpstreamDown::CloseListener;
+            }
+            listeners.push(wire);
+        }
+        let socket = raw.socket.clone().map_or_else(|| folder.join("wire").join("wire.sock"), Into::into);
+        let ring_bytes = usize::try_from(kib << 10).unwrap_or(16 << 20);
+        Some(Mllp {
+            wire: WireConfig { socket, ring_bytes, drain: Duration::from_secs(25), listeners },
+            start: raw.start_wire.unwrap_or(true),
+            waypoints,
+        })
+    }
+
+    pub(super) fn kafka(&mut self) -> Vec<Kafka> {
+        let mut taps = Vec::new();
+        for (n, tap) in self.raw.kafka.iter().enumerate() {
+            let path = format!("kafka/{n}");
+            if tap.brokers.is_empty() {
+                self.wrong(&format!("{path}/brokers"), "no broker", "at least one host:port");
+            }
+            let mut options = tap.options.clone();
+            for (name, secret) in &tap.secrets {
+                if let Some(value) = self.secret(&format!("{path}/secrets/{name}"), secret) {
+                    options.insert(name.clone(), value);
+                }
+            }
+            options.insert("bootstrap.servers".into(), tap.brokers.join(","));
+            options.insert("group.id".into(), tap.group.clone().unwrap_or_else(|| "feedpulse".into()));
+            if tap.topics.is_empty() {
+                self.wrong(&format!("{path}/topics"), "no topic", "add one: {topic, waypoint}");
+            }
+            let mut topics = Vec::new();
+            for (i, topic) in tap.topics.iter().enumerate() {
+                let here = format!("{path}/topics/{i}");
+                if topic.role == RawRole::Ack && topic.answers.is_none() {
+                    self.wrong(&here, "an ACK topic must say what it answers", "add `answers: WAYPOINT`");
+                }
+                let pointer = topic.pointer.clone().unwrap_or_else(|| "/message".into());
+                if !pointer.starts_with('/') {
+                    self.wrong(&format!("{here}/pointer"), "not a JSON pointer", "RFC 6901: such as /payload/hl7");
+                }
+                topics.push(Topic {
+                    topic: topic.topic.clone(),
+                    waypoint: self.waypoint(&format!("{here}/waypoint"), &topic.waypoint),
+                    role: topic.role,
+                    json: (topic.value == RawValue::Json).then_some((pointer, topic.base64)),
+                });
+            }
+            let name = tap.name.clone().unwrap_or_else(|| "kafka".into());
+            taps.push(Kafka { name, options, topics });
+        }
+        let mut names: Vec<&String> = taps.iter().map(|t| &t.name).collect();
+        names.sort();
+        if names.windows(2).any(|two| matches!(two, [a, b] if a == b)) {
+            self.wrong("kafka", "two Kafka taps have the same name", "give each a `name`");
+        }
+        taps
+    }
+
+    pub(super) fn http(&mut self) -> Option<Http> {
+        let raw = self.raw.http.as_ref()?;
+        let as_listener = RawListener { listen: raw.listen.clone(), token: raw.token.clone() };
+        let listener = self.listener("http", Some(&as_listener))?;
+        let names = raw.waypoints.iter().enumerate();
+        let waypoints =
+            names.map(|(n, w)| (w.clone(), self.waypoint(&format!("http/waypoints/{n}"), w))).collect();
+        Some(Http { listener, waypoints })
+    }
+
+    pub(super) fn listener(&mut self, path: &str, raw: Option<&RawListener>) -> Option<Listener> {
+        let raw = raw?;
+        let listen = self.address(&format!("{path}/listen"), &raw.listen);
+        let token = raw.token.as_ref().and_then(|t| self.secret(&format!("{path}/token"), t));
+        // Only counts are on the ops listener: it may be open to Prometheus.
+        if path != "ops" && !listen.ip().is_loopback() && raw.token.is_none() {
+            self.wrong(
+                &format!("{path}/listen"),
+                "beyond loopback a token is needed",
+                "add `token: {file: …}` or listen on 127.0.0.1",
+            );
+        }
+        Some(Listener { listen, token })
+    }
+
+    pub(super) fn checks(&mut self) -> Vec<Check> {
+        let raw = self.raw;
+        let mut checks = Vec::new();
+        for (n, check) in raw.checks.iter().enumerate() {
+            let path = format!("checks/{n}");
+            for (i, grant) in check.grants.iter().enumerate() {
+                if !["get", "raw", "free-text"].contains(&grant.as_str()) {
+                    self.wrong(&format!("{path}/grants/{i}"), "not a grant", "one of get, raw, free-text");
+                }
+            }
+            if !check.plugin.starts_with("builtin:") && !Path::new(&check.plugin).is_file() {
+                self.wrong(&format!("{path}/plugin"), "no such file", "a .wasm component, or builtin:result-status-regression");
+            }
+            let mut waypoints: Vec<WaypointId> = Vec::new();
+            for (i, w) in check.waypoints.iter().enumerate() {
+                waypoints.push(self.waypoint(&format!("{path}/waypoints/{i}"), w));
+            }
+            if check.waypoints.is_empty() {
+                for route in &raw.routes {
+                    if let Some(first) = route.waypoints.first() {
+                        waypoints.push(self.waypoint("routes", first));
+                    }
+                }
+                if raw.routes.is_empty() {
+                    let all = u16::try_from(raw.waypoints.len()).unwrap_or(u16::MAX);
+                    waypoints.extend((0..all).map(WaypointId));
+                }
+            }
+            checks.push(Check {
+                name: check.name.clone(),
+                plugin: check.plugin.clone(),
+                config: check.config.clone().unwrap_or_else(|| serde_json::json!({})).to_string(),
+                grants: check.grants.clone(),
+                waypoints,
+            });
+        }
+        checks
+    }
+
+    fn target(&mut self, path: &str, url: &str, token: Option<&RawSecret>, ca: Option<&String>) -> Target {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            self.wrong(path, "not a URL with http:// or https://", "such as http://collector:4317");
+        }
+        let mut target = Target::new(url);
+        target.bearer = token.and_then(|t| self.secret(&format!("{path}/token"), t)).map(Secret::new);
+        target.ca_file = ca.map(Into::into);
+        target
+    }
+
+    pub(super) fn sinks(&mut self) -> SinksConfig {
+        let raw = self.raw;
+        let mut sinks = SinksConfig { site: raw.site.clone().unwrap_or_default(), ..SinksConfig::default() };
+        if let Some(otlp) = &raw.otlp {
+            let mut target = self.target("otlp/endpoint", &otlp.endpoint, otlp.token.as_ref(), otlp.ca_file.as_ref());
+            target.headers = otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
+            let mut config = OtlpConfig::new(target);
+            config.protocol = match otlp.protocol {
+                RawProtocol::Grpc => Protocol::Grpc,
+                RawProtocol::Http => Protocol::HttpProtobuf,
+            };
+            config.sample_per_minute = otlp.healthy_per_minute.unwrap_or(config.sample_per_minute);
+            config.metrics_interval =
+                self.time("otlp/metrics_every", otlp.metrics_every.as_ref(), config.metrics_interval);
+            if otlp.clear_control_ids {
+                config.control_ids = ControlIds::Clear;
+            }
+            sinks.otlp = Some(config);
+        }
+        if let Some(am) = &raw.alertmanager {
+            let replicas = am.urls.iter().enumerate();
+            let replicas = replicas
+                .map(|(n, url)| {
+                    self.target(&format!("alertmanager/urls/{n}"), url, am.token.as_ref(), am.ca_file.as_ref())
+                })
+                .collect();
+            let mut config = AlertmanagerConfig::new(replicas);
+            config.resend = self.time("alertmanager/resend_every", am.resend_every.as_ref(), config.resend);
+            config.min_severity = severity(am.min_severity);
+            sinks.alertmanagers.push(config);
+        }
+        for (n, hook) in raw.webhooks.iter().enumerate() {
+            let path = format!("webhooks/{n}");
+            let target = self.target(&format!("{path}/url"), &hook.url, hook.token.as_ref(), hook.ca_file.as_ref());
+            let mut config = WebhookConfig::new(target);
+            config.name.clone_from(&hook.name);
+            config.template.clone_from(&hook.template);
+            config.repeat = self.time(&format!("{path}/repeat_every"), hook.repeat_every.as_ref(), config.repeat);
+            config.min_severity = severity(hook.min_severity);
+            sinks.webhooks.push(config);
+        }
+        sinks
+    }
+}

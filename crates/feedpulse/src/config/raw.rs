@@ -1,0 +1,420 @@
+//! The configuration file as people write it. The doc comments are the manual: the JSON Schema
+//! (`feedpulse validate --schema`) is generated from them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The configuration of one Feedpulse.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Raw {
+    /// Name of the site, in every alert and trace. Default `site`.
+    pub site: Option<String>,
+    /// The site key of 32 hexadecimal digits, from which all keyed hashes are made. All processes of
+    /// one site share it. Without it one is made and kept in the store's folder.
+    pub key: Option<RawSecret>,
+    /// IANA time zone of senders that state none, such as `Europe/Berlin`. Without it a time
+    /// without a zone gives no source age.
+    pub zone: Option<String>,
+    /// Where history and progress are kept.
+    pub store: Option<RawStore>,
+    /// Places where taps look.
+    pub waypoints: Vec<RawWaypoint>,
+    /// Ordered waypoints, from the sending application to the receiving one.
+    pub routes: Vec<RawRoute>,
+    /// Declared feeds; others are tracked as they are seen, at note level.
+    pub feeds: Vec<RawFeed>,
+    /// Objectives of feeds that are not declared.
+    pub defaults: Option<RawObjectives>,
+    /// The MLLP proxy.
+    pub mllp: Option<RawMllp>,
+    /// Kafka taps.
+    pub kafka: Vec<RawKafka>,
+    /// HL7 and receipts over HTTP.
+    pub http: Option<RawHttp>,
+    /// Files and watched folders.
+    pub files: Vec<RawFiles>,
+    /// WASM checks.
+    pub checks: Vec<RawCheck>,
+    /// OpenTelemetry export.
+    pub otlp: Option<RawOtlp>,
+    /// Alertmanager.
+    pub alertmanager: Option<RawAlertmanager>,
+    /// Generic webhooks.
+    pub webhooks: Vec<RawWebhook>,
+    /// Metrics and health.
+    pub ops: Option<RawListener>,
+    /// Pages and JSON API.
+    pub ui: Option<RawListener>,
+}
+
+/// A secret, never text in the file: exactly one of `env` and `file`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawSecret {
+    /// Name of an environment variable.
+    pub env: Option<String>,
+    /// Path of a file; one final line end is cut.
+    pub file: Option<String>,
+}
+
+/// Where history and progress are kept.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawStore {
+    /// A folder of its own, made with mode 0700. Default `feedpulse-data`.
+    pub folder: Option<String>,
+    /// Most MiB of the input log. Default 2048.
+    pub log_mib: Option<u64>,
+}
+
+/// A place where a tap looks.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawWaypoint {
+    /// Unique: lower-case letters, digits and `-`.
+    pub name: String,
+    /// What joins a message here to its sightings elsewhere: `control_id` (default), `preset`
+    /// (by message type: order, document, appointment or visit numbers), or `fields`.
+    #[serde(default)]
+    pub key: RawKey,
+    /// With `key: fields`: HL7 paths such as `ORC-3`, hashed together.
+    #[serde(default)]
+    pub key_fields: Vec<String>,
+    /// What an ACK should take at most, such as `2s` (default).
+    #[serde(default)]
+    pub ack_time: Option<String>,
+    /// After this a message counts as unanswered, such as `30s` (default).
+    #[serde(default)]
+    pub no_ack_after: Option<String>,
+}
+
+/// How messages are keyed at a waypoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawKey {
+    /// MSH-10.
+    #[default]
+    ControlId,
+    /// Business numbers by message type.
+    Preset,
+    /// The paths of `key_fields`.
+    Fields,
+}
+
+/// Ordered waypoints.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRoute {
+    /// Unique name.
+    pub name: String,
+    /// Names of waypoints, in order.
+    pub waypoints: Vec<String>,
+}
+
+/// A declared feed.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFeed {
+    /// Unique name.
+    pub name: String,
+    /// Name of its route.
+    pub route: String,
+    /// MSH-3.1 is one of these; empty = any.
+    #[serde(default)]
+    pub senders: Vec<String>,
+    /// MSH-9 is one of these: `ORU` or `ORU^R01`; empty = any.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// Name of the last waypoint where it is expected. Default: the route's last.
+    #[serde(default)]
+    pub ends_at: Option<String>,
+    /// What it promises.
+    #[serde(default)]
+    pub objectives: Option<RawObjectives>,
+}
+
+/// What a feed promises.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawObjectives {
+    /// First tap to last tap, such as `60s` (default).
+    pub transit: Option<String>,
+    /// Nothing seen for this long is silence, such as `10m`. Default: not judged.
+    pub silence: Option<String>,
+    /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub rejected_share: Option<f64>,
+    /// A backlog below this is never a finding. Default 20.
+    pub backlog_min: Option<u32>,
+}
+
+/// The MLLP proxy.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawMllp {
+    /// Unix socket over which the wire hands over its ring. Default: `wire.sock` in the store's folder.
+    #[serde(default)]
+    pub socket: Option<String>,
+    /// Whether `run` starts the wire when nobody answers on the socket. Default true; false where the
+    /// wire is a container of its own.
+    #[serde(default)]
+    pub start_wire: Option<bool>,
+    /// Size of the ring between the wire and the analysing process in KiB, a power of two. Default 16384.
+    #[serde(default)]
+    pub ring_kib: Option<u64>,
+    /// Where senders connect.
+    pub listeners: Vec<RawMllpListener>,
+}
+
+/// One listener of the MLLP proxy.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawMllpListener {
+    /// Name of the waypoint that it is.
+    pub waypoint: String,
+    /// Address and port where senders connect, such as `0.0.0.0:6661`.
+    pub listen: String,
+    /// Host and port of the receiver.
+    pub forward: String,
+    /// What a sender sees while the receiver cannot be reached. Default `reset`.
+    #[serde(default)]
+    pub on_upstream_down: RawUpstreamDown,
+}
+
+/// What a sender sees while the receiver cannot be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawUpstreamDown {
+    /// Its connection is accepted and reset within a second.
+    #[default]
+    Reset,
+    /// As `reset`, then the listener closes so that later attempts are refused.
+    CloseListener,
+}
+
+/// A Kafka tap.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawKafka {
+    /// Unique name of the tap. Default `kafka`.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// Consumer group. Default `feedpulse`.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Any librdkafka option in clear, such as `security.protocol: SASL_SSL`.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Any librdkafka option that is secret, such as `sasl.password: {file: /run/secrets/kafka}`.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, RawSecret>,
+    /// Topics.
+    pub topics: Vec<RawTopic>,
+}
+
+/// One topic.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawTopic {
+    /// Its name.
+    pub topic: String,
+    /// Name of the waypoint that it is.
+    pub waypoint: String,
+    /// What its records mean. Default `message`.
+    #[serde(default)]
+    pub role: RawRole,
+    /// With `role: ack`: name of the waypoint whose messages it answers.
+    #[serde(default)]
+    pub answers: Option<String>,
+    /// What a value is. Default `hl7`.
+    #[serde(default)]
+    pub value: RawValue,
+    /// With `value: json`: JSON pointer (RFC 6901) of the HL7 text. Default `/message`.
+    #[serde(default)]
+    pub pointer: Option<String>,
+    /// With `value: json`: whether the text at the pointer is base64. Default false.
+    #[serde(default)]
+    pub base64: bool,
+}
+
+/// What the records of a topic mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawRole {
+    /// Messages (and their ACKs, if they are in the same topic).
+    #[default]
+    Message,
+    /// ACKs only.
+    Ack,
+    /// Messages that were given up.
+    DeadLetter,
+    /// Messages that will be tried again.
+    Retry,
+    /// Receipts `{key, outcome, at}`.
+    Receipt,
+}
+
+/// What a record's value is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawValue {
+    /// HL7 v2 text, with or without MLLP framing.
+    #[default]
+    Hl7,
+    /// A JSON document that holds it.
+    Json,
+}
+
+/// HL7 and receipts over HTTP.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawHttp {
+    /// Address and port. Beyond loopback a token is needed.
+    pub listen: String,
+    /// Bearer token.
+    #[serde(default)]
+    pub token: Option<RawSecret>,
+    /// Names of the waypoints that may be posted to.
+    pub waypoints: Vec<String>,
+}
+
+/// Files and watched folders.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawFiles {
+    /// A folder; new files in it are read once.
+    pub watch: String,
+    /// Name of the waypoint that it is.
+    pub waypoint: String,
+}
+
+/// A WASM check.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawCheck {
+    /// Unique name.
+    pub name: String,
+    /// Path of a component, or `builtin:result-status-regression`.
+    pub plugin: String,
+    /// The check's own settings, as its README says.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
+    /// What it may do beyond its declared fields: `get`, `raw`, `free-text`.
+    #[serde(default)]
+    pub grants: Vec<String>,
+    /// Names of the waypoints whose messages it sees; empty = the first of each route.
+    #[serde(default)]
+    pub waypoints: Vec<String>,
+}
+
+/// OpenTelemetry export.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawOtlp {
+    /// URL with scheme and port, such as `http://collector:4317`.
+    pub endpoint: String,
+    /// Default `grpc`.
+    #[serde(default)]
+    pub protocol: RawProtocol,
+    /// Further headers, such as a tenant's.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Bearer token.
+    #[serde(default)]
+    pub token: Option<RawSecret>,
+    /// File of the CA certificates to trust, PEM.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// Traces of healthy journeys kept per feed and minute. Default 6.
+    #[serde(default)]
+    pub healthy_per_minute: Option<u32>,
+    /// Time between two metric exports, such as `10s` (default).
+    #[serde(default)]
+    pub metrics_every: Option<String>,
+    /// Whether control ids leave in clear. Default false: they leave as keyed hashes.
+    #[serde(default)]
+    pub clear_control_ids: bool,
+}
+
+/// OTLP transports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawProtocol {
+    /// gRPC.
+    #[default]
+    Grpc,
+    /// HTTP with protobuf bodies.
+    Http,
+}
+
+/// Alertmanager.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawAlertmanager {
+    /// URLs of all replicas, such as `http://alertmanager:9093`.
+    pub urls: Vec<String>,
+    /// An open alert is sent again after this, such as `60s` (default).
+    #[serde(default)]
+    pub resend_every: Option<String>,
+    /// Least severity: `note`, `ticket` (default) or `page`.
+    #[serde(default)]
+    pub min_severity: Option<RawSeverity>,
+    /// Bearer token.
+    #[serde(default)]
+    pub token: Option<RawSecret>,
+    /// File of the CA certificates to trust, PEM.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+}
+
+/// A generic webhook.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawWebhook {
+    /// Unique name.
+    pub name: String,
+    /// Where to POST.
+    pub url: String,
+    /// Minijinja template of the JSON body; the default sends everything that is known.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// An open incident is said again after this. Default `4h`.
+    #[serde(default)]
+    pub repeat_every: Option<String>,
+    /// Least severity. Default `ticket`.
+    #[serde(default)]
+    pub min_severity: Option<RawSeverity>,
+    /// Bearer token.
+    #[serde(default)]
+    pub token: Option<RawSecret>,
+    /// File of the CA certificates to trust, PEM.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+}
+
+/// How loud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum RawSeverity {
+    /// Everything.
+    Note,
+    /// Tickets and pages.
+    Ticket,
+    /// Pages only.
+    Page,
+}
+
+/// A listener for people or Prometheus.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawListener {
+    /// Address and port.
+    pub listen: String,
+    /// Bearer token; needed by `ui` beyond loopback.
+    #[serde(default)]
+    pub token: Option<RawSecret>,
+}

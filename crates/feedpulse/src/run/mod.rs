@@ -1,0 +1,347 @@
+//! Assembly: from a configuration to a running process, and in order to its end.
+
+mod checks;
+mod pipeline;
+mod recorder;
+mod recover;
+mod side;
+mod supervise;
+mod taps;
+mod web;
+pub(crate) mod wire;
+
+use crate::cli::{CONFIG, Failure, IO, UNAVAILABLE};
+use crate::clock;
+use crate::config::Config;
+use anyhow::{Context as _, anyhow};
+use feedpulse_core::effect::{Effect, EffectId};
+use feedpulse_core::input::Input;
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::metrics::Registry;
+use feedpulse_core::tap::Position;
+use feedpulse_core::view::View;
+use feedpulse_hl7::decode::{DecodeConfig, Decoder};
+use feedpulse_sinks::{Deps, SinkHandle};
+use feedpulse_wasm::Runtime as WasmRuntime;
+use feedpulse_web::{OpsConfig, ServeLimits, Source, Token, UiConfig, bind, ops, serve, ui};
+use pipeline::{Pipeline, Queue, Shared, WORK_QUEUE, Work};
+use side::SideBox;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+use supervise::Supervisor;
+use tokio::sync::mpsc;
+use web::Window;
+
+/// How a process is started, beside its configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    /// Gets a copy of every effect.
+    pub watcher: Option<SyncSender<(EffectId, Effect)>>,
+    /// Whether the wire that we started goes on after our end.
+    pub keep_wire: bool,
+    /// Whether only a log level set by `FEEDPULSE_LOG` shows log lines.
+    pub quiet: bool,
+}
+
+/// A running process.
+pub(crate) struct Running {
+    supervisor: Supervisor,
+    work: Option<mpsc::Sender<Work>>,
+    shared: Shared,
+    sinks: SinkHandle,
+    wire: Option<wire::Wire>,
+    socket: Option<std::path::PathBuf>,
+    keep_wire: bool,
+    ticking: Arc<AtomicBool>,
+    /// Where the pages are.
+    pub ui: Option<SocketAddr>,
+    /// Where the metrics are.
+    pub ops: Option<SocketAddr>,
+}
+
+/// The runtime for everything that waits: taps, sinks, listeners. Two threads.
+///
+/// # Errors
+/// The system has no thread left.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("fp-work")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(70, e))
+}
+
+/// `feedpulse run`: until SIGTERM or SIGINT.
+pub(crate) fn main(config: Config) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
+        let running = start(config, Options { keep_wire: true, ..Options::default() }).await?;
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+            .map_err(|e| Failure::new(70, e))?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        tracing::info!("stopping");
+        running.stop().await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    done
+}
+
+fn log(quiet: bool) {
+    let default = if quiet { "off" } else { "info" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FEEDPULSE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    // Standard output is for results; a second start in one process keeps the first subscriber.
+    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// The part that cannot work, and what to do.
+pub(crate) async fn start(config: Config, options: Options) -> Result<Running, Failure> {
+    log(options.quiet);
+    let started = clock::now();
+    let registry = Registry::default();
+    let mut supervisor = Supervisor::default();
+    let mut recovered = recover::recover(&config)?;
+    let key = SiteKey::new(recover::site_key(&config)?);
+    let shed = registry.counter("feedpulse_side_inputs_shed_total", "Findings and states that the engine's side box could not hold.", "{input}", &[]);
+    let side = SideBox::new(shed);
+    let shared = Shared::default();
+    let (sinks, tasks) = sinks(&config, &registry, &shared, &side, started)?;
+    for task in tasks {
+        let stop = supervisor.rest.clone();
+        supervisor.task(task.name().to_owned(), task.run(stop));
+    }
+    let ticking = Arc::new(AtomicBool::new(false));
+    let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
+    let positions = recovered.positions.clone();
+    let wire_tap = taps::WIRE_TAP;
+    let (recorder, desk) =
+        recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry, wire_tap);
+    thread(&mut supervisor, "fp-store", move || desk.run())?;
+    side.put(Input::Configure(Arc::new(config.plan.clone())));
+    for blind in recovered.blind {
+        side.put(Input::Blind(blind));
+    }
+    for change in recover::open_incidents(&mut recovered.engine) {
+        sinks.reoffer(&change);
+    }
+    let pipeline = Pipeline {
+        engine: recovered.engine,
+        decoders: decoders(&config, key),
+        checks: check_feeds,
+        recorder: Some(recorder),
+        sinks: sinks.clone(),
+        shared: shared.clone(),
+        side: side.clone(),
+        watcher: options.watcher,
+    };
+    let (work, queue) = mpsc::channel(WORK_QUEUE);
+    thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
+    supervisor.task("ticker", tick(work.clone(), supervisor.taps.clone()));
+    let mut running = Running {
+        supervisor,
+        work: Some(work),
+        shared,
+        sinks,
+        wire: None,
+        socket: None,
+        keep_wire: options.keep_wire,
+        ticking,
+        ui: None,
+        ops: None,
+    };
+    running.listen(&config, key, registry.clone(), side, started).await?;
+    running.tap(&config, key, &positions, &registry).await?;
+    Ok(running)
+}
+
+fn thread(supervisor: &mut Supervisor, name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    supervisor.thread(name, work).map_err(|e| Failure::new(70, anyhow!(e).context("start a thread")))
+}
+
+/// A tick a second, until the taps are told to stop.
+async fn tick(work: mpsc::Sender<Work>, stop: tokio_util::sync::CancellationToken) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = every.tick() => {
+                if work.send(Work::Tick).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn decoders(config: &Config, key: SiteKey) -> Vec<Decoder> {
+    (0..config.plan.waypoints.len()).map(|n| Decoder::new(decode_config(config, key, n))).collect()
+}
+
+/// The decoding rules of a waypoint.
+fn decode_config(config: &Config, key: SiteKey, waypoint: usize) -> DecodeConfig {
+    let mut decode = DecodeConfig::new(key);
+    decode.zone.clone_from(&config.zone);
+    if let Some(rule) = config.keys.get(waypoint) {
+        decode.key_rule = rule.clone();
+    }
+    decode
+}
+
+fn sinks(
+    config: &Config,
+    registry: &Registry,
+    shared: &Shared,
+    side: &SideBox,
+    started: feedpulse_core::time::Timestamp,
+) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
+    let (families, numbers) = (shared.clone(), registry.clone());
+    let own = side.clone();
+    let deps = Deps {
+        registry: registry.clone(),
+        clock: Arc::new(clock::now),
+        families: Arc::new(move || families.families(&numbers)),
+        own: Arc::new(move |state| own.put(Input::Own(state))),
+        names: taps::names(config),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),
+    };
+    feedpulse_sinks::build(&config.sinks, &deps).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::new(CONFIG, anyhow!(lines.join("\n")))
+    })
+}
+
+fn checks(
+    config: &Config,
+    registry: &Registry,
+    side: &SideBox,
+    supervisor: &mut Supervisor,
+    ticking: &Arc<AtomicBool>,
+) -> Result<Vec<checks::CheckFeed>, Failure> {
+    if config.checks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cache = config.folder.join("compiled");
+    let runtime = WasmRuntime::new(Some(&cache)).map_err(|e| Failure::new(UNAVAILABLE, e))?;
+    let (ticker, stop) = (runtime.ticker(), Arc::clone(ticking));
+    thread(supervisor, "fp-epoch", move || ticker.run(&stop))?;
+    let names: Vec<String> = config.plan.waypoints.iter().map(|w| w.name.clone()).collect();
+    let mut feeds = Vec::new();
+    for (feed, desk) in checks::load(&config.checks, &runtime, &names, side, registry)? {
+        feeds.push(feed);
+        thread(supervisor, "fp-check", move || desk.run())?;
+    }
+    Ok(feeds)
+}
+
+impl Running {
+    async fn listen(
+        &mut self,
+        config: &Config,
+        key: SiteKey,
+        registry: Registry,
+        side: SideBox,
+        started: feedpulse_core::time::Timestamp,
+    ) -> Result<(), Failure> {
+        let source: Arc<dyn Source> = Arc::new(Window {
+            shared: self.shared.clone(),
+            registry,
+            side,
+            site: config.site.clone(),
+            started,
+            config_hash: config.hash.clone(),
+        });
+        if let Some(listener) = &config.ops {
+            let opts = OpsConfig { bind: listener.listen };
+            let socket = bind("ops", opts.bind).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
+            self.ops = socket.local_addr().ok();
+            let stop = self.supervisor.rest.clone();
+            self.supervisor.task("ops", serve(socket, ops(Arc::clone(&source)), ServeLimits::default(), stop));
+        }
+        if let Some(listener) = &config.ui {
+            let token = token(listener.token.as_deref(), "ui")?;
+            let socket = bind("ui", listener.listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
+            let address = socket.local_addr().map_err(|e| Failure::new(IO, e))?;
+            self.ui = Some(address);
+            let opts = UiConfig::new(listener.listen, token, key).map_err(|e| Failure::new(CONFIG, e))?;
+            let stop = self.supervisor.rest.clone();
+            self.supervisor.task("ui", serve(socket, ui(&opts, address, source), ServeLimits::default(), stop));
+        }
+        Ok(())
+    }
+
+    async fn tap(
+        &mut self,
+        config: &Config,
+        key: SiteKey,
+        positions: &[Position],
+        registry: &Registry,
+    ) -> Result<(), Failure> {
+        let Some(work) = self.work.clone() else { return Ok(()) };
+        if let Some(mllp) = &config.mllp {
+            let (wire_config, start) = (mllp.wire.clone(), mllp.start);
+            let found = tokio::task::spawn_blocking(move || wire::find_or_start(&wire_config, start));
+            self.wire = Some(found.await.context("start the wire")??);
+            self.socket = Some(mllp.wire.socket.clone());
+        }
+        taps::start(config, key, positions, registry, &Queue(work), &mut self.supervisor).await
+    }
+
+    /// Where the wire listens, in order of the configuration.
+    pub(crate) fn wire_addresses(&self) -> Vec<SocketAddr> {
+        self.wire.as_ref().map(|w| w.listening.clone()).unwrap_or_default()
+    }
+
+    /// The latest picture.
+    pub(crate) fn view(&self) -> View {
+        (*self.shared.get()).clone()
+    }
+
+    /// Spans that a collector took.
+    pub(crate) fn spans_exported(&self) -> u64 {
+        self.sinks.spans_exported()
+    }
+
+    /// Copies that the wire had to shed.
+    pub(crate) fn shed(&self) -> u64 {
+        let stats = self.socket.as_ref().and_then(|s| feedpulse_wire::stats(s).ok()).unwrap_or_default();
+        let field = stats.split_whitespace().find_map(|pair| pair.strip_prefix("shed_records="));
+        field.and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Ends in order: taps, engine, store, checks; then sinks and listeners.
+    pub(crate) async fn stop(mut self) {
+        self.supervisor.end_taps().await;
+        self.work = None;
+        self.ticking.store(true, Ordering::Release);
+        self.supervisor.end_rest().await;
+        if let Some(mut child) = self.wire.take().and_then(|w| w.child).filter(|_| !self.keep_wire) {
+            let ended = tokio::task::spawn_blocking(move || {
+                if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+                }
+                child.wait()
+            });
+            let _ = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        }
+    }
+}
+
+fn token(text: Option<&str>, listener: &str) -> Result<Option<Token>, Failure> {
+    text.map(Token::new)
+        .transpose()
+        .map_err(|e| Failure::new(CONFIG, anyhow!(e).context(format!("{listener}.token"))))
+}

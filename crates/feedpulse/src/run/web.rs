@@ -1,0 +1,77 @@
+//! What the pages may see of the running process.
+
+use super::pipeline::Shared;
+use super::side::SideBox;
+use crate::clock;
+use feedpulse_core::effect::IncidentState;
+use feedpulse_core::input::{Input, OperatorAction};
+use feedpulse_core::metrics::{Family, Registry};
+use feedpulse_core::time::Timestamp;
+use feedpulse_core::view::View;
+use feedpulse_web::{About, OperatorError, Source};
+use std::sync::Arc;
+
+/// The running process as the pages see it.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// The engine's latest picture.
+    pub shared: Shared,
+    /// Numbers of the shells.
+    pub registry: Registry,
+    /// For operators' actions.
+    pub side: SideBox,
+    /// Name of the site.
+    pub site: String,
+    /// When this process started.
+    pub started: Timestamp,
+    /// Fingerprint of the configuration.
+    pub config_hash: String,
+}
+
+/// A picture older than this means that the engine's thread is stuck.
+const STUCK_AFTER_SECS: i64 = 30;
+
+impl Source for Window {
+    fn view(&self) -> Arc<View> {
+        self.shared.get()
+    }
+
+    fn families(&self) -> Vec<Family> {
+        self.shared.families(&self.registry)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        if self.shared.get().inputs == 0 {
+            return Err("the engine has not started".to_owned());
+        }
+        Ok(())
+    }
+
+    fn alive(&self) -> bool {
+        let view = self.shared.get();
+        let since = if view.inputs == 0 { self.started } else { view.now };
+        clock::now().micros_since(since) < STUCK_AFTER_SECS * 1_000_000
+    }
+
+    fn about(&self) -> About {
+        About {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            site: self.site.clone(),
+            started: self.started,
+            config_hash: self.config_hash.clone(),
+            now: clock::now(),
+        }
+    }
+
+    fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
+        let id = match &action {
+            OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => *incident,
+        };
+        let view = self.shared.get();
+        if !view.incidents.iter().any(|i| i.id == id && i.state != IncidentState::Resolved) {
+            return Err(OperatorError::NoSuchIncident);
+        }
+        self.side.put(Input::Operator(action));
+        Ok(())
+    }
+}

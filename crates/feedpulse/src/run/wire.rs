@@ -1,0 +1,68 @@
+//! The wire as this binary starts it: `feedpulse wire`, a process of its own that outlives ours.
+
+use crate::cli::{Failure, UNAVAILABLE};
+use anyhow::{Context as _, anyhow};
+use feedpulse_wire::WireConfig;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+/// `feedpulse wire …`: forwards, and nothing else.
+pub(crate) fn main(arguments: &[String]) -> ExitCode {
+    feedpulse_wire::main(arguments)
+}
+
+/// A wire that answers on its socket.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// The process, if we started it. Not ended with us: connections go on.
+    pub child: Option<Child>,
+    /// Where it listens, in order of the configuration.
+    pub listening: Vec<SocketAddr>,
+}
+
+/// Finds the wire of a configuration, or starts it.
+///
+/// # Errors
+/// It cannot be started, or does not listen.
+pub(crate) fn find_or_start(config: &WireConfig, start: bool) -> Result<Wire, Failure> {
+    if feedpulse_wire::stats(&config.socket).is_ok() {
+        tracing::info!(socket = %config.socket.display(), "the wire was already running; its listeners are kept");
+        let listening = config.listeners.iter().map(|l| l.listen).collect();
+        return Ok(Wire { child: None, listening });
+    }
+    if !start {
+        // A container of its own: it may come later; the tap goes on trying.
+        tracing::warn!(socket = %config.socket.display(), "no wire answers yet");
+        return Ok(Wire { child: None, listening: Vec::new() });
+    }
+    spawn(config).map_err(|e| Failure::new(UNAVAILABLE, e))
+}
+
+fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
+    let program = std::env::current_exe().context("find the path of this program")?;
+    let mut child = Command::new(program)
+        .arg("wire")
+        .args(config.to_args())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own: an interrupt at our terminal must not cut the stream.
+        .process_group(0)
+        .spawn()
+        .context("start the wire")?;
+    let out = child.stdout.take().ok_or_else(|| anyhow!("the wire has no output"))?;
+    let mut listening = Vec::new();
+    for line in BufReader::new(out).lines().take(config.listeners.len()) {
+        let line = line.context("read what the wire says")?;
+        let address = line.rsplit(' ').next().and_then(|a| a.parse().ok());
+        listening.push(address.ok_or_else(|| anyhow!("the wire said {line:?}"))?);
+    }
+    if listening.len() == config.listeners.len() {
+        return Ok(Wire { child: Some(child), listening });
+    }
+    let said = child.stderr.take().map(|e| BufReader::new(e).lines().map_while(Result::ok).collect::<Vec<_>>());
+    let _ = child.wait();
+    Err(anyhow!("the wire did not start: {}", said.unwrap_or_default().join("; ")))
+}
