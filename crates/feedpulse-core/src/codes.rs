@@ -69,13 +69,13 @@ macro_rules! codes {
 
 codes! {
     AckSlow "FP0101" Ticket "ACKs are slow"
-        "At least 5 answers came within the last minute and more than a fifth of them, or the oldest open message, took longer than the waypoint's ack_time objective. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
+        "Of the last 20 answers (of the last minute) at least 5 came and more than a fifth took longer than the waypoint's ack_time objective, or the oldest open message has waited three times as long. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
         "Look at the receiver's database, disk and scheduled jobs. If its queue grows as well (FP0107), tell the clients now.";
     NoAck "FP0102" Page "Messages get no ACK"
-        "Messages were sent on an open connection and no answer came within no_ack_after: three within a minute, or one that is urgent. The receiver's host takes the bytes; its application does not answer."
+        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes; its application does not answer."
         "Restart or unblock the receiving application. Nothing is accepted while this lasts; the sender will resend, so expect duplicates.";
     RejectedShare "FP0103" Ticket "Messages are refused by the receiver"
-        "At least 5 answers within the last minute were errors or rejects (AE, AR, CE, CR), and their share is over the feed's rejected_share objective."
+        "Of the last 20 answers (of the last minute) at least 5 were errors or rejects (AE, AR, CE, CR), and their share is over the rejected_share objective."
         "Look at the reason classes. AR: version, processing id or a receiver that is not available. AE: content; look for a mapping or master file that changed.";
     ReceiverDown "FP0104" Page "The receiver cannot be reached"
         "Connections to the receiver were refused or timed out, twice within ten seconds or for five seconds, and none has been accepted since."

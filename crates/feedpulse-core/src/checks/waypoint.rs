@@ -2,7 +2,7 @@
 
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
-use crate::engine::state::{State, WaypointState};
+use crate::engine::state::{Answer, State, WaypointState};
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
 use crate::plan::{Acks, Waypoint};
@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 
 /// Answers and events older than this do not count, in seconds.
 const WINDOW: i64 = 60;
+/// So many of the last answers are judged: a fast link must not hide a fault for a minute.
+const ANSWERS: usize = 20;
 
 pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let plan = std::sync::Arc::clone(&s.plan);
@@ -111,8 +113,7 @@ fn ack_slow(
     if plan.acks != Acks::Expected {
         return Condition::Over;
     }
-    let recent: Vec<_> =
-        w.answers.iter().filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect();
+    let recent = recent(w, now);
     let slow = recent.iter().filter(|a| a.slow).count();
     let waits = oldest.filter(|(at, _)| now.since(*at) > plan.ack_time * 3);
     if (recent.len() >= 5 && slow * 5 > recent.len() && ends_bad(&recent, |a| a.slow))
@@ -134,8 +135,7 @@ fn ack_slow(
 }
 
 fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
-    let recent: Vec<_> =
-        w.answers.iter().filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect();
+    let recent = recent(w, now);
     let bad = recent.iter().filter(|a| a.bad).count();
     let held = number(bad) / number(recent.len().max(1));
     if bad >= 5 && held > share && ends_bad(&recent, |a| a.bad) {
@@ -153,6 +153,13 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     Condition::Over
 }
 
+/// The last answers that count, oldest first.
+fn recent(w: &WaypointState, now: Timestamp) -> Vec<Answer> {
+    let first = w.answers.len().saturating_sub(ANSWERS);
+    let last = w.answers.iter().skip(first).copied();
+    last.filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect()
+}
+
 /// Whether the condition still lasts: it is over after ten good answers in a row.
 fn ends_bad<T>(answers: &[T], bad: impl Fn(&T) -> bool) -> bool {
     answers.iter().rev().take(10).any(bad)
@@ -160,7 +167,7 @@ fn ends_bad<T>(answers: &[T], bad: impl Fn(&T) -> bool) -> bool {
 
 fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
     let lost = w.lost.within(now, WINDOW);
-    if lost < 5 {
+    if lost < 5 || w.lost.within(now, WINDOW / 4) == 0 {
         return Condition::Over;
     }
     let since = w.lost.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);

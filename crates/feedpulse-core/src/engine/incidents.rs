@@ -152,7 +152,9 @@ impl Incident {
                 held.cleared_at = Some(now);
             }
             self.reckon_calm(now);
-            return false;
+            let before = self.code;
+            self.lead();
+            return self.code != before;
         }
         let fresh = !self.findings.contains_key(&finding.code);
         let held = self.findings.entry(finding.code).or_insert_with(|| IncidentFinding {
@@ -175,11 +177,25 @@ impl Incident {
         self.calm_since = None;
         self.since = self.since.min(finding.since);
         let louder = finding.severity > self.severity;
-        if louder {
-            self.severity = finding.severity;
-            self.code = finding.code;
-        }
+        self.severity = self.severity.max(finding.severity);
+        self.lead();
         fresh || louder
+    }
+
+    /// The code that leads: of what holds now the loudest, then the earliest; it changes only when
+    /// its own finding is over or a louder one came, so that an alert keeps its name.
+    fn lead(&mut self) {
+        let holding = |f: &&IncidentFinding| f.cleared_at.is_none();
+        let loudest = self.findings.values().filter(holding).map(|f| f.severity).max();
+        let current = self.findings.get(&self.code).filter(holding);
+        if current.is_some_and(|f| Some(f.severity) == loudest) {
+            return;
+        }
+        let candidates =
+            self.findings.values().filter(holding).filter(|f| Some(f.severity) == loudest);
+        if let Some(lead) = candidates.min_by_key(|f| (f.since, f.code)) {
+            self.code = lead.code;
+        }
     }
 
     /// Lets what only happened lapse.
