@@ -57,7 +57,7 @@ defects! {
     NoHeader "HD002" Unreadable "no MSH, BHS or FHS segment where a message must start";
     HeaderShort "HD003" Unreadable "MSH ends before its delimiters (MSH-1, MSH-2)";
     TooLarge "HD004" Unreadable "the message is over the size limit of 16 MiB";
-    BadDelimiters "HD005" Unreadable "MSH-1 or MSH-2 holds a letter, digit, control character or a repeat";
+    BadDelimiters "HD005" Unreadable "MSH-1 or MSH-2 holds a letter, digit or control character, or MSH-1 stands in MSH-2 again";
     Encoding16 "HD006" Unreadable "UTF-16 or UTF-32 text, which MLLP and MSH cannot carry";
     XmlEncoded "HD007" Unreadable "XML-encoded HL7 v2, which is not read";
     JsonUnreadable "HD008" Unreadable "the JSON document is invalid or lacks the configured pointer";

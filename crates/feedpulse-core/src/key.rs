@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::hash::Hasher as _;
-use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 /// The site's secret of 16 bytes. All processes of one site share it.
 #[derive(Clone, Copy)]
@@ -18,7 +18,7 @@ impl SiteKey {
     /// A hasher for one key; `domain` keeps key spaces apart (one byte per use).
     #[must_use]
     pub fn hasher(&self, domain: u8) -> KeyHasher {
-        let mut sip = SipHasher24::new_with_key(&self.0);
+        let mut sip = SipHasher13::new_with_key(&self.0);
         sip.write(&[domain]);
         KeyHasher { sip, valued: false }
     }
@@ -31,12 +31,13 @@ impl SiteKey {
         hasher.finish()
     }
 
-    /// A 64-bit fingerprint of a message body, to tell a resend from a reused id.
+    /// A 64-bit seeded fingerprint (XXH3) of a message body, to tell a resend from a reused id. Only
+    /// for that: it never leaves the store, and nothing is keyed by it.
     #[must_use]
     pub fn fingerprint(&self, body: &[u8]) -> u64 {
-        let mut sip = siphasher::sip::SipHasher13::new_with_key(&self.0);
-        sip.write(body);
-        sip.finish()
+        let (low, high) = self.0.split_at(8);
+        let word = |half: &[u8]| half.iter().fold(0_u64, |w, b| (w << 8) | u64::from(*b));
+        xxhash_rust::xxh3::xxh3_64_with_seed(body, word(low) ^ word(high).rotate_left(32))
     }
 }
 
@@ -49,7 +50,7 @@ impl fmt::Debug for SiteKey {
 /// Collects the fields of one key rule.
 #[derive(Clone)]
 pub struct KeyHasher {
-    sip: SipHasher24,
+    sip: SipHasher13,
     valued: bool,
 }
 
@@ -75,7 +76,7 @@ impl fmt::Debug for KeyHasher {
     }
 }
 
-/// A 128-bit keyed hash (SipHash-2-4) of a message's identity under one key rule.
+/// A 128-bit keyed hash (SipHash-1-3) of a message's identity under one key rule.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageKey(u128);
 

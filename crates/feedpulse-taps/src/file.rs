@@ -41,7 +41,7 @@ pub enum FileSource {
     /// These files, and all files in these folders and below, in order of name; once.
     Once(Vec<PathBuf>),
     /// A stream without a name (standard input), to its end; once. Not resumable.
-    Stream(Box<dyn Read + Send>),
+    Stream(Box<dyn Read + Send + Sync>),
     /// The files directly in this folder, as they come.
     Watch(PathBuf),
 }

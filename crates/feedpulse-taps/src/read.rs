@@ -14,7 +14,7 @@ const LONGEST: usize = MAX_MESSAGE + CHUNK;
 
 /// A byte source and where it stands.
 pub(crate) struct PieceReader {
-    source: Box<dyn Read + Send>,
+    source: Box<dyn Read + Send + Sync>,
     buffer: Vec<u8>,
     /// Start of what is unread in the buffer.
     at: usize,
@@ -31,7 +31,7 @@ impl fmt::Debug for PieceReader {
 
 impl PieceReader {
     /// `offset` is where the source stands.
-    pub(crate) fn new(source: Box<dyn Read + Send>, offset: u64) -> Self {
+    pub(crate) fn new(source: Box<dyn Read + Send + Sync>, offset: u64) -> Self {
         Self { source, buffer: Vec::new(), at: 0, base: offset, ended: false }
     }
 

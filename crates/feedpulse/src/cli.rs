@@ -217,9 +217,13 @@ pub(crate) fn load(file: &std::path::Path) -> Result<config::Config, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::new(NO_INPUT, anyhow::anyhow!("{}: {e}", file.display())))?;
     config::load(&text).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
+        let lines: Vec<String> =
+            problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
         let count = problems.len();
         let noun = if count == 1 { "error" } else { "errors" };
-        Failure::new(CONFIG, anyhow::anyhow!("{count} {noun} in the configuration\n{}", lines.join("\n")))
+        Failure::new(
+            CONFIG,
+            anyhow::anyhow!("{count} {noun} in the configuration\n{}", lines.join("\n")),
+        )
     })
 }

@@ -32,7 +32,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for path in entries {
         if path.is_dir() {
             walk(&path, files)?;
-        } else if path.extension().is_some_and(|e| ["hl7", "mllp", "txt", "dat"].iter().any(|k| e.eq_ignore_ascii_case(k))) {
+        } else if path.extension().is_some_and(|e| {
+            ["hl7", "mllp", "txt", "dat"].iter().any(|k| e.eq_ignore_ascii_case(k))
+        }) {
             files.push(path);
         }
     }
@@ -53,7 +55,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     };
     done.map_err(|e| missing(path, &e))?;
     if bytes.len() as u64 == FILE_MAX {
-        return Err(Failure::new(NO_INPUT, anyhow::anyhow!("{}: over 1 GiB; split it", path.display())));
+        return Err(Failure::new(
+            NO_INPUT,
+            anyhow::anyhow!("{}: over 1 GiB; split it", path.display()),
+        ));
     }
     Ok(bytes)
 }
@@ -64,7 +69,10 @@ pub(crate) fn progress(total: usize, noun: &'static str) -> indicatif::ProgressB
     if !std::io::stderr().is_terminal() {
         return indicatif::ProgressBar::hidden();
     }
-    let bar = indicatif::ProgressBar::with_draw_target(Some(total as u64), indicatif::ProgressDrawTarget::hidden());
+    let bar = indicatif::ProgressBar::with_draw_target(
+        Some(total as u64),
+        indicatif::ProgressDrawTarget::hidden(),
+    );
     let style = indicatif::ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {eta}");
     bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
     bar.set_message(noun);

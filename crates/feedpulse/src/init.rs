@@ -46,14 +46,18 @@ fn from_files(path: &str) -> Result<String, Failure> {
 }
 
 fn live(args: &InitArgs, time: Duration) -> Result<String, Failure> {
-    let usage = || Failure::new(64, anyhow!("--from live also needs --listen ADDR and --forward HOST:PORT"));
+    let usage = || {
+        Failure::new(64, anyhow!("--from live also needs --listen ADDR and --forward HOST:PORT"))
+    };
     let listen = args.listen.ok_or_else(usage)?;
     let forward = args.forward.clone().ok_or_else(usage)?;
     if time.is_zero() {
         return Err(Failure::new(64, anyhow!("for how long? such as `init --from live 10m`")));
     }
     let folder = std::env::temp_dir().join(format!("feedpulse-init-{}", std::process::id()));
-    let tap = format!("mllp:\n  listeners:\n    - {{waypoint: feed-in, listen: \"{listen}\", forward: {forward:?}}}\n");
+    let tap = format!(
+        "mllp:\n  listeners:\n    - {{waypoint: feed-in, listen: \"{listen}\", forward: {forward:?}}}\n"
+    );
     let text = format!("store: {{folder: {folder:?}}}\nwaypoints: [{{name: feed-in}}]\n{tap}");
     let config = own(&text)?;
     let runtime = run::runtime()?;
@@ -85,11 +89,10 @@ fn from_topic(place: &str, time: Duration) -> Result<String, Failure> {
     let (broker, topic) = place
         .split_once('/')
         .ok_or_else(|| Failure::new(64, anyhow!("write kafka://BROKER:PORT/TOPIC")))?;
-    let runtime = run::runtime()?;
-    let options = std::collections::BTreeMap::from([("bootstrap.servers".to_owned(), broker.to_owned())]);
+    let options =
+        std::collections::BTreeMap::from([("bootstrap.servers".to_owned(), broker.to_owned())]);
     let limit = time.min(Duration::from_secs(60));
-    let records = runtime
-        .block_on(feedpulse_kafka::sample(&options, topic, 10_000, limit))
+    let records = feedpulse_kafka::sample(&options, topic, 10_000, limit)
         .context("read the topic")
         .map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let mut replay = Replay::new(DecodeConfig::new(SiteKey::new([0; 16])));

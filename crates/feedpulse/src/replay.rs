@@ -102,9 +102,9 @@ pub(crate) fn main(args: &ReplayArgs) -> Result<(), Failure> {
     }
     let summary = replay.end();
     let done = if args.json {
-        serde_json::to_string(&summary).map_err(|e| Failure::new(70, e)).and_then(|text| {
-            writeln!(out, "{text}").map_err(|e| Failure::new(IO, e))
-        })
+        serde_json::to_string(&summary)
+            .map_err(|e| Failure::new(70, e))
+            .and_then(|text| writeln!(out, "{text}").map_err(|e| Failure::new(IO, e)))
     } else {
         write_text(&summary, list.len(), &mut out).map_err(|e| Failure::new(IO, e))
     };
@@ -239,12 +239,18 @@ impl Replay {
         self.summary
     }
 
-    fn lines(&mut self, file: &str, bytes: &[u8], out: &mut impl std::io::Write) -> anyhow::Result<()> {
+    fn lines(
+        &mut self,
+        file: &str,
+        bytes: &[u8],
+        out: &mut impl std::io::Write,
+    ) -> anyhow::Result<()> {
         let mut found: Vec<Inspection> = Vec::new();
         let mut index = 0;
         for piece in split_file(bytes) {
             let start = piece.start as u64;
-            self.inspector.inspect(bytes.get(piece.start..piece.end).unwrap_or_default(), &mut found);
+            self.inspector
+                .inspect(bytes.get(piece.start..piece.end).unwrap_or_default(), &mut found);
             for entry in found.drain(..) {
                 serde_json::to_writer(&mut *out, &line(file, index, start, &entry))?;
                 out.write_all(b"\n")?;
@@ -285,12 +291,20 @@ fn line<'a>(file: &'a str, index: usize, start: u64, entry: &'a Inspection) -> L
         defects: entry
             .defects
             .iter()
-            .map(|d| LineDefect { code: d.code.code(), offset: start + u64::from(d.offset), text: d.code.text() })
+            .map(|d| LineDefect {
+                code: d.code.code(),
+                offset: start + u64::from(d.offset),
+                text: d.code.text(),
+            })
             .collect(),
     }
 }
 
-fn write_text(summary: &Summary, files: usize, out: &mut impl std::io::Write) -> std::io::Result<()> {
+fn write_text(
+    summary: &Summary,
+    files: usize,
+    out: &mut impl std::io::Write,
+) -> std::io::Result<()> {
     writeln!(
         out,
         "{files} files, {} frames: {} messages, {} ACKs, {} batches, {} unreadable",

@@ -16,6 +16,7 @@ pub mod state;
 mod tests;
 
 use crate::checks;
+use crate::defect::{Defect, DefectCode, Verdict};
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::input::{Blind, Input};
@@ -146,9 +147,15 @@ impl Engine {
         match &sighting.what {
             Seen::Message(message) => self.message(sighting, message, fx),
             Seen::Ack(ack) => self.ack(sighting, ack, fx),
-            Seen::Unreadable(_) => {
-                waypoint.unreadable += 1;
-                waypoint.malformed.push(sighting.at);
+            Seen::Unreadable(unreadable) => {
+                // Bytes between frames and transport ACKs are odd, but no message was lost in them.
+                let message = |d: &Defect| {
+                    d.code == DefectCode::Truncated || d.code.verdict() == Verdict::Unreadable
+                };
+                if unreadable.defects.iter().any(message) {
+                    waypoint.unreadable += 1;
+                    waypoint.malformed.push(sighting.at);
+                }
             }
             Seen::Link(event) => self.link(sighting, *event, fx),
             Seen::Receipt(receipt) => self.receipt(sighting, receipt, fx),

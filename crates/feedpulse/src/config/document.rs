@@ -57,20 +57,36 @@ impl Document {
             vec![Problem { line, column, path: String::new(), what, hint: hint.to_owned() }]
         };
         if text.len() > SIZE_MAX {
-            return Err(nowhere(1, 1, "the file is over 4 MiB".into(), "split feeds over several files of several instances"));
+            return Err(nowhere(
+                1,
+                1,
+                "the file is over 4 MiB".into(),
+                "split feeds over several files of several instances",
+            ));
         }
         let nodes = MarkedYaml::load_from_str(text).map_err(|error| {
             let at = error.marker();
-            nowhere(at.line(), at.col() + 1, error.info().to_owned(), "the file is not valid YAML 1.2 here")
+            nowhere(
+                at.line(),
+                at.col() + 1,
+                error.info().to_owned(),
+                "the file is not valid YAML 1.2 here",
+            )
         })?;
-        let mut document = Self { value: Value::Object(serde_json::Map::new()), places: BTreeMap::new() };
+        let mut document =
+            Self { value: Value::Object(serde_json::Map::new()), places: BTreeMap::new() };
         let mut problems = Vec::new();
         match nodes.as_slice() {
             [] => {}
             [one] => document.value = document.take(one, String::new(), 0, &mut problems),
             [_, second, ..] => {
                 let at = second.span.start;
-                return Err(nowhere(at.line(), at.col() + 1, "a second YAML document".into(), "one file holds one document"));
+                return Err(nowhere(
+                    at.line(),
+                    at.col() + 1,
+                    "a second YAML document".into(),
+                    "one file holds one document",
+                ));
             }
         }
         if document.value.is_null() {
@@ -96,19 +112,36 @@ impl Document {
 
     /// A problem at a path.
     #[must_use]
-    pub(crate) fn problem(&self, path: &str, what: impl Into<String>, hint: impl Into<String>) -> Problem {
+    pub(crate) fn problem(
+        &self,
+        path: &str,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
         let (line, column) = self.place(path);
         Problem { line, column, path: path.to_owned(), what: what.into(), hint: hint.into() }
     }
 
-    fn take(&mut self, node: &MarkedYaml<'_>, path: String, depth: usize, problems: &mut Vec<Problem>) -> Value {
+    fn take(
+        &mut self,
+        node: &MarkedYaml<'_>,
+        path: String,
+        depth: usize,
+        problems: &mut Vec<Problem>,
+    ) -> Value {
         let at = node.span.start;
         let place = (at.line(), at.col() + 1);
         // A key's own place, noted by the mapping, says more than its value's.
         self.places.entry(path.clone()).or_insert(place);
         let mut wrong = |what: &str, hint: &str| {
             let (line, column) = place;
-            problems.push(Problem { line, column, path: path.clone(), what: what.into(), hint: hint.into() });
+            problems.push(Problem {
+                line,
+                column,
+                path: path.clone(),
+                what: what.into(),
+                hint: hint.into(),
+            });
             Value::Null
         };
         if depth > DEPTH_MAX {
@@ -120,7 +153,9 @@ impl Document {
                 items
                     .iter()
                     .enumerate()
-                    .map(|(n, item)| self.take(item, join(&path, &n.to_string()), depth + 1, problems))
+                    .map(|(n, item)| {
+                        self.take(item, join(&path, &n.to_string()), depth + 1, problems)
+                    })
                     .collect(),
             ),
             YamlData::Mapping(entries) => {

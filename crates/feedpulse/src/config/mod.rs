@@ -8,7 +8,7 @@ pub(crate) mod resolve;
 mod tests;
 
 use document::{Document, Problem};
-use jsonschema::error::ValidationErrorKind;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
 use raw::Raw;
 pub(crate) use resolve::Config;
 
@@ -67,15 +67,27 @@ fn explain(
                 let inner = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
                 let hint = nearest(name, &known_keys(schema, error))
                     .map(|near| format!("did you mean {near:?}?"))
-                    .unwrap_or_else(|| format!("known here: {}", known_keys(schema, error).join(", ")));
+                    .unwrap_or_else(|| {
+                        format!("known here: {}", known_keys(schema, error).join(", "))
+                    });
                 problems.push(document.problem(&inner, format!("unknown key {name:?}"), hint));
             }
         }
         // An optional part: the branch that is not `null` says what is wrong inside.
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
+            let words = words(context);
+            if !words.is_empty() {
+                let hint = format!("one of {}", words.join(", "));
+                problems.push(document.problem(&path, "not one of the known words", hint));
+                return;
+            }
             let deepest = context.iter().max_by_key(|branch| {
                 branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0)
-                    + usize::from(!branch.iter().any(|e| matches!(e.kind(), ValidationErrorKind::Type { .. })))
+                    + usize::from(
+                        !branch
+                            .iter()
+                            .any(|e| matches!(e.kind(), ValidationErrorKind::Type { .. })),
+                    )
             });
             for inner in deepest.into_iter().flatten() {
                 explain(inner, document, schema, problems);
@@ -83,17 +95,64 @@ fn explain(
         }
         ValidationErrorKind::Required { property } => {
             let name = property.as_str().unwrap_or("?");
-            problems.push(document.problem(&path, format!("{name:?} is missing"), format!("add `{name}:` here")));
+            problems.push(document.problem(
+                &path,
+                format!("{name:?} is missing"),
+                format!("add `{name}:` here"),
+            ));
         }
         ValidationErrorKind::Enum { options } => {
-            problems.push(document.problem(&path, "not one of the known words", format!("one of {options}")));
+            problems.push(document.problem(
+                &path,
+                "not one of the known words",
+                format!("one of {options}"),
+            ));
         }
         // The text of a value is not repeated: it could be a secret in the wrong place.
         ValidationErrorKind::Type { kind } => {
-            problems.push(document.problem(&path, format!("wrong kind of value: {kind:?} is needed"), ""));
+            let kinds = match kind {
+                TypeKind::Single(one) => one.to_string(),
+                TypeKind::Multiple(set) => {
+                    let named = set.iter().map(|t| t.to_string()).filter(|t| t != "null");
+                    named.collect::<Vec<_>>().join(" or ")
+                }
+            };
+            problems.push(document.problem(
+                &path,
+                format!("the wrong kind of value: {kinds} is needed"),
+                "",
+            ));
         }
-        other => problems.push(document.problem(&path, format!("{:?} is not met", other.keyword()), "see `feedpulse validate --schema`")),
+        other => problems.push(document.problem(
+            &path,
+            format!("{:?} is not met", other.keyword()),
+            "see `feedpulse validate --schema`",
+        )),
     }
+}
+
+/// The words of a list of alternatives, if that is what it is.
+fn words(context: &[Vec<jsonschema::ValidationError<'static>>]) -> Vec<String> {
+    let mut words = Vec::new();
+    for error in context.iter().flatten() {
+        match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => words.push(plain(expected_value)),
+            ValidationErrorKind::Enum { options } => {
+                words.extend(options.as_array().into_iter().flatten().map(plain));
+            }
+            // An optional word, or alternatives of alternatives.
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                words.extend(self::words(context));
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
 }
 
 /// The keys that the schema knows where an unknown one was found.
@@ -110,7 +169,9 @@ fn known_keys(schema: &serde_json::Value, error: &jsonschema::ValidationError<'_
             continue;
         }
         let next = match node {
-            serde_json::Value::Array(items) => part.parse::<usize>().ok().and_then(|n| items.get(n)),
+            serde_json::Value::Array(items) => {
+                part.parse::<usize>().ok().and_then(|n| items.get(n))
+            }
             other => other.get(part),
         };
         match next {

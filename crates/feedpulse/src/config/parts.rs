@@ -36,7 +36,11 @@ impl Resolver<'_> {
             let listen = self.address(&format!("{path}/listen"), &listener.listen);
             let port = listener.forward.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok());
             if port.is_none() {
-                self.wrong(&format!("{path}/forward"), "not a host and port", "such as portal.example:6661");
+                self.wrong(
+                    &format!("{path}/forward"),
+                    "not a host and port",
+                    "such as portal.example:6661",
+                );
             }
             waypoints.push(self.waypoint(&format!("{path}/waypoint"), &listener.waypoint));
             let mut wire = ListenerConfig::new(&listener.waypoint, listen, &listener.forward);
@@ -45,7 +49,8 @@ impl Resolver<'_> {
             }
             listeners.push(wire);
         }
-        let socket = raw.socket.clone().map_or_else(|| folder.join("wire").join("wire.sock"), Into::into);
+        let socket =
+            raw.socket.clone().map_or_else(|| folder.join("wire").join("wire.sock"), Into::into);
         let ring_bytes = usize::try_from(kib << 10).unwrap_or(16 << 20);
         Some(Mllp {
             wire: WireConfig { socket, ring_bytes, drain: Duration::from_secs(25), listeners },
@@ -68,7 +73,8 @@ impl Resolver<'_> {
                 }
             }
             options.insert("bootstrap.servers".into(), tap.brokers.join(","));
-            options.insert("group.id".into(), tap.group.clone().unwrap_or_else(|| "feedpulse".into()));
+            options
+                .insert("group.id".into(), tap.group.clone().unwrap_or_else(|| "feedpulse".into()));
             if tap.topics.is_empty() {
                 self.wrong(&format!("{path}/topics"), "no topic", "add one: {topic, waypoint}");
             }
@@ -76,11 +82,19 @@ impl Resolver<'_> {
             for (i, topic) in tap.topics.iter().enumerate() {
                 let here = format!("{path}/topics/{i}");
                 if topic.role == RawRole::Ack && topic.answers.is_none() {
-                    self.wrong(&here, "an ACK topic must say what it answers", "add `answers: WAYPOINT`");
+                    self.wrong(
+                        &here,
+                        "an ACK topic must say what it answers",
+                        "add `answers: WAYPOINT`",
+                    );
                 }
                 let pointer = topic.pointer.clone().unwrap_or_else(|| "/message".into());
                 if !pointer.starts_with('/') {
-                    self.wrong(&format!("{here}/pointer"), "not a JSON pointer", "RFC 6901: such as /payload/hl7");
+                    self.wrong(
+                        &format!("{here}/pointer"),
+                        "not a JSON pointer",
+                        "RFC 6901: such as /payload/hl7",
+                    );
                 }
                 topics.push(Topic {
                     topic: topic.topic.clone(),
@@ -105,8 +119,9 @@ impl Resolver<'_> {
         let as_listener = RawListener { listen: raw.listen.clone(), token: raw.token.clone() };
         let listener = self.listener("http", Some(&as_listener))?;
         let names = raw.waypoints.iter().enumerate();
-        let waypoints =
-            names.map(|(n, w)| (w.clone(), self.waypoint(&format!("http/waypoints/{n}"), w))).collect();
+        let waypoints = names
+            .map(|(n, w)| (w.clone(), self.waypoint(&format!("http/waypoints/{n}"), w)))
+            .collect();
         Some(Http { listener, waypoints })
     }
 
@@ -132,11 +147,19 @@ impl Resolver<'_> {
             let path = format!("checks/{n}");
             for (i, grant) in check.grants.iter().enumerate() {
                 if !["get", "raw", "free-text"].contains(&grant.as_str()) {
-                    self.wrong(&format!("{path}/grants/{i}"), "not a grant", "one of get, raw, free-text");
+                    self.wrong(
+                        &format!("{path}/grants/{i}"),
+                        "not a grant",
+                        "one of get, raw, free-text",
+                    );
                 }
             }
             if !check.plugin.starts_with("builtin:") && !Path::new(&check.plugin).is_file() {
-                self.wrong(&format!("{path}/plugin"), "no such file", "a .wasm component, or builtin:result-status-regression");
+                self.wrong(
+                    &format!("{path}/plugin"),
+                    "no such file",
+                    "a .wasm component, or builtin:result-status-regression",
+                );
             }
             let mut waypoints: Vec<WaypointId> = Vec::new();
             for (i, w) in check.waypoints.iter().enumerate() {
@@ -164,30 +187,47 @@ impl Resolver<'_> {
         checks
     }
 
-    fn target(&mut self, path: &str, url: &str, token: Option<&RawSecret>, ca: Option<&String>) -> Target {
+    fn target(
+        &mut self,
+        path: &str,
+        url: &str,
+        token: Option<&RawSecret>,
+        ca: Option<&String>,
+    ) -> Target {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             self.wrong(path, "not a URL with http:// or https://", "such as http://collector:4317");
         }
         let mut target = Target::new(url);
-        target.bearer = token.and_then(|t| self.secret(&format!("{path}/token"), t)).map(Secret::new);
+        target.bearer =
+            token.and_then(|t| self.secret(&format!("{path}/token"), t)).map(Secret::new);
         target.ca_file = ca.map(Into::into);
         target
     }
 
     pub(super) fn sinks(&mut self) -> SinksConfig {
         let raw = self.raw;
-        let mut sinks = SinksConfig { site: raw.site.clone().unwrap_or_default(), ..SinksConfig::default() };
+        let mut sinks =
+            SinksConfig { site: raw.site.clone().unwrap_or_default(), ..SinksConfig::default() };
         if let Some(otlp) = &raw.otlp {
-            let mut target = self.target("otlp/endpoint", &otlp.endpoint, otlp.token.as_ref(), otlp.ca_file.as_ref());
-            target.headers = otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
+            let mut target = self.target(
+                "otlp/endpoint",
+                &otlp.endpoint,
+                otlp.token.as_ref(),
+                otlp.ca_file.as_ref(),
+            );
+            target.headers =
+                otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
             let mut config = OtlpConfig::new(target);
             config.protocol = match otlp.protocol {
                 RawProtocol::Grpc => Protocol::Grpc,
                 RawProtocol::Http => Protocol::HttpProtobuf,
             };
             config.sample_per_minute = otlp.healthy_per_minute.unwrap_or(config.sample_per_minute);
-            config.metrics_interval =
-                self.time("otlp/metrics_every", otlp.metrics_every.as_ref(), config.metrics_interval);
+            config.metrics_interval = self.time(
+                "otlp/metrics_every",
+                otlp.metrics_every.as_ref(),
+                config.metrics_interval,
+            );
             if otlp.clear_control_ids {
                 config.control_ids = ControlIds::Clear;
             }
@@ -197,21 +237,36 @@ impl Resolver<'_> {
             let replicas = am.urls.iter().enumerate();
             let replicas = replicas
                 .map(|(n, url)| {
-                    self.target(&format!("alertmanager/urls/{n}"), url, am.token.as_ref(), am.ca_file.as_ref())
+                    self.target(
+                        &format!("alertmanager/urls/{n}"),
+                        url,
+                        am.token.as_ref(),
+                        am.ca_file.as_ref(),
+                    )
                 })
                 .collect();
             let mut config = AlertmanagerConfig::new(replicas);
-            config.resend = self.time("alertmanager/resend_every", am.resend_every.as_ref(), config.resend);
+            config.resend =
+                self.time("alertmanager/resend_every", am.resend_every.as_ref(), config.resend);
             config.min_severity = severity(am.min_severity);
             sinks.alertmanagers.push(config);
         }
         for (n, hook) in raw.webhooks.iter().enumerate() {
             let path = format!("webhooks/{n}");
-            let target = self.target(&format!("{path}/url"), &hook.url, hook.token.as_ref(), hook.ca_file.as_ref());
+            let target = self.target(
+                &format!("{path}/url"),
+                &hook.url,
+                hook.token.as_ref(),
+                hook.ca_file.as_ref(),
+            );
             let mut config = WebhookConfig::new(target);
             config.name.clone_from(&hook.name);
             config.template.clone_from(&hook.template);
-            config.repeat = self.time(&format!("{path}/repeat_every"), hook.repeat_every.as_ref(), config.repeat);
+            config.repeat = self.time(
+                &format!("{path}/repeat_every"),
+                hook.repeat_every.as_ref(),
+                config.repeat,
+            );
             config.min_severity = severity(hook.min_severity);
             sinks.webhooks.push(config);
         }

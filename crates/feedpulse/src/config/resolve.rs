@@ -74,7 +74,10 @@ pub(crate) struct Kafka {
 
 impl std::fmt::Debug for Kafka {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Kafka").field("name", &self.name).field("topics", &self.topics).finish_non_exhaustive()
+        f.debug_struct("Kafka")
+            .field("name", &self.name)
+            .field("topics", &self.topics)
+            .finish_non_exhaustive()
     }
 }
 
@@ -111,7 +114,10 @@ pub(crate) struct Listener {
 
 impl std::fmt::Debug for Listener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listener").field("listen", &self.listen).field("token", &self.token.is_some()).finish()
+        f.debug_struct("Listener")
+            .field("listen", &self.listen)
+            .field("token", &self.token.is_some())
+            .finish()
     }
 }
 
@@ -149,7 +155,9 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         .files
         .iter()
         .enumerate()
-        .map(|(n, f)| (PathBuf::from(&f.watch), r.waypoint(&format!("files/{n}/waypoint"), &f.waypoint)))
+        .map(|(n, f)| {
+            (PathBuf::from(&f.watch), r.waypoint(&format!("files/{n}/waypoint"), &f.waypoint))
+        })
         .collect();
     let checks = r.checks();
     let sinks = r.sinks();
@@ -224,13 +232,23 @@ impl Resolver<'_> {
         WaypointId(u16::try_from(found).unwrap_or(u16::MAX))
     }
 
-    pub(super) fn time(&mut self, path: &str, text: Option<&String>, default: Duration) -> Duration {
+    pub(super) fn time(
+        &mut self,
+        path: &str,
+        text: Option<&String>,
+        default: Duration,
+    ) -> Duration {
         let Some(text) = text else { return default };
-        let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+        let parsed =
+            text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
         match parsed {
             Some(time) if time > Duration::ZERO && time <= Duration::from_secs(31 * 86_400) => time,
             _ => {
-                self.wrong(path, "not a time", "write a number and a unit, such as 500ms, 2s, 10m, 1h 30m; at most 31 days");
+                self.wrong(
+                    path,
+                    "not a time",
+                    "write a number and a unit, such as 500ms, 2s, 10m, 1h 30m; at most 31 days",
+                );
                 default
             }
         }
@@ -243,10 +261,26 @@ impl Resolver<'_> {
                 _ => self.wrong(path, format!("the environment variable {name} is not set"), ""),
             },
             (None, Some(file)) => match std::fs::read_to_string(file) {
-                Ok(value) => return Some(value.strip_suffix('\n').unwrap_or(&value).trim_end_matches('\r').to_owned()),
-                Err(error) => self.wrong(path, format!("{file}: {}", error.kind()), "the file of a secret must be readable"),
+                Ok(value) => {
+                    return Some(
+                        value
+                            .strip_suffix('\n')
+                            .unwrap_or(&value)
+                            .trim_end_matches('\r')
+                            .to_owned(),
+                    );
+                }
+                Err(error) => self.wrong(
+                    path,
+                    format!("{file}: {}", error.kind()),
+                    "the file of a secret must be readable",
+                ),
             },
-            _ => self.wrong(path, "exactly one of env and file is needed", "such as {env: NAME} or {file: /run/secrets/name}"),
+            _ => self.wrong(
+                path,
+                "exactly one of env and file is needed",
+                "such as {env: NAME} or {file: /run/secrets/name}",
+            ),
         }
         None
     }
@@ -265,7 +299,11 @@ impl Resolver<'_> {
         match jiff::tz::TimeZone::get(name) {
             Ok(zone) => Some(zone),
             Err(_) => {
-                self.wrong("zone", format!("no time zone is called {name:?}"), "an IANA name such as Europe/Berlin");
+                self.wrong(
+                    "zone",
+                    format!("no time zone is called {name:?}"),
+                    "an IANA name such as Europe/Berlin",
+                );
                 None
             }
         }
@@ -284,7 +322,11 @@ impl Resolver<'_> {
                     for (i, text) in waypoint.key_fields.iter().enumerate() {
                         match text.parse::<Path>() {
                             Ok(field) => fields.push(field),
-                            Err(error) => self.wrong(&format!("{path}/{i}"), error.to_string(), "such as ORC-3 or PID-3.1"),
+                            Err(error) => self.wrong(
+                                &format!("{path}/{i}"),
+                                error.to_string(),
+                                "such as ORC-3 or PID-3.1",
+                            ),
                         }
                     }
                     if fields.is_empty() {
@@ -294,7 +336,11 @@ impl Resolver<'_> {
                 }
             });
             if waypoint.key != RawKey::Fields && !waypoint.key_fields.is_empty() {
-                self.wrong(&path, "only used with `key: fields`", "set `key: fields`, or remove it");
+                self.wrong(
+                    &path,
+                    "only used with `key: fields`",
+                    "set `key: fields`, or remove it",
+                );
             }
         }
         keys
@@ -307,9 +353,14 @@ impl Resolver<'_> {
         self.unique("feeds", raw.feeds.iter().map(|f| &f.name));
         self.unique("checks", raw.checks.iter().map(|c| &c.name));
         if raw.waypoints.len() > 4096 || raw.feeds.len() > 10_000 || raw.checks.len() > 64 {
-            self.wrong("", "at most 4,096 waypoints, 10,000 feeds and 64 checks", "run several instances");
+            self.wrong(
+                "",
+                "at most 4,096 waypoints, 10,000 feeds and 64 checks",
+                "run several instances",
+            );
         }
-        let waypoints = raw.waypoints.iter().enumerate().map(|(n, _)| self.plan_waypoint(n)).collect();
+        let waypoints =
+            raw.waypoints.iter().enumerate().map(|(n, _)| self.plan_waypoint(n)).collect();
         let mut routes: Vec<Route> = Vec::new();
         for (n, route) in raw.routes.iter().enumerate() {
             let path = format!("routes/{n}/waypoints");
@@ -347,7 +398,11 @@ impl Resolver<'_> {
         let path = format!("waypoints/{n}");
         let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if !waypoint.name.chars().all(fits) {
-            self.wrong(&format!("{path}/name"), "a waypoint's name has lower-case letters, digits and -", "");
+            self.wrong(
+                &format!("{path}/name"),
+                "a waypoint's name has lower-case letters, digits and -",
+                "",
+            );
         }
         let topic = raw.kafka.iter().flat_map(|k| &k.topics).find(|t| t.waypoint == waypoint.name);
         let answered = raw
@@ -358,7 +413,9 @@ impl Resolver<'_> {
         let posted = raw.http.iter().any(|h| h.waypoints.contains(&waypoint.name));
         let copies = posted || raw.files.iter().any(|f| f.waypoint == waypoint.name);
         let role = match topic.map(|t| (t.role, &t.answers)) {
-            Some((RawRole::Ack, Some(of))) => Role::AckOf(self.waypoint(&format!("{path}/name"), of)),
+            Some((RawRole::Ack, Some(of))) => {
+                Role::AckOf(self.waypoint(&format!("{path}/name"), of))
+            }
             Some((RawRole::DeadLetter, _)) => Role::DeadLetter,
             Some((RawRole::Retry, _)) => Role::Retry,
             Some((RawRole::Receipt, _)) => Role::Receipt,
@@ -373,8 +430,16 @@ impl Resolver<'_> {
         Waypoint {
             name: waypoint.name.clone(),
             acks,
-            no_ack_after: self.time(&format!("{path}/no_ack_after"), waypoint.no_ack_after.as_ref(), Duration::from_secs(30)),
-            ack_time: self.time(&format!("{path}/ack_time"), waypoint.ack_time.as_ref(), Duration::from_secs(2)),
+            no_ack_after: self.time(
+                &format!("{path}/no_ack_after"),
+                waypoint.no_ack_after.as_ref(),
+                Duration::from_secs(30),
+            ),
+            ack_time: self.time(
+                &format!("{path}/ack_time"),
+                waypoint.ack_time.as_ref(),
+                Duration::from_secs(2),
+            ),
             role,
         }
     }
@@ -384,13 +449,21 @@ impl Resolver<'_> {
         let feed = &raw.feeds[n];
         let path = format!("feeds/{n}");
         let mut known: Vec<String> = raw.routes.iter().map(|r| r.name.clone()).collect();
-        let alone = raw.waypoints.iter().map(|w| &w.name).filter(|w| !raw.routes.iter().any(|r| r.waypoints.contains(w)));
+        let alone = raw
+            .waypoints
+            .iter()
+            .map(|w| &w.name)
+            .filter(|w| !raw.routes.iter().any(|r| r.waypoints.contains(w)));
         known.extend(alone.cloned());
         let route = self.find(&format!("{path}/route"), "route", &feed.route, &known);
         for (i, kind) in feed.types.iter().enumerate() {
             let fits = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
             if kind.is_empty() || !kind.chars().all(fits) {
-                self.wrong(&format!("{path}/types/{i}"), "not a message type", "such as ORU or ORU^R01");
+                self.wrong(
+                    &format!("{path}/types/{i}"),
+                    "not a message type",
+                    "such as ORU or ORU^R01",
+                );
             }
         }
         let ends_at = feed.ends_at.as_ref().map(|w| self.waypoint(&format!("{path}/ends_at"), w));
@@ -399,12 +472,21 @@ impl Resolver<'_> {
             route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
             senders: feed.senders.clone(),
             types: feed.types.clone(),
-            objectives: self.objectives(&format!("{path}/objectives"), feed.objectives.as_ref(), defaults),
+            objectives: self.objectives(
+                &format!("{path}/objectives"),
+                feed.objectives.as_ref(),
+                defaults,
+            ),
             ends_at,
         }
     }
 
-    fn objectives(&mut self, path: &str, raw: Option<&RawObjectives>, defaults: &Objectives) -> Objectives {
+    fn objectives(
+        &mut self,
+        path: &str,
+        raw: Option<&RawObjectives>,
+        defaults: &Objectives,
+    ) -> Objectives {
         let Some(raw) = raw else { return defaults.clone() };
         let silence = raw.silence.as_ref().map(|_| {
             self.time(&format!("{path}/silence"), raw.silence.as_ref(), Duration::from_secs(600))
@@ -419,7 +501,8 @@ impl Resolver<'_> {
 
     fn some_tap(&mut self) {
         let raw = self.raw;
-        if raw.mllp.is_none() && raw.kafka.is_empty() && raw.http.is_none() && raw.files.is_empty() {
+        if raw.mllp.is_none() && raw.kafka.is_empty() && raw.http.is_none() && raw.files.is_empty()
+        {
             self.wrong("", "no tap", "declare at least one of mllp, kafka, http, files");
         }
     }

@@ -29,7 +29,10 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub(crate) fn main(args: &DemoArgs) -> Result<(), Failure> {
     let total = Duration::try_from(args.time).unwrap_or_default();
     if total < Duration::from_secs(60) || total > Duration::from_secs(86_400) {
-        return Err(Failure::new(64, anyhow!("--for: give 60s to 24h; the first alerts need a minute")));
+        return Err(Failure::new(
+            64,
+            anyhow!("--for: give 60s to 24h; the first alerts need a minute"),
+        ));
     }
     let runtime = run::runtime()?;
     let report = runtime.block_on(play(args, total))?;
@@ -108,9 +111,18 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
     let inbox = Inbox::start().await.context("start the inbox")?;
     let temporary = args.folder.is_none();
     let folder = args.folder.clone().unwrap_or_else(|| {
-        std::env::temp_dir().join(format!("feedpulse-demo-{}-{}", std::process::id(), now.as_micros()))
+        std::env::temp_dir().join(format!(
+            "feedpulse-demo-{}-{}",
+            std::process::id(),
+            now.as_micros()
+        ))
     });
-    let engine = hospital.engine_addrs().values().next().copied().ok_or_else(|| anyhow!("the engine does not listen"))?;
+    let engine = hospital
+        .engine_addrs()
+        .values()
+        .next()
+        .copied()
+        .ok_or_else(|| anyhow!("the engine does not listen"))?;
     let text = configuration(engine, hospital.portal_addr(), inbox.address(), &folder);
     let mut config = config::load(&text).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -128,7 +140,11 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
         return Err(Failure::new(UNAVAILABLE, anyhow!("the wire does not listen")));
     };
     let routes = Routes {
-        to_engine: hospital.engine_addrs().keys().map(|sender| (sender.clone(), to_engine)).collect(),
+        to_engine: hospital
+            .engine_addrs()
+            .keys()
+            .map(|sender| (sender.clone(), to_engine))
+            .collect(),
         to_portal,
     };
     hospital.connect(&routes).map_err(|e| Failure::new(70, e))?;
@@ -136,7 +152,12 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
 }
 
 /// The demo's configuration, as an operator would write it.
-fn configuration(engine: SocketAddr, portal: SocketAddr, inbox: SocketAddr, folder: &std::path::Path) -> String {
+fn configuration(
+    engine: SocketAddr,
+    portal: SocketAddr,
+    inbox: SocketAddr,
+    folder: &std::path::Path,
+) -> String {
     let mut text = format!(
         r#"site: demo
 zone: UTC
@@ -180,10 +201,16 @@ fn take_sinks(config: &mut Config, file: &std::path::Path) -> Result<(), Failure
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::new(cli::NO_INPUT, anyhow!("{}: {e}", file.display())))?;
     // The rest of a configuration must be there for it to be valid: give it a small one.
-    let text = format!("{text}\nwaypoints: [{{name: w}}]\nhttp: {{listen: \"127.0.0.1:0\", waypoints: [w]}}\n");
+    let text = format!(
+        "{text}\nwaypoints: [{{name: w}}]\nhttp: {{listen: \"127.0.0.1:0\", waypoints: [w]}}\n"
+    );
     let other = config::load(&text).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
-        Failure::new(CONFIG, anyhow!("--with takes otlp, alertmanager and webhooks\n{}", lines.join("\n")))
+        let lines: Vec<String> =
+            problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
+        Failure::new(
+            CONFIG,
+            anyhow!("--with takes otlp, alertmanager and webhooks\n{}", lines.join("\n")),
+        )
     })?;
     if other.sinks.otlp.is_some() {
         config.sinks.otlp = other.sinks.otlp;
@@ -195,7 +222,11 @@ fn take_sinks(config: &mut Config, file: &std::path::Path) -> Result<(), Failure
 
 fn inject(event: &InjectedEvent, faults: &mut Vec<Injected>, story: &mut Story) {
     if event.phase == Phase::Started {
-        faults.push(Injected { fault: event.fault.clone(), at_s: event.at_s, until_s: event.until_s });
+        faults.push(Injected {
+            fault: event.fault.clone(),
+            at_s: event.at_s,
+            until_s: event.until_s,
+        });
     }
     story.injected(event);
 }
@@ -212,7 +243,12 @@ fn follow(stage: &Stage, story: &mut Story, detections: &mut Detections, faults:
     story.progress(&stage.running.view(), now);
 }
 
-async fn finish(stage: Stage, mut story: Story, mut detections: Detections, faults: Vec<Injected>) -> Result<Report, Failure> {
+async fn finish(
+    stage: Stage,
+    mut story: Story,
+    mut detections: Detections,
+    faults: Vec<Injected>,
+) -> Result<Report, Failure> {
     story.closing();
     stage.hospital.drain(DRAIN).await;
     let truth = stage.hospital.stop().await;
@@ -230,7 +266,8 @@ async fn finish(stage: Stage, mut story: Story, mut detections: Detections, faul
     let shed = stage.running.shed();
     stage.running.stop().await;
     let hops = [feedpulse_sim::Hop::SenderToEngine, feedpulse_sim::Hop::EngineToPortal];
-    let (written, read) = hops.into_iter().map(|hop| truth.bytes(hop)).fold((0, 0), |(w, r), (a, b)| (w + a, r + b));
+    let (written, read) =
+        hops.into_iter().map(|hop| truth.bytes(hop)).fold((0, 0), |(w, r), (a, b)| (w + a, r + b));
     let report = Report {
         injected: faults,
         detected: detections.list(),

@@ -73,7 +73,13 @@ pub(crate) struct Detections {
 
 impl Detections {
     /// Takes a change of an incident; says which findings are new.
-    pub(crate) fn add(&mut self, change: &IncidentChange, started: Timestamp, now: Timestamp, injected: &[Injected]) -> Vec<Code> {
+    pub(crate) fn add(
+        &mut self,
+        change: &IncidentChange,
+        started: Timestamp,
+        now: Timestamp,
+        injected: &[Injected],
+    ) -> Vec<Code> {
         let at_s = seconds(now, started);
         let mut fresh = Vec::new();
         for finding in &change.findings {

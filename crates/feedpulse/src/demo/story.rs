@@ -26,7 +26,9 @@ fn tell(fault: &str) -> &'static str {
         "hang_without_ack" => "the portal takes messages and answers nothing",
         "refusal" => "the portal's port is closed",
         "feed_silent" => "the EHR stops sending",
-        "result_regression" => "the lab sends a final result, then a preliminary one of the same order",
+        "result_regression" => {
+            "the lab sends a final result, then a preliminary one of the same order"
+        }
         _ => "trouble",
     }
 }
@@ -34,7 +36,8 @@ fn tell(fault: &str) -> &'static str {
 impl Story {
     /// A story that starts now.
     pub(crate) fn new(headless: bool, json: bool, started: Timestamp) -> Self {
-        let terminal = if json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
+        let terminal =
+            if json { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         let live = terminal && !headless;
         Self { to_stderr: json, colour: live, live, started, shown: started }
     }
@@ -127,13 +130,17 @@ impl Story {
 
     /// The hospital empties its queues.
     pub(crate) fn closing(&mut self) {
-        let text = format!("{}  the script is over; the hospital empties its queues", self.at(clock::now()));
+        let text = format!(
+            "{}  the script is over; the hospital empties its queues",
+            self.at(clock::now())
+        );
         self.line(&text);
     }
 
     /// The last lines.
     pub(crate) fn summary(&mut self, report: &Report, view: &View) {
-        let made: std::collections::BTreeSet<&str> = report.injected.iter().map(|i| i.fault.as_str()).collect();
+        let made: std::collections::BTreeSet<&str> =
+            report.injected.iter().map(|i| i.fault.as_str()).collect();
         let found: std::collections::BTreeSet<&str> =
             report.detected.iter().filter_map(|d| d.fault.as_deref()).collect();
         let sums = if view.totals.adds_up() { "adds up" } else { "DOES NOT ADD UP" };
@@ -148,6 +155,9 @@ impl Story {
             report.bytes.r#in,
             if report.bytes.identical { "yes" } else { "NO" }
         ));
-        self.line(&format!("notices delivered {}, spans exported {}", report.notices, report.spans_exported));
+        self.line(&format!(
+            "notices delivered {}, spans exported {}",
+            report.notices, report.spans_exported
+        ));
     }
 }

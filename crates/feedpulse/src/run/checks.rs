@@ -7,7 +7,7 @@ use crate::config::resolve::Check;
 use anyhow::anyhow;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::finding::CheckFinding;
-use feedpulse_core::frame::WaypointId;
+use feedpulse_core::frame::{Phi, WaypointId};
 use feedpulse_core::input::Input;
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::Label;
@@ -18,8 +18,10 @@ use feedpulse_hl7::index::Message;
 use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
-    Batch, CheckFinding as Judged, Field, Grant, Level, Limits, Row, Runtime, Settings, Worker,
+    Batch, CheckFinding as Judged, Field, Grant, Level, Limits, MessageAccess, Path as GuestPath,
+    Row, Runtime, Settings, Worker,
 };
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Batches that wait for a check.
@@ -47,6 +49,31 @@ struct Job {
     waypoint: WaypointId,
     rows: Vec<Row>,
     about: Vec<About>,
+    /// The messages themselves, only for a check that was granted more than its rows.
+    messages: Vec<Phi<Vec<u8>>>,
+}
+
+impl Job {
+    const fn new(waypoint: WaypointId) -> Self {
+        Self { waypoint, rows: Vec::new(), about: Vec::new(), messages: Vec::new() }
+    }
+}
+
+/// Reads of a check beyond its declared fields, within one batch.
+struct Granted(Vec<Phi<Vec<u8>>>);
+
+impl MessageAccess for Granted {
+    fn get(&self, row: u64, path: &GuestPath) -> Option<String> {
+        let bytes = self.0.get(usize::try_from(row).ok()?)?.expose();
+        let mut spec = RowSpec::new(&[path.to_string()]).ok()?;
+        let mut out = String::new();
+        spec.join_bytes(bytes, &RowMeta::default(), &mut out).then_some(out)
+    }
+
+    fn raw(&self, row: u64) -> Option<String> {
+        let bytes = self.0.get(usize::try_from(row).ok()?)?.expose();
+        Some(String::from_utf8_lossy(bytes).into_owned())
+    }
 }
 
 /// The engine's end of one check.
@@ -54,6 +81,7 @@ pub(crate) struct CheckFeed {
     waypoints: Vec<WaypointId>,
     types: Vec<TypeMatch>,
     spec: RowSpec,
+    keeps_messages: bool,
     pending: Vec<Job>,
     jobs: SyncSender<Job>,
     shed: Counter,
@@ -81,17 +109,25 @@ impl CheckFeed {
             return;
         }
         let (code, trigger) = (seen.code.as_str(), seen.trigger.as_str());
-        if !self.types.is_empty() && !self.types.iter().any(|t| t.matches(code.as_bytes(), trigger.as_bytes())) {
+        if !self.types.is_empty()
+            && !self.types.iter().any(|t| t.matches(code.as_bytes(), trigger.as_bytes()))
+        {
             return;
         }
-        let open = self.pending.last().is_some_and(|j| j.waypoint == sighting.waypoint && j.rows.len() < ROWS);
+        let open = self
+            .pending
+            .last()
+            .is_some_and(|j| j.waypoint == sighting.waypoint && j.rows.len() < ROWS);
         if !open {
-            let job = Job { waypoint: sighting.waypoint, rows: Vec::new(), about: Vec::new() };
+            let job = Job::new(sighting.waypoint);
             self.pending.push(job);
         }
         let Some(job) = self.pending.last_mut() else { return };
         let mut fields = String::with_capacity(128);
         self.spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
+        if self.keeps_messages {
+            job.messages.push(Phi::new(message.bytes().to_vec()));
+        }
         job.rows.push(Row { id: job.rows.len() as u64, fields });
         job.about.push(About { at: sighting.at, key: seen.journey_key, urgency: seen.urgency });
     }
@@ -111,7 +147,8 @@ impl CheckDesk {
     /// Judges until the engine's end is gone.
     pub(crate) fn run(mut self) {
         let started = std::time::Instant::now();
-        while let Ok(job) = self.jobs.recv() {
+        while let Ok(mut job) = self.jobs.recv() {
+            let messages = std::mem::take(&mut job.messages);
             let now = job.about.last().map_or(Timestamp::EPOCH, |a| a.at);
             let feed = self.names.get(usize::from(job.waypoint.0)).map_or("?", String::as_str);
             let judged = self.worker.check(&Batch {
@@ -119,7 +156,8 @@ impl CheckDesk {
                 now_ms: u64::try_from(now.as_micros() / 1000).unwrap_or(0),
                 monotonic_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 rows: &job.rows,
-                access: None,
+                access: (!messages.is_empty())
+                    .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>),
             });
             for one in judged {
                 self.tell(&job, now, one);
@@ -182,7 +220,9 @@ pub(crate) fn load(
     let mut loaded = Vec::new();
     for (number, check) in (0..).zip(checks) {
         let one = load_one(number, check, runtime, names, side, registry);
-        loaded.push(one.map_err(|e| Failure::new(CONFIG, e.context(format!("check {}", check.name))))?);
+        loaded.push(
+            one.map_err(|e| Failure::new(CONFIG, e.context(format!("check {}", check.name))))?,
+        );
     }
     Ok(loaded)
 }
@@ -208,15 +248,18 @@ fn load_one(
     let manifest = plugin.manifest();
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();
     let spec = RowSpec::new(&fields)?;
-    let types = manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
+    let types =
+        manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
     let grants = check.grants.iter().filter_map(|g| match g.as_str() {
         "get" => Some(Grant::Get),
         "raw" => Some(Grant::Raw),
         "free-text" => Some(Grant::FreeText),
         _ => None,
     });
-    let settings =
-        Settings { config: check.config.clone(), grants: grants.collect(), limits: Limits::default() };
+    let grants: Vec<Grant> = grants.collect();
+    let keeps_messages =
+        grants.iter().any(|g| *g != Grant::FreeText && manifest.grants.contains(g));
+    let settings = Settings { config: check.config.clone(), grants, limits: Limits::default() };
     let worker = plugin.worker(settings)?;
     let (jobs, receiver) = sync_channel(QUEUE);
     let labels = [("check", check.name.as_str())];
@@ -225,6 +268,7 @@ fn load_one(
         waypoints: check.waypoints.clone(),
         types,
         spec,
+        keeps_messages,
         pending: Vec::new(),
         jobs,
         shed: counter("feedpulse_check_shed_total", "Rows that a slow check did not get."),
@@ -237,7 +281,10 @@ fn load_one(
         names: names.to_vec(),
         side: side.clone(),
         rows: counter("feedpulse_check_rows_total", "Rows that a check judged."),
-        skipped: counter("feedpulse_check_skipped_total", "Rows that a check did not judge because it was faulty or set aside."),
+        skipped: counter(
+            "feedpulse_check_skipped_total",
+            "Rows that a check did not judge because it was faulty or set aside.",
+        ),
         found: counter("feedpulse_check_findings_total", "Findings of a check."),
         faults: counter("feedpulse_check_faults_total", "Faults of a check itself."),
     };

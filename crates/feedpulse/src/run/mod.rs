@@ -80,8 +80,9 @@ pub(crate) fn main(config: Config) -> Result<(), Failure> {
     let runtime = runtime()?;
     let done = runtime.block_on(async {
         let running = start(config, Options { keep_wire: true, ..Options::default() }).await?;
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-            .map_err(|e| Failure::new(70, e))?;
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+                .map_err(|e| Failure::new(70, e))?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
@@ -99,7 +100,11 @@ fn log(quiet: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("FEEDPULSE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     // Standard output is for results; a second start in one process keeps the first subscriber.
-    let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// Starts everything.
@@ -113,7 +118,12 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let mut supervisor = Supervisor::default();
     let mut recovered = recover::recover(&config)?;
     let key = SiteKey::new(recover::site_key(&config)?);
-    let shed = registry.counter("feedpulse_side_inputs_shed_total", "Findings and states that the engine's side box could not hold.", "{input}", &[]);
+    let shed = registry.counter(
+        "feedpulse_side_inputs_shed_total",
+        "Findings and states that the engine's side box could not hold.",
+        "{input}",
+        &[],
+    );
     let side = SideBox::new(shed);
     let shared = Shared::default();
     let (sinks, tasks) = sinks(&config, &registry, &shared, &side, started)?;
@@ -165,8 +175,14 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     Ok(running)
 }
 
-fn thread(supervisor: &mut Supervisor, name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    supervisor.thread(name, work).map_err(|e| Failure::new(70, anyhow!(e).context("start a thread")))
+fn thread(
+    supervisor: &mut Supervisor,
+    name: &'static str,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<(), Failure> {
+    supervisor
+        .thread(name, work)
+        .map_err(|e| Failure::new(70, anyhow!(e).context("start a thread")))
 }
 
 /// A tick a second, until the taps are told to stop.
@@ -269,16 +285,22 @@ impl Running {
             let socket = bind("ops", opts.bind).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
             self.ops = socket.local_addr().ok();
             let stop = self.supervisor.rest.clone();
-            self.supervisor.task("ops", serve(socket, ops(Arc::clone(&source)), ServeLimits::default(), stop));
+            self.supervisor
+                .task("ops", serve(socket, ops(Arc::clone(&source)), ServeLimits::default(), stop));
         }
         if let Some(listener) = &config.ui {
             let token = token(listener.token.as_deref(), "ui")?;
-            let socket = bind("ui", listener.listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
+            let socket =
+                bind("ui", listener.listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
             let address = socket.local_addr().map_err(|e| Failure::new(IO, e))?;
             self.ui = Some(address);
-            let opts = UiConfig::new(listener.listen, token, key).map_err(|e| Failure::new(CONFIG, e))?;
+            let opts =
+                UiConfig::new(listener.listen, token, key).map_err(|e| Failure::new(CONFIG, e))?;
             let stop = self.supervisor.rest.clone();
-            self.supervisor.task("ui", serve(socket, ui(&opts, address, source), ServeLimits::default(), stop));
+            self.supervisor.task(
+                "ui",
+                serve(socket, ui(&opts, address, source), ServeLimits::default(), stop),
+            );
         }
         Ok(())
     }
@@ -293,7 +315,8 @@ impl Running {
         let Some(work) = self.work.clone() else { return Ok(()) };
         if let Some(mllp) = &config.mllp {
             let (wire_config, start) = (mllp.wire.clone(), mllp.start);
-            let found = tokio::task::spawn_blocking(move || wire::find_or_start(&wire_config, start));
+            let found =
+                tokio::task::spawn_blocking(move || wire::find_or_start(&wire_config, start));
             self.wire = Some(found.await.context("start the wire")??);
             self.socket = Some(mllp.wire.socket.clone());
         }
@@ -317,7 +340,8 @@ impl Running {
 
     /// Copies that the wire had to shed.
     pub(crate) fn shed(&self) -> u64 {
-        let stats = self.socket.as_ref().and_then(|s| feedpulse_wire::stats(s).ok()).unwrap_or_default();
+        let stats =
+            self.socket.as_ref().and_then(|s| feedpulse_wire::stats(s).ok()).unwrap_or_default();
         let field = stats.split_whitespace().find_map(|pair| pair.strip_prefix("shed_records="));
         field.and_then(|n| n.parse().ok()).unwrap_or(0)
     }
@@ -328,9 +352,12 @@ impl Running {
         self.work = None;
         self.ticking.store(true, Ordering::Release);
         self.supervisor.end_rest().await;
-        if let Some(mut child) = self.wire.take().and_then(|w| w.child).filter(|_| !self.keep_wire) {
+        if let Some(mut child) = self.wire.take().and_then(|w| w.child).filter(|_| !self.keep_wire)
+        {
             let ended = tokio::task::spawn_blocking(move || {
-                if let Some(pid) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+                if let Some(pid) =
+                    i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw)
+                {
                     let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
                 }
                 child.wait()

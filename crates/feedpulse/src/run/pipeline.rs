@@ -125,7 +125,8 @@ impl Pipeline {
             }
             self.advance(&mut step);
             let seq = self.engine.checkpoint().seq;
-            let due = now.since(snapshot_at) >= SNAPSHOT_EVERY || seq - snapshot_seq >= SNAPSHOT_INPUTS;
+            let due =
+                now.since(snapshot_at) >= SNAPSHOT_EVERY || seq - snapshot_seq >= SNAPSHOT_INPUTS;
             if due && let Some(recorder) = &mut self.recorder {
                 recorder.snapshot(self.engine.checkpoint());
                 (snapshot_at, snapshot_seq) = (now, seq);
@@ -164,7 +165,12 @@ impl Pipeline {
     /// Records the inputs of a step, applies them, and sends the effects on their way.
     fn advance(&mut self, step: &mut Step) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.block(self.engine.checkpoint(), &step.inputs, &step.positions, &mut step.dones);
+            recorder.block(
+                self.engine.checkpoint(),
+                &step.inputs,
+                &step.positions,
+                &mut step.dones,
+            );
         }
         // Without a store there is nothing to wait for.
         for done in step.dones.drain(..) {
@@ -205,7 +211,14 @@ fn tell(effect: &Effect) {
             tracing::warn!(incident = incident.id, code, severity, subject, "{}", incident.summary);
         }
         IncidentState::Resolved => {
-            tracing::info!(incident = incident.id, code, severity, subject, "resolved: {}", incident.summary);
+            tracing::info!(
+                incident = incident.id,
+                code,
+                severity,
+                subject,
+                "resolved: {}",
+                incident.summary
+            );
         }
     }
 }

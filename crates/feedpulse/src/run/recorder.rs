@@ -17,7 +17,9 @@ use feedpulse_store::{Rows, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
 use std::time::Duration;
 
 /// Blocks that wait for the disk.
@@ -94,9 +96,20 @@ pub(crate) fn recorder(
 ) -> (Recorder, Desk) {
     let (jobs, receiver) = sync_channel(QUEUE);
     let failing = Arc::new(AtomicBool::new(false));
-    let dropped = registry.counter("feedpulse_store_dropped_total", "Inputs that were not recorded.", "{input}", &[]);
-    let synced = registry.counter("feedpulse_store_syncs_total", "Groups of inputs made durable.", "{sync}", &[]);
-    let recording = registry.gauge("feedpulse_store_recording", "1 while inputs are recorded.", "1", 1.0, &[]);
+    let dropped = registry.counter(
+        "feedpulse_store_dropped_total",
+        "Inputs that were not recorded.",
+        "{input}",
+        &[],
+    );
+    let synced = registry.counter(
+        "feedpulse_store_syncs_total",
+        "Groups of inputs made durable.",
+        "{sync}",
+        &[],
+    );
+    let recording =
+        registry.gauge("feedpulse_store_recording", "1 while inputs are recorded.", "1", 1.0, &[]);
     recording.set(1);
     let recorder = Recorder {
         jobs,
@@ -112,7 +125,13 @@ pub(crate) fn recorder(
 
 impl Recorder {
     /// Records the inputs that come after `state`; takes the `dones` when they will be called later.
-    pub(crate) fn block(&mut self, state: &State, inputs: &[(Timestamp, Input)], positions: &[Position], dones: &mut Vec<Done>) {
+    pub(crate) fn block(
+        &mut self,
+        state: &State,
+        inputs: &[(Timestamp, Input)],
+        positions: &[Position],
+        dones: &mut Vec<Done>,
+    ) {
         // A snapshot holds the positions as of its own last input, so it comes before these.
         if inputs.is_empty() && positions.is_empty() {
             return;
@@ -130,7 +149,8 @@ impl Recorder {
         let count = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
         if !self.behind {
             let bytes = codec::encode_block(state.seq + 1, inputs, positions);
-            let job = Job::Block { first_seq: state.seq + 1, count, bytes, dones: std::mem::take(dones) };
+            let job =
+                Job::Block { first_seq: state.seq + 1, count, bytes, dones: std::mem::take(dones) };
             match self.jobs.try_send(job) {
                 Ok(()) => return,
                 Err(TrySendError::Full(Job::Block { dones: back, .. })) => *dones = back,
@@ -234,7 +254,11 @@ impl Desk {
             }
             Job::Tables(tables) => {
                 let incidents: Vec<IncidentChange> = tables.incidents.into_values().collect();
-                let rows = Rows { incidents: &incidents, rollups: &tables.rollups, positions: &tables.positions };
+                let rows = Rows {
+                    incidents: &incidents,
+                    rollups: &tables.rollups,
+                    positions: &tables.positions,
+                };
                 self.store.commit(&rows).map_err(|e| e.to_string())
             }
         };

@@ -43,7 +43,10 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
     let mut engine = Engine::new();
     if let Some(snapshot) = &recovered.snapshot {
         let (positions, state) = read_snapshot(&snapshot.bytes).map_err(|e| {
-            Failure::new(IO, anyhow!("the snapshot cannot be read: {e}; move the folder away to start anew"))
+            Failure::new(
+                IO,
+                anyhow!("the snapshot cannot be read: {e}; move the folder away to start anew"),
+            )
         })?;
         keep(&mut lanes, positions);
         engine = Engine::restore(state);
@@ -61,7 +64,10 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
             }
         };
         let decoded = codec::decode_block(&block.bytes, EVIDENCE_NAMES).map_err(|e| {
-            Failure::new(IO, anyhow!("the log cannot be read: {e}; move the folder away to start anew"))
+            Failure::new(
+                IO,
+                anyhow!("the log cannot be read: {e}; move the folder away to start anew"),
+            )
         })?;
         for (now, input) in decoded.inputs.iter().skip(block.skip as usize) {
             engine.apply(*now, input, &mut effects);
@@ -113,8 +119,9 @@ pub(crate) fn site_key(config: &Config) -> Result<[u8; 16], Failure> {
     let path = config.folder.join("site.key");
     let fail = |e: std::io::Error| Failure::new(IO, anyhow!("{}: {e}", path.display()));
     match std::fs::read_to_string(&path) {
-        Ok(text) => crate::config::resolve::parse_key(&text)
-            .ok_or_else(|| Failure::new(IO, anyhow!("{}: not 32 hexadecimal digits", path.display()))),
+        Ok(text) => crate::config::resolve::parse_key(&text).ok_or_else(|| {
+            Failure::new(IO, anyhow!("{}: not 32 hexadecimal digits", path.display()))
+        }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut key = [0_u8; 16];
             let mut random = std::fs::File::open("/dev/urandom").map_err(fail)?;
@@ -130,8 +137,8 @@ pub(crate) fn site_key(config: &Config) -> Result<[u8; 16], Failure> {
 fn write_private(path: &std::path::Path, text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
-

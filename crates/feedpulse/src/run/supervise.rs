@@ -29,7 +29,11 @@ impl Supervisor {
     }
 
     /// Runs a sink, a listener or a timer.
-    pub(crate) fn task(&mut self, name: impl Into<String>, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn task(
+        &mut self,
+        name: impl Into<String>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let stop = self.rest.clone();
         self.rest_tasks.spawn(watched(name.into(), task, stop));
     }
@@ -39,14 +43,20 @@ impl Supervisor {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub(crate) fn thread(&mut self, name: &'static str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        let handle = std::thread::Builder::new().name(name.to_owned()).stack_size(4 << 20).spawn(move || {
-            if catch_unwind(AssertUnwindSafe(work)).is_err() {
-                tracing::error!(thread = name, "panicked; ending the process");
-                #[expect(clippy::exit, reason = "half a process is worse than none")]
-                std::process::exit(70);
-            }
-        })?;
+    pub(crate) fn thread(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<()> {
+        let handle = std::thread::Builder::new().name(name.to_owned()).stack_size(4 << 20).spawn(
+            move || {
+                if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                    tracing::error!(thread = name, "panicked; ending the process");
+                    #[expect(clippy::exit, reason = "half a process is worse than none")]
+                    std::process::exit(70);
+                }
+            },
+        )?;
         self.threads.push((name, handle));
         Ok(())
     }

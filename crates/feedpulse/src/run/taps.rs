@@ -14,6 +14,7 @@ use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::tap::{Intake as _, Position, TapBatch, Tapped};
 use feedpulse_hl7::json::{Pointer, Receipt, ReceiptFormat};
 use feedpulse_sinks::otlp::traces::{Names, System, WaypointName};
+use feedpulse_taps::file::{FileSource, FileTap, FileTapConfig};
 use feedpulse_taps::mllp::{MllpTap, MllpTapConfig};
 use feedpulse_web::{IngestConfig, IngestCounters, IngestParts, ServeLimits, bind, ingest, serve};
 use std::sync::Arc;
@@ -39,7 +40,8 @@ pub(crate) fn names(config: &Config) -> Names {
         }
     };
     let named = config.plan.waypoints.iter().enumerate();
-    let waypoints = named.map(|(n, w)| WaypointName { name: w.name.clone(), system: system(n) }).collect();
+    let waypoints =
+        named.map(|(n, w)| WaypointName { name: w.name.clone(), system: system(n) }).collect();
     Names { waypoints, ..Names::default() }
 }
 
@@ -58,7 +60,8 @@ pub(crate) async fn start(
     if let Some(mllp) = &config.mllp {
         let tap = MllpTapConfig::new(WIRE_TAP, &mllp.wire.socket, mllp.waypoints.clone())
             .map_err(|e| Failure::new(CONFIG, e))?;
-        let (tap, intake, stop) = (MllpTap::new(tap, positions), queue.clone(), supervisor.taps.clone());
+        let (tap, intake, stop) =
+            (MllpTap::new(tap, positions), queue.clone(), supervisor.taps.clone());
         supervisor.tap("mllp".to_owned(), async move {
             if let Err(error) = tap.run(intake, stop).await {
                 tracing::error!("the mllp tap ended: {error}");
@@ -76,7 +79,19 @@ fn files(
     queue: &Queue,
     supervisor: &mut Supervisor,
 ) -> Result<(), Failure> {
-    let _ = (config, positions, queue, supervisor);
+    for (folder, waypoint) in &config.files {
+        let name = format!("files {}", folder.display());
+        let source = FileSource::Watch(folder.clone());
+        let opts = FileTapConfig::new(name.clone(), source, *waypoint, Arc::new(clock::now))
+            .map_err(|e| Failure::new(CONFIG, e))?;
+        let (tap, intake, stop) =
+            (FileTap::new(opts, positions), queue.clone(), supervisor.taps.clone());
+        supervisor.tap(name, async move {
+            if let Err(error) = tap.run(intake, stop).await {
+                tracing::error!("a file tap ended: {error}: {}", error.source);
+            }
+        });
+    }
     Ok(())
 }
 
@@ -96,13 +111,7 @@ async fn http(
     let socket = bind("http", listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let local = socket.local_addr().map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let (intake, batches) = mpsc::channel(POSTS_QUEUE);
-    let format = ReceiptFormat {
-        key: pointer("/key"),
-        outcome: pointer("/outcome"),
-        outcomes: Vec::new(),
-        at: Some(pointer("/at")),
-        kind: None,
-    };
+    let format = receipt_format();
     let receipts = move |waypoint, body: &[u8]| {
         let read = format.read(&key, body).map_err(|defect| defect.code.text().to_owned())?;
         let sighting = |receipt: Receipt| Sighting {
@@ -158,6 +167,7 @@ fn pointer(text: &str) -> Pointer {
     text.parse().expect("a constant pointer is valid")
 }
 
+#[cfg(feature = "kafka")]
 fn kafka(
     config: &Config,
     key: SiteKey,
@@ -166,6 +176,86 @@ fn kafka(
     queue: &Queue,
     supervisor: &mut Supervisor,
 ) -> Result<(), Failure> {
-    let _ = (config, key, positions, registry, queue, supervisor, anyhow!(""), decode_config);
+    use crate::config::raw::RawRole;
+    use feedpulse_hl7::json::{Encoding, ValueFormat};
+    use feedpulse_kafka::{KafkaConfig, KafkaDeps, KafkaTap, TopicConfig, TopicFormat, TopicRole};
+    for tap in &config.kafka {
+        let mut topics = Vec::new();
+        for topic in &tap.topics {
+            let format = match (&topic.json, topic.role) {
+                (_, RawRole::Receipt) => TopicFormat::Receipt(receipt_format()),
+                (None, _) => TopicFormat::Value(ValueFormat::Hl7),
+                (Some((pointer, base64)), _) => TopicFormat::Value(ValueFormat::Envelope {
+                    pointer: pointer.parse().map_err(|e| Failure::new(CONFIG, anyhow!("{e}")))?,
+                    encoding: if *base64 { Encoding::Base64 } else { Encoding::Text },
+                }),
+            };
+            let role = match topic.role {
+                RawRole::Message => TopicRole::Message,
+                RawRole::Ack => TopicRole::Ack,
+                RawRole::DeadLetter => TopicRole::DeadLetter,
+                RawRole::Retry => TopicRole::Retry,
+                RawRole::Receipt => TopicRole::Receipt,
+            };
+            topics.push(TopicConfig {
+                topic: topic.topic.clone(),
+                waypoint: topic.waypoint,
+                role,
+                format,
+            });
+        }
+        let here =
+            |e: anyhow::Error| Failure::new(CONFIG, e.context(format!("kafka tap {}", tap.name)));
+        let opts = KafkaConfig::new(&tap.name, tap.options.clone(), topics)
+            .map_err(|e| here(anyhow!(e)))?;
+        let decode = tap
+            .topics
+            .iter()
+            .map(|t| (t.waypoint, decode_config(config, key, usize::from(t.waypoint.0))));
+        let deps = KafkaDeps {
+            registry: registry.clone(),
+            site_key: key,
+            decode: decode.collect(),
+            clock: Arc::new(clock::now),
+        };
+        let tap = KafkaTap::new(opts, positions, deps).map_err(|e| here(anyhow!(e)))?;
+        let (intake, stop) = (queue.clone(), supervisor.taps.clone());
+        super::thread(supervisor, "fp-kafka", move || tap.run_blocking(intake, &stop))?;
+    }
     Ok(())
+}
+
+#[cfg(not(feature = "kafka"))]
+fn kafka(
+    config: &Config,
+    key: SiteKey,
+    _: &[Position],
+    _: &Registry,
+    _: &Queue,
+    _: &mut Supervisor,
+) -> Result<(), Failure> {
+    let _ = config.kafka.iter().flat_map(|k| &k.topics).map(|t| (&t.topic, t.role, &t.json));
+    let _ = (decode_config(config, key, 0), receipt_format());
+    match config.kafka.first() {
+        None => Ok(()),
+        Some(tap) => Err(Failure::new(
+            UNAVAILABLE,
+            anyhow!(
+                "kafka tap {} with {} options: this build has no Kafka",
+                tap.name,
+                tap.options.len()
+            ),
+        )),
+    }
+}
+
+/// Receipts as this product defines them: `{key, outcome, at}`.
+fn receipt_format() -> ReceiptFormat {
+    ReceiptFormat {
+        key: pointer("/key"),
+        outcome: pointer("/outcome"),
+        outcomes: Vec::new(),
+        at: Some(pointer("/at")),
+        kind: None,
+    }
 }

@@ -65,7 +65,9 @@ impl Source for Window {
 
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
         let id = match &action {
-            OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => *incident,
+            OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => {
+                *incident
+            }
         };
         let view = self.shared.get();
         if !view.incidents.iter().any(|i| i.id == id && i.state != IncidentState::Resolved) {

@@ -62,7 +62,10 @@ fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
     if listening.len() == config.listeners.len() {
         return Ok(Wire { child: Some(child), listening });
     }
-    let said = child.stderr.take().map(|e| BufReader::new(e).lines().map_while(Result::ok).collect::<Vec<_>>());
+    let said = child
+        .stderr
+        .take()
+        .map(|e| BufReader::new(e).lines().map_while(Result::ok).collect::<Vec<_>>());
     let _ = child.wait();
     Err(anyhow!("the wire did not start: {}", said.unwrap_or_default().join("; ")))
 }
