@@ -201,6 +201,21 @@ impl Index {
         Ok(end)
     }
 
+    /// Indexes the first message of a frame that begins with its MSH. This is one step of
+    /// [`crate::decode::Decoder::decode`], alone: for measuring it, and for those who want fields
+    /// and no sighting. What is odd is added to `notes`.
+    ///
+    /// # Errors
+    /// The defect that makes the message unreadable.
+    pub fn first<'a>(
+        &'a mut self,
+        frame: &'a [u8],
+        notes: &mut Notes,
+    ) -> Result<Message<'a>, Defect> {
+        self.read(frame, 0, Census::of(frame), notes)?;
+        Ok(self.message(frame))
+    }
+
     fn note_terminator(&self, frame: &[u8], from: usize, limit: usize, notes: &mut Notes) {
         let at = |byte| from + memchr(byte, &frame[from..limit]).unwrap_or(0);
         match self.terminator {
