@@ -1,4 +1,4 @@
-//! Small graphs as inline SVG, drawn on the server: the last hour of a feed. Colours are the light
+//! Small graphs as inline SVG, drawn on the server: the last hour of a feed, or less where intervals are short. Colours are the light
 //! palette; the style sheet swaps each for its dark partner by attribute, so one drawing serves both.
 
 use crate::text::clock;
@@ -11,6 +11,8 @@ use feedpulse_core::time::Timestamp;
 
 /// Minutes on the time axis.
 const MINUTES: usize = 60;
+/// Intervals on it when they are shorter than a minute (the demo's are five seconds).
+const SHORT: usize = 30;
 /// Text and lines of the axes. `style.css` knows every colour of this file.
 const INK: &str = "#4A5562";
 const GRID: &str = "#D5DBE1";
@@ -21,21 +23,35 @@ const RED: &str = "#B3261E";
 const AMBER: &str = "#B26A00";
 const GREY: &str = "#7B8794";
 
-/// One minute per slot up to the minute of `now`; a minute that nobody counted stays empty.
+/// One interval per slot up to that of `now`; one that nobody counted stays empty.
 struct Slots<'a> {
     labels: Vec<String>,
     minutes: Vec<Option<&'a Rollup>>,
 }
 
+/// The interval's width in seconds: the smallest step between two of them, a minute if unknown.
+fn width(history: &[Rollup]) -> i64 {
+    let steps = history.windows(2).filter_map(|two| match two {
+        [before, after] => Some(after.minute.as_secs() - before.minute.as_secs()),
+        _ => None,
+    });
+    steps.filter(|step| *step > 0).min().unwrap_or(60).min(60)
+}
+
 fn slots(history: &[Rollup], now: Timestamp) -> Slots<'_> {
-    let last = now.as_secs().div_euclid(60);
-    let mut slots = Slots { labels: Vec::new(), minutes: vec![None; MINUTES] };
-    let first = last - 59;
-    for i in 0..60_i64 {
-        slots.labels.push(clock(Timestamp::from_secs((first + i) * 60)));
+    let width = width(history);
+    let count = if width < 60 { SHORT } else { MINUTES };
+    let last = now.as_secs().div_euclid(width);
+    let mut slots = Slots { labels: Vec::new(), minutes: vec![None; count] };
+    let first = last + 1 - i64::try_from(count).unwrap_or(60);
+    for number in first..=last {
+        let at = Timestamp::from_secs(number * width);
+        let seconds = at.as_secs().rem_euclid(60);
+        let label = if width < 60 { format!("{}:{seconds:02}", clock(at)) } else { clock(at) };
+        slots.labels.push(label);
     }
     for rollup in history {
-        let index = usize::try_from(rollup.minute.as_secs().div_euclid(60) - first);
+        let index = usize::try_from(rollup.minute.as_secs().div_euclid(width) - first);
         if let Some(slot) = index.ok().and_then(|i| slots.minutes.get_mut(i)) {
             *slot = Some(rollup);
         }

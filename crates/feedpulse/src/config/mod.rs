@@ -120,7 +120,7 @@ fn explain(
             problems.push(document.problem(
                 &path,
                 format!("the wrong kind of value: {kinds} is needed"),
-                "",
+                written(&kinds),
             ));
         }
         other => problems.push(document.problem(
@@ -128,6 +128,17 @@ fn explain(
             format!("{:?} is not met", other.keyword()),
             "see `feedpulse validate --schema`",
         )),
+    }
+}
+
+/// How a value of a kind is written.
+fn written(kind: &str) -> &'static str {
+    match kind {
+        "array" => "write a list, such as [a, b]",
+        "object" => "write keys and values, such as {name: x}",
+        "integer" | "number" => "write a number, without quotes and unit",
+        "boolean" => "write true or false",
+        _ => "put text between quotes",
     }
 }
 

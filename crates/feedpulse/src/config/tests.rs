@@ -91,6 +91,22 @@ kafka:
 }
 
 #[test]
+fn the_charts_examples_are_valid_configurations() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/helm/feedpulse/ci");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let values = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let values = super::document::Document::parse(&values).unwrap().value;
+        // JSON is YAML; secrets of the environment are not set here.
+        let found = problems(&values["config"].to_string());
+        let found: Vec<_> = found.iter().filter(|p| !p.contains("environment variable")).collect();
+        assert!(found.is_empty(), "{found:#?}");
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
 fn random_bytes_never_break_it() {
     let mut seed = 7_u64;
     let base = b"waypoints: [{name: a}]\nfiles: [{watch: /x, waypoint: a}]\nfeeds: []\n".to_vec();

@@ -148,7 +148,9 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
         to_portal,
     };
     hospital.connect(&routes).map_err(|e| Failure::new(70, e))?;
-    Ok(Stage { hospital, running, inbox, effects, _folder: temporary.then_some(Folder(folder)) })
+    // Lazily: a guard that is made and not kept would remove the user's own folder.
+    let folder = temporary.then(|| Folder(folder));
+    Ok(Stage { hospital, running, inbox, effects, _folder: folder })
 }
 
 /// The demo's configuration, as an operator would write it.

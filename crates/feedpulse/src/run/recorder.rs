@@ -4,6 +4,7 @@
 //! the failure becomes a finding, and recording starts again from a fresh snapshot.
 
 use super::side::SideBox;
+use crate::clock;
 use feedpulse_codec as codec;
 use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{Effect, IncidentChange, Rollup};
@@ -24,6 +25,8 @@ use std::time::Duration;
 
 /// Blocks that wait for the disk.
 const QUEUE: usize = 256;
+/// Old rows and segments are removed this often.
+const PRUNE: Duration = Duration::from_secs(3_600);
 /// A failing store is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -70,6 +73,9 @@ pub(crate) struct Recorder {
     /// Latest position of each lane: in every snapshot, and in the tables.
     positions: BTreeMap<(String, String), Position>,
     moved: bool,
+    /// Positions that came without an input, and what is to be called once they are durable: the
+    /// log holds inputs, so they go with the next one, at the latest with the next tick.
+    waiting: (Vec<Position>, Vec<Done>),
     dropped: Counter,
     /// Name of the tap whose ring must be released even when nothing is recorded.
     wire: String,
@@ -117,6 +123,7 @@ pub(crate) fn recorder(
         behind: false,
         positions: positions.into_iter().map(|p| ((p.tap.clone(), p.lane.clone()), p)).collect(),
         moved: false,
+        waiting: (Vec::new(), Vec::new()),
         dropped: dropped.clone(),
         wire: wire.to_owned(),
     };
@@ -132,23 +139,27 @@ impl Recorder {
         positions: &[Position],
         dones: &mut Vec<Done>,
     ) {
-        // A snapshot holds the positions as of its own last input, so it comes before these.
-        if inputs.is_empty() && positions.is_empty() {
+        self.waiting.0.extend_from_slice(positions);
+        self.waiting.1.append(dones);
+        if inputs.is_empty() {
             return;
         }
+        let positions;
+        (positions, *dones) = std::mem::take(&mut self.waiting);
+        // A snapshot holds the positions as of its own last input, so it comes before these.
         if self.failing.load(Ordering::Acquire) {
             self.behind = true;
         } else if self.behind {
             let bytes = self.snapshot_bytes(state);
             self.behind = self.jobs.try_send(Job::Snapshot { seq: state.seq, bytes }).is_err();
         }
-        for position in positions {
+        for position in &positions {
             self.positions.insert((position.tap.clone(), position.lane.clone()), position.clone());
             self.moved = true;
         }
         let count = u32::try_from(inputs.len()).unwrap_or(u32::MAX);
         if !self.behind {
-            let bytes = codec::encode_block(state.seq + 1, inputs, positions);
+            let bytes = codec::encode_block(state.seq + 1, inputs, &positions);
             let job =
                 Job::Block { first_seq: state.seq + 1, count, bytes, dones: std::mem::take(dones) };
             match self.jobs.try_send(job) {
@@ -208,7 +219,15 @@ impl Desk {
     /// Works until the engine's end is gone.
     pub(crate) fn run(mut self) {
         let mut group: Vec<Done> = Vec::new();
+        let mut pruned = clock::now();
         loop {
+            let now = clock::now();
+            if now.since(pruned) >= PRUNE {
+                pruned = now;
+                if let Err(error) = self.store.prune(now) {
+                    tracing::warn!("old rows cannot be removed: {error}");
+                }
+            }
             let job = match self.jobs.recv_timeout(RETRY) {
                 Ok(job) => job,
                 Err(RecvTimeoutError::Timeout) => {

@@ -56,7 +56,7 @@ senders'. */ -}}
   args:
     - wire
     - --socket
-    - /run/feedpulse/wire.sock
+    - /run/feedpulse/wire/wire.sock
     - --ring-bytes
     - {{ .Values.proxy.ringBytes | quote }}
     - --drain
