@@ -157,6 +157,18 @@ fn no_broker_at_all_is_told_and_a_stop_still_ends_it() {
 }
 
 #[test]
+fn a_stop_while_the_brokers_are_gone_ends_it_with_commits_open() {
+    let cluster = cluster(&[("adt", 1)]);
+    let bootstrap = cluster.bootstrap_servers();
+    produce(&bootstrap, "adt", &numbered(0, 5));
+    let tap = tap(&bootstrap, &[], &[]);
+    let batches = tap.until(|batches| count(batches) == 5);
+    cluster.broker_down(-1).unwrap();
+    make_durable(batches);
+    tap.end();
+}
+
+#[test]
 fn a_closed_intake_ends_it() {
     let cluster = cluster(&[("adt", 1)]);
     let bootstrap = cluster.bootstrap_servers();

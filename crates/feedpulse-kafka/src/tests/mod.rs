@@ -195,12 +195,7 @@ fn count(batches: &[TapBatch]) -> usize {
 
 /// The last position of a lane.
 fn position(batches: &[TapBatch], lane: &str) -> Option<Position> {
-    batches
-        .iter()
-        .flat_map(|batch| &batch.positions)
-        .filter(|p| p.lane == lane)
-        .next_back()
-        .cloned()
+    batches.iter().flat_map(|batch| &batch.positions).rfind(|p| p.lane == lane).cloned()
 }
 
 fn make_durable(batches: Vec<TapBatch>) {
