@@ -1,4 +1,8 @@
 //! The integration tests: one binary, many modules.
 #![forbid(unsafe_code)]
 
+mod cli;
+mod demo;
+mod identity;
+mod kafka;
 mod parts;
