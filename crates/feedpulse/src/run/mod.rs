@@ -317,8 +317,14 @@ impl Running {
             let (wire_config, start) = (mllp.wire.clone(), mllp.start);
             let found =
                 tokio::task::spawn_blocking(move || wire::find_or_start(&wire_config, start));
-            self.wire = Some(found.await.context("start the wire")??);
+            let found = found.await.context("start the wire")??;
             self.socket = Some(mllp.wire.socket.clone());
+            if start {
+                let stop = self.supervisor.taps.clone();
+                self.supervisor
+                    .tap("wire-keeper".to_owned(), found.clone().keep(mllp.wire.clone(), stop));
+            }
+            self.wire = Some(found);
         }
         taps::start(config, key, positions, registry, &Queue(work), &mut self.supervisor).await
     }
@@ -352,7 +358,7 @@ impl Running {
         self.work = None;
         self.ticking.store(true, Ordering::Release);
         self.supervisor.end_rest().await;
-        if let Some(mut child) = self.wire.take().and_then(|w| w.child).filter(|_| !self.keep_wire)
+        if let Some(mut child) = self.wire.take().filter(|_| !self.keep_wire).and_then(|w| w.take())
         {
             let ended = tokio::task::spawn_blocking(move || {
                 if let Some(pid) =

@@ -7,17 +7,25 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// `feedpulse wire …`: forwards, and nothing else.
 pub(crate) fn main(arguments: &[String]) -> ExitCode {
     feedpulse_wire::main(arguments)
 }
 
+/// How often a wire that we started is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest pause between two attempts to start it again.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
 /// A wire that answers on its socket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wire {
     /// The process, if we started it. Not ended with us: connections go on.
-    pub child: Option<Child>,
+    pub child: Arc<Mutex<Option<Child>>>,
     /// Where it listens, in order of the configuration.
     pub listening: Vec<SocketAddr>,
 }
@@ -30,14 +38,55 @@ pub(crate) fn find_or_start(config: &WireConfig, start: bool) -> Result<Wire, Fa
     if feedpulse_wire::stats(&config.socket).is_ok() {
         tracing::info!(socket = %config.socket.display(), "the wire was already running; its listeners are kept");
         let listening = config.listeners.iter().map(|l| l.listen).collect();
-        return Ok(Wire { child: None, listening });
+        return Ok(Wire { child: Arc::default(), listening });
     }
     if !start {
         // A container of its own: it may come later; the tap goes on trying.
         tracing::warn!(socket = %config.socket.display(), "no wire answers yet");
-        return Ok(Wire { child: None, listening: Vec::new() });
+        return Ok(Wire { child: Arc::default(), listening: Vec::new() });
     }
     spawn(config).map_err(|e| Failure::new(UNAVAILABLE, e))
+}
+
+impl Wire {
+    /// Takes the process, to end it.
+    pub(crate) fn take(&self) -> Option<Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn ended(&self) -> Option<std::process::ExitStatus> {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// Starts the wire again when it has ended, on the same addresses; until `stop`.
+    pub(crate) async fn keep(self, mut config: WireConfig, stop: CancellationToken) {
+        for (listener, address) in config.listeners.iter_mut().zip(&self.listening) {
+            listener.listen = *address;
+        }
+        let mut pause = LOOK;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            let Some(status) = self.ended() else { continue };
+            tracing::error!(%status, "the wire has ended; starting it again");
+            let again = config.clone();
+            match tokio::task::spawn_blocking(move || spawn(&again)).await {
+                Ok(Ok(fresh)) => {
+                    let child = fresh.take();
+                    *self.child.lock().unwrap_or_else(PoisonError::into_inner) = child;
+                    pause = LOOK;
+                }
+                Ok(Err(error)) => {
+                    tracing::error!("{error:#}");
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
@@ -60,7 +109,7 @@ fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
         listening.push(address.ok_or_else(|| anyhow!("the wire said {line:?}"))?);
     }
     if listening.len() == config.listeners.len() {
-        return Ok(Wire { child: Some(child), listening });
+        return Ok(Wire { child: Arc::new(Mutex::new(Some(child))), listening });
     }
     let said = child
         .stderr
