@@ -20,7 +20,7 @@ impl SiteKey {
     pub fn hasher(&self, domain: u8) -> KeyHasher {
         let mut sip = SipHasher13::new_with_key(&self.0);
         sip.write(&[domain]);
-        KeyHasher { sip, valued: false }
+        KeyHasher { sip, waiting: [0; WAITING], used: 0, valued: false }
     }
 
     /// The ack key of a control id: what MSH-10 of a message and MSA-2 of its ACK share.
@@ -47,10 +47,15 @@ impl fmt::Debug for SiteKey {
     }
 }
 
+/// Bytes of fields that are gathered before they are hashed: one write instead of two a field.
+const WAITING: usize = 120;
+
 /// Collects the fields of one key rule.
 #[derive(Clone)]
 pub struct KeyHasher {
     sip: SipHasher13,
+    waiting: [u8; WAITING],
+    used: usize,
     valued: bool,
 }
 
@@ -58,13 +63,32 @@ impl KeyHasher {
     /// Adds a field; fields are length-delimited, so `("a","bc")` and `("ab","c")` differ.
     pub fn field(&mut self, value: &[u8]) {
         self.valued |= !value.is_empty();
-        self.sip.write(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
-        self.sip.write(value);
+        self.gather(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.gather(value);
+    }
+
+    fn gather(&mut self, bytes: &[u8]) {
+        if self.used + bytes.len() > WAITING {
+            self.flush();
+        }
+        match self.waiting.get_mut(self.used..self.used + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.used += bytes.len();
+            }
+            None => self.sip.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.sip.write(self.waiting.get(..self.used).unwrap_or_default());
+        self.used = 0;
     }
 
     /// The key, or nothing when every field was empty (an empty key would join strangers).
     #[must_use]
-    pub fn finish(self) -> Option<MessageKey> {
+    pub fn finish(mut self) -> Option<MessageKey> {
+        self.flush();
         let hash = self.sip.finish128().as_u128();
         self.valued.then_some(MessageKey(hash))
     }
@@ -97,5 +121,28 @@ impl MessageKey {
 impl fmt::Debug for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SiteKey;
+
+    #[test]
+    fn fields_are_told_apart_whatever_their_length() {
+        let key = SiteKey::new([3; 16]);
+        let of = |fields: &[&[u8]]| {
+            let mut hasher = key.hasher(b'J');
+            for field in fields {
+                hasher.field(field);
+            }
+            hasher.finish()
+        };
+        let long = [b'x'; 300];
+        assert_ne!(of(&[b"a", b"bc"]), of(&[b"ab", b"c"]));
+        assert_ne!(of(&[&long, b"y"]), of(&[&long[..299], b"xy"]));
+        assert_eq!(of(&[&long, b"y"]), of(&[&long, b"y"]));
+        assert_eq!(of(&[b"", b""]), None);
+        assert_ne!(of(&[b"a"]), SiteKey::new([4; 16]).ack_key(b"a"));
     }
 }
