@@ -48,7 +48,7 @@ impl Engine {
         let loud = incident.severity == Severity::Page || finding.state == FindingState::Happened;
         let opens = incident.state == IncidentState::Pending
             && incident.calm_since.is_none()
-            && (loud || now.since(incident.since.min(now)) >= SURE_AFTER);
+            && (loud || incident.is_sure(now));
         if opens {
             incident.state = IncidentState::Open;
         }
@@ -64,7 +64,14 @@ impl Engine {
         for subject in subjects {
             let Some(incident) = self.s.incidents.get_mut(&subject) else { continue };
             incident.lapse(now);
-            let Some(calm) = incident.calm_since else { continue };
+            let Some(calm) = incident.calm_since else {
+                // What was said once and never taken back holds as well.
+                if incident.state == IncidentState::Pending && incident.is_sure(now) {
+                    incident.state = IncidentState::Open;
+                    self.tell(subject, fx);
+                }
+                continue;
+            };
             if now.since(calm) < CALM_FOR {
                 continue;
             }
@@ -145,6 +152,11 @@ impl Engine {
 }
 
 impl Incident {
+    /// Whether it has held for long enough that people are told of a ticket.
+    fn is_sure(&self, now: Timestamp) -> bool {
+        now.since(self.since.min(now)) >= SURE_AFTER
+    }
+
     /// Adds a finding; says whether people should hear of it (new code, or louder).
     fn add(&mut self, finding: &Finding, now: Timestamp) -> bool {
         if finding.state == FindingState::Cleared {

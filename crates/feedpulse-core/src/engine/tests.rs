@@ -6,7 +6,7 @@ use crate::codes::Code;
 use crate::defect::Verdict;
 use crate::effect::{Effect, EffectId, Effects, IncidentState, JourneyEnd};
 use crate::frame::{ConnectionId, Direction, WaypointId};
-use crate::input::{Blind, Input};
+use crate::input::{Blind, Input, OwnState};
 use crate::key::{MessageKey, SiteKey};
 use crate::label::{ControlId, Label};
 use crate::plan::{Acks, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint};
@@ -337,6 +337,30 @@ fn a_silent_feed_is_found_and_found_well_again() {
     b.pass(12);
     // The first message never reached the portal, so the feed is still too slow: one incident.
     assert!(!b.engine.checkpoint().feeds[0].raised.contains(&Code::Silence));
+}
+
+#[test]
+fn a_part_that_fails_and_says_so_once_is_told_and_well_again() {
+    let own = |failing| {
+        Input::Own(OwnState {
+            part: "store".into(),
+            code: Code::StoreDown,
+            failing,
+            detail: "no-space".into(),
+            dropped: 0,
+        })
+    };
+    let mut bench = Bench::new();
+    bench.apply(own(true));
+    bench.pass(1);
+    assert_eq!(bench.incidents(Code::StoreDown), [], "it could be over at once");
+    bench.pass(5);
+    assert_eq!(bench.incidents(Code::StoreDown), [IncidentState::Open]);
+    bench.pass(60);
+    bench.apply(own(false));
+    bench.pass(15);
+    let states = bench.incidents(Code::StoreDown);
+    assert_eq!(states, [IncidentState::Open, IncidentState::Resolved]);
 }
 
 #[test]
