@@ -1,5 +1,11 @@
 //! The demo as a stranger runs it: all trouble is found, all sums hold, and no patient data is
 //! anywhere outside the frames.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "helpers of tests, which fail that way"
+)]
 
 use feedpulse_sim::{Generator, Inbox, Kind, Profile, Variation};
 use feedpulse_tests::parts::{get, wait_until};

@@ -1,5 +1,6 @@
 //! The proxied bytes are the same at both ends, whatever becomes of the process that analyses them;
 //! and that process counts each message once, or says what it could not see.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_sim::{AckReport, AckServer, BlastReport, blast};
 use feedpulse_tests::product::{Product, Setup, Waypoint};
@@ -15,18 +16,24 @@ const CONNECTIONS: usize = 8;
 const ROOMY_KIB: u64 = 256 << 10;
 
 /// A receiver, and a product in front of it.
-struct Stage {
-    runtime: Runtime,
+pub(crate) struct Stage {
+    pub(crate) runtime: Runtime,
     server: AckServer,
-    product: Product,
+    pub(crate) product: Product,
 }
 
 impl Stage {
     fn new(ring_kib: u64) -> Self {
+        Self::with(|setup| setup.ring_kib = ring_kib)
+    }
+
+    /// A product that watches the receiver at its first waypoint `engine-in`, and more.
+    pub(crate) fn with(more: impl FnOnce(&mut Setup)) -> Self {
         let runtime = Runtime::new().unwrap();
         let server = runtime.block_on(AckServer::start()).unwrap();
-        let setup =
-            Setup { ring_kib, ..Setup::new(vec![Waypoint::new("engine-in", server.addr())]) };
+        let mut setup = Setup::new(vec![Waypoint::new("engine-in", server.addr())]);
+        setup.ring_kib = ROOMY_KIB;
+        more(&mut setup);
         let product = Product::start(&setup);
         Self { runtime, server, product }
     }
@@ -36,24 +43,24 @@ impl Stage {
     }
 
     /// Starts a stream with cuts at random places.
-    fn stream(&self, messages: u64, seed: u64) -> JoinHandle<BlastReport> {
+    pub(crate) fn stream(&self, messages: u64, seed: u64) -> JoinHandle<BlastReport> {
         let address = self.address();
         self.runtime
             .spawn(async move { blast(address, messages, CONNECTIONS, seed, true).await.unwrap() })
     }
 
-    fn end(&self, stream: JoinHandle<BlastReport>) -> BlastReport {
+    pub(crate) fn end(&self, stream: JoinHandle<BlastReport>) -> BlastReport {
         self.runtime.block_on(stream).unwrap()
     }
 
     /// What the receiver saw, once all connections have ended.
-    fn arrived(&self, streams: usize) -> AckReport {
+    pub(crate) fn arrived(&self, streams: usize) -> AckReport {
         self.runtime.block_on(self.server.ended((streams * CONNECTIONS) as u64))
     }
 }
 
 /// What was sent is what arrived, in both directions, to the last byte.
-fn assert_identical(sent: &[BlastReport], arrived: &AckReport) {
+pub(crate) fn assert_identical(sent: &[BlastReport], arrived: &AckReport) {
     let sum = |of: fn(&BlastReport) -> u128| sent.iter().map(of).fold(0, u128::wrapping_add);
     assert_eq!(arrived.broken, 0, "{arrived:?}");
     assert_eq!(sum(|s| s.messages.into()), arrived.messages.into());
@@ -63,14 +70,14 @@ fn assert_identical(sent: &[BlastReport], arrived: &AckReport) {
     assert_eq!(sum(|s| s.recv_hash), arrived.sent_hash, "bytes to the sender");
 }
 
-fn total(status: &Value, name: &str) -> u64 {
+pub(crate) fn total(status: &Value, name: &str) -> u64 {
     let totals = &status["totals"];
     let number = if totals[name].is_null() { &totals["outcomes"][name] } else { &totals[name] };
     number.as_u64().unwrap()
 }
 
 /// Waits until everything is seen and answered; then every message has been counted once.
-fn assert_each_counted_once(product: &mut Product, sent: u64) {
+pub(crate) fn assert_each_counted_once(product: &mut Product, sent: u64) {
     product.wait("all messages seen and answered", |product| {
         let status = product.status()?;
         (total(&status, "seen") >= sent && total(&status, "open") == 0).then_some(())

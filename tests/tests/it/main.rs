@@ -5,4 +5,6 @@ mod cli;
 mod demo;
 mod identity;
 mod kafka;
+mod outage;
 mod parts;
+mod restart;
