@@ -39,6 +39,9 @@ const MAX_EVENTS: usize = 200;
 /// Pause before a consumer that failed for good is made again.
 const AGAIN: Duration = Duration::from_secs(10);
 
+/// How long leaving the group may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
 /// The clock, given from outside.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -146,7 +149,7 @@ impl KafkaTap {
     }
 
     /// Reads until `stop`, or until the intake takes nothing any more. Blocks: give it a thread of
-    /// its own. Leaving the group may take some seconds after the stop when its coordinator is slow.
+    /// its own. It ends within six seconds of the stop, brokers or not.
     pub fn run_blocking(mut self, mut intake: impl Intake, stop: &CancellationToken) {
         while matches!(self.session(&mut intake, stop), Ended::Fatal) {
             let state = self.health.raise("fatal");
@@ -161,12 +164,13 @@ impl KafkaTap {
             // What worked once fails again only for want of memory or threads: then later.
             if let Ok(consumer) = connect(&self.config, &self.memory, &self.deps.registry) {
                 self.shared().forget_all();
-                self.consumer = consumer;
+                close(core::mem::replace(&mut self.consumer, consumer));
             }
         }
         self.consumer.context().commit_done(&self.consumer);
         self.shared().forget_all();
         self.clear_gauges();
+        close(self.consumer);
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, crate::context::Shared> {
@@ -356,6 +360,25 @@ fn connect(
         };
         KafkaTapError::Client(config.scrubber().scrub(&text))
     })
+}
+
+/// Leaves the group, in bounded time. librdkafka would wait for the answers to its last commits,
+/// for minutes when the coordinator is gone. Those commits are only copies of our own positions; so
+/// a consumer that does not end in time is left to itself, and ends with the process.
+fn close(consumer: Reader) {
+    let until = Instant::now() + CLOSE;
+    if consumer.close_queue().is_err() {
+        core::mem::forget(consumer);
+        return;
+    }
+    while !consumer.closed() && Instant::now() < until {
+        // Serves what is still in the queue, the last rebalance among it.
+        drop(consumer.poll(NOTICE));
+    }
+    if !consumer.closed() {
+        tracing::debug!("the consumer did not leave its group in time and is left to itself");
+        core::mem::forget(consumer);
+    }
 }
 
 fn gauges(registry: &Registry, topic: &str, partition: i32) -> (Gauge, Gauge) {

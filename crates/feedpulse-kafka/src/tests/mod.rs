@@ -162,6 +162,17 @@ impl Running {
         batches
     }
 
+    /// Waits until a number is as expected, while nothing but the tap's own news arrives.
+    fn until_number(&self, name: &str, label: &str, expected: Option<f64>) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.number(name, label) != expected {
+            assert!(Instant::now() < deadline, "{name} is {:?}", self.number(name, label));
+            if let Ok(batch) = self.batches.recv_timeout(Duration::from_millis(20)) {
+                assert_eq!(count(&[batch]), 0);
+            }
+        }
+    }
+
     fn end(mut self) -> Vec<TapBatch> {
         self.stop.cancel();
         self.thread.take().unwrap().join().unwrap();
