@@ -7,4 +7,5 @@ mod identity;
 mod kafka;
 mod outage;
 mod parts;
+mod parts_flow;
 mod restart;
