@@ -1,5 +1,5 @@
 //! The commands as people type them: what they print, what they count, and how they end.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests, which fail that way")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_sim::frame;
 use feedpulse_tests::product::{Product, Setup, Waypoint, command};
