@@ -1,8 +1,12 @@
 //! Resolving the parts at the edges: taps, checks, sinks, listeners.
 
-use super::raw::{RawListener, RawProtocol, RawRole, RawSecret, RawUpstreamDown, RawValue};
+use super::raw::{
+    RawListener, RawProtocol, RawReceipt, RawRole, RawSecret, RawUpstreamDown, RawValue,
+};
 use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic, severity};
 use feedpulse_core::frame::WaypointId;
+use feedpulse_core::sighting::Outcome;
+use feedpulse_hl7::json::{Pointer, ReceiptFormat};
 use feedpulse_sinks::Secret;
 use feedpulse_sinks::config::{
     AlertmanagerConfig, ControlIds, OtlpConfig, Protocol, SinksConfig, Target, WebhookConfig,
@@ -100,6 +104,7 @@ impl Resolver<'_> {
                     topic: topic.topic.clone(),
                     waypoint: self.waypoint(&format!("{here}/waypoint"), &topic.waypoint),
                     role: topic.role,
+                    receipt: self.receipt(&format!("{here}/receipt"), topic.receipt.as_ref()),
                     json: (topic.value == RawValue::Json).then_some((pointer, topic.base64)),
                 });
             }
@@ -122,7 +127,35 @@ impl Resolver<'_> {
         let waypoints = names
             .map(|(n, w)| (w.clone(), self.waypoint(&format!("http/waypoints/{n}"), w)))
             .collect();
-        Some(Http { listener, waypoints })
+        let receipt = self.receipt("http/receipt", raw.receipt.as_ref());
+        Some(Http { listener, waypoints, receipt })
+    }
+
+    fn receipt(&mut self, path: &str, raw: Option<&RawReceipt>) -> ReceiptFormat {
+        let raw = raw.cloned().unwrap_or_default();
+        let mut pointer = |name: &str, text: Option<String>, default: &str| {
+            let text = text.unwrap_or_else(|| default.to_owned());
+            text.parse::<Pointer>().unwrap_or_else(|error| {
+                self.wrong(&format!("{path}/{name}"), error.to_string(), "such as /status");
+                "/".parse().expect("a constant pointer is valid")
+            })
+        };
+        let key = pointer("key", raw.key, "/key");
+        let outcome = pointer("outcome", raw.outcome, "/outcome");
+        let at = Some(pointer("at", raw.at, "/at"));
+        let kind = raw.kind.map(|kind| pointer("kind", Some(kind), ""));
+        let mut outcomes = Vec::new();
+        for (word, name) in raw.outcomes {
+            match Outcome::from_name(&name) {
+                Some(outcome) => outcomes.push((word, outcome)),
+                None => self.wrong(
+                    &format!("{path}/outcomes/{word}"),
+                    format!("no outcome is called {name:?}"),
+                    format!("one of {}", Outcome::ALL.map(Outcome::name).join(", ")),
+                ),
+            }
+        }
+        ReceiptFormat { key, outcome, outcomes, at, kind }
     }
 
     pub(super) fn listener(&mut self, path: &str, raw: Option<&RawListener>) -> Option<Listener> {

@@ -239,6 +239,25 @@ pub(crate) struct RawTopic {
     /// With `value: json`: whether the text at the pointer is base64. Default false.
     #[serde(default)]
     pub base64: bool,
+    /// With `role: receipt`: where a receipt has its parts.
+    #[serde(default)]
+    pub receipt: Option<RawReceipt>,
+}
+
+/// Where a JSON document (a receipt, a FHIR resource) has its parts: JSON pointers (RFC 6901).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawReceipt {
+    /// The control id that it is about. Default `/key`.
+    pub key: Option<String>,
+    /// What it says. Default `/outcome`.
+    pub outcome: Option<String>,
+    /// When: RFC 3339, an HL7 time with a zone, or a number since the epoch. Default `/at`.
+    pub at: Option<String>,
+    /// Its type, for those who tell several apart. Default: none.
+    pub kind: Option<String>,
+    /// Words that stand for an outcome here, such as `final: filed`.
+    pub outcomes: BTreeMap<String, String>,
 }
 
 /// What the records of a topic mean.
@@ -280,6 +299,9 @@ pub(crate) struct RawHttp {
     pub token: Option<RawSecret>,
     /// Names of the waypoints that may be posted to.
     pub waypoints: Vec<String>,
+    /// Where a receipt has its parts.
+    #[serde(default)]
+    pub receipt: Option<RawReceipt>,
 }
 
 /// Files and watched folders.

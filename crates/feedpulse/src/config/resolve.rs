@@ -6,6 +6,7 @@ use super::raw::{Raw, RawKey, RawObjectives, RawRole, RawSecret, RawSeverity};
 use feedpulse_core::codes::Severity;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::plan::{Acks, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint};
+use feedpulse_hl7::json::ReceiptFormat;
 use feedpulse_hl7::keys::KeyRule;
 use feedpulse_hl7::path::Path;
 use std::collections::BTreeMap;
@@ -92,6 +93,8 @@ pub(crate) struct Topic {
     pub role: RawRole,
     /// With a JSON value: pointer, and whether it is base64.
     pub json: Option<(String, bool)>,
+    /// With receipts: where their parts are.
+    pub receipt: ReceiptFormat,
 }
 
 /// The HTTP tap, resolved.
@@ -101,6 +104,8 @@ pub(crate) struct Http {
     pub listener: Listener,
     /// Waypoints that may be posted to, by name.
     pub waypoints: Vec<(String, WaypointId)>,
+    /// Where a receipt has its parts.
+    pub receipt: ReceiptFormat,
 }
 
 /// A listener, resolved.

@@ -71,7 +71,7 @@ fn what_is_not_yaml_is_said_with_its_place() {
 #[test]
 fn topics_make_waypoints_with_their_roles() {
     let text = "\
-waypoints: [{name: in}, {name: acks}, {name: dead}, {name: stored}]
+waypoints: [{name: in}, {name: acks}, {name: dead}, {name: stored}, {name: portal}]
 kafka:
   - brokers: [\"k:9092\"]
     topics:
@@ -79,6 +79,7 @@ kafka:
       - {topic: hl7-acks, waypoint: acks, role: ack, answers: in}
       - {topic: hl7-dlq, waypoint: dead, role: dead-letter}
       - {topic: other, waypoint: stored}
+      - {topic: fhir, waypoint: portal, role: receipt, receipt: {key: /id, outcome: /status, outcomes: {final: filed}}}
 ";
     let config = load(text).unwrap_or_else(|p| panic!("{p:?}"));
     let waypoint = |name: &str| config.plan.waypoints.iter().find(|w| w.name == name).unwrap();
@@ -87,7 +88,8 @@ kafka:
     assert_eq!(waypoint("dead").role, Role::DeadLetter);
     assert_eq!(waypoint("stored").acks, Acks::Stored);
     // Each waypoint that no route names is a route of its own.
-    assert_eq!(config.plan.routes.len(), 4);
+    assert_eq!(config.plan.routes.len(), 5);
+    assert_eq!(waypoint("portal").role, Role::Receipt);
 }
 
 #[test]
@@ -104,6 +106,14 @@ fn the_charts_examples_are_valid_configurations() {
         seen += 1;
     }
     assert_eq!(seen, 2);
+}
+
+#[test]
+fn the_readmes_example_is_a_valid_configuration() {
+    let readme = include_str!("../../../../README.md");
+    let yaml = readme.split("```yaml").nth(1).and_then(|rest| rest.split("```").next());
+    let config = load(yaml.unwrap()).unwrap_or_else(|p| panic!("{p:?}"));
+    assert_eq!((config.plan.waypoints.len(), config.checks.len()), (2, 1));
 }
 
 #[test]

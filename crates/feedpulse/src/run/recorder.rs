@@ -21,12 +21,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Blocks that wait for the disk.
 const QUEUE: usize = 256;
 /// Old rows and segments are removed this often.
 const PRUNE: Duration = Duration::from_secs(3_600);
+/// The engine waits this long for a slow disk, then it goes on without recording.
+const SLOW: Duration = Duration::from_secs(2);
 /// A failing store is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -162,9 +164,9 @@ impl Recorder {
             let bytes = codec::encode_block(state.seq + 1, inputs, &positions);
             let job =
                 Job::Block { first_seq: state.seq + 1, count, bytes, dones: std::mem::take(dones) };
-            match self.jobs.try_send(job) {
+            match self.offer(job) {
                 Ok(()) => return,
-                Err(TrySendError::Full(Job::Block { dones: back, .. })) => *dones = back,
+                Err(Job::Block { dones: back, .. }) => *dones = back,
                 Err(_) => {}
             }
         }
@@ -175,6 +177,23 @@ impl Recorder {
         let from_wire = positions.iter().any(|p| p.tap == self.wire);
         if !from_wire {
             dones.clear();
+        }
+    }
+
+    /// Waits a while for a disk that is only slow: what is not recorded would be forgotten by a
+    /// crash, and the ring holds what comes meanwhile. Gives the job back when it is not taken.
+    fn offer(&self, mut job: Job) -> Result<(), Job> {
+        let end = Instant::now() + SLOW;
+        loop {
+            job = match self.jobs.try_send(job) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(back)) => back,
+                Err(TrySendError::Disconnected(back)) => return Err(back),
+            };
+            if self.failing.load(Ordering::Acquire) || Instant::now() >= end {
+                return Err(job);
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

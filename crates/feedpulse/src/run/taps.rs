@@ -12,7 +12,7 @@ use feedpulse_core::key::SiteKey;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::tap::{Intake as _, Position, TapBatch, Tapped};
-use feedpulse_hl7::json::{Pointer, Receipt, ReceiptFormat};
+use feedpulse_hl7::json::Receipt;
 use feedpulse_sinks::otlp::traces::{Names, System, WaypointName};
 use feedpulse_taps::file::{FileSource, FileTap, FileTapConfig};
 use feedpulse_taps::mllp::{MllpTap, MllpTapConfig};
@@ -111,7 +111,7 @@ async fn http(
     let socket = bind("http", listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let local = socket.local_addr().map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let (intake, batches) = mpsc::channel(POSTS_QUEUE);
-    let format = receipt_format();
+    let format = http.receipt.clone();
     let receipts = move |waypoint, body: &[u8]| {
         let read = format.read(&key, body).map_err(|defect| defect.code.text().to_owned())?;
         let sighting = |receipt: Receipt| Sighting {
@@ -163,10 +163,6 @@ async fn pass_on(
     }
 }
 
-fn pointer(text: &str) -> Pointer {
-    text.parse().expect("a constant pointer is valid")
-}
-
 #[cfg(feature = "kafka")]
 fn kafka(
     config: &Config,
@@ -183,7 +179,7 @@ fn kafka(
         let mut topics = Vec::new();
         for topic in &tap.topics {
             let format = match (&topic.json, topic.role) {
-                (_, RawRole::Receipt) => TopicFormat::Receipt(receipt_format()),
+                (_, RawRole::Receipt) => TopicFormat::Receipt(topic.receipt.clone()),
                 (None, _) => TopicFormat::Value(ValueFormat::Hl7),
                 (Some((pointer, base64)), _) => TopicFormat::Value(ValueFormat::Envelope {
                     pointer: pointer.parse().map_err(|e| Failure::new(CONFIG, anyhow!("{e}")))?,
@@ -234,8 +230,12 @@ fn kafka(
     _: &Queue,
     _: &mut Supervisor,
 ) -> Result<(), Failure> {
-    let _ = config.kafka.iter().flat_map(|k| &k.topics).map(|t| (&t.topic, t.role, &t.json));
-    let _ = (decode_config(config, key, 0), receipt_format());
+    let _ = config
+        .kafka
+        .iter()
+        .flat_map(|k| &k.topics)
+        .map(|t| (&t.topic, t.role, &t.json, &t.receipt));
+    let _ = decode_config(config, key, 0);
     match config.kafka.first() {
         None => Ok(()),
         Some(tap) => Err(Failure::new(
@@ -246,16 +246,5 @@ fn kafka(
                 tap.options.len()
             ),
         )),
-    }
-}
-
-/// Receipts as this product defines them: `{key, outcome, at}`.
-fn receipt_format() -> ReceiptFormat {
-    ReceiptFormat {
-        key: pointer("/key"),
-        outcome: pointer("/outcome"),
-        outcomes: Vec::new(),
-        at: Some(pointer("/at")),
-        kind: None,
     }
 }
