@@ -134,9 +134,8 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let ticking = Arc::new(AtomicBool::new(false));
     let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
     let positions = recovered.positions.clone();
-    let wire_tap = taps::WIRE_TAP;
     let (recorder, desk) =
-        recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry, wire_tap);
+        recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
     thread(&mut supervisor, "fp-store", move || desk.run())?;
     side.put(Input::Configure(Arc::new(config.plan.clone())));
     for blind in recovered.blind {

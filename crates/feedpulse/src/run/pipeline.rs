@@ -2,7 +2,7 @@
 //! go out. Everything here is bounded and nothing waits for the outside.
 
 use super::checks::CheckFeed;
-use super::recorder::{Recorder, Tables};
+use super::recorder::{Recorder, Tables, TapDone};
 use super::side::SideBox;
 use crate::clock;
 use feedpulse_core::effect::{Effect, EffectId, Effects, IncidentState};
@@ -12,7 +12,7 @@ use feedpulse_core::frame::WaypointId;
 use feedpulse_core::input::Input;
 use feedpulse_core::metrics::{Family, Registry};
 use feedpulse_core::sighting::Sighting;
-use feedpulse_core::tap::{Done, Intake, IntakeClosed, Position, TapBatch, Tapped};
+use feedpulse_core::tap::{Intake, IntakeClosed, Position, TapBatch, Tapped};
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::view::View;
 use feedpulse_hl7::decode::Decoder;
@@ -94,7 +94,7 @@ struct Step {
     inputs: Vec<(Timestamp, Input)>,
     sightings: Vec<Sighting>,
     positions: Vec<Position>,
-    dones: Vec<Done>,
+    dones: Vec<TapDone>,
     effects: Effects,
     tables: Tables,
     ticks: u32,
@@ -158,8 +158,9 @@ impl Pipeline {
                 Tapped::Own(own) => step.inputs.push((now, Input::Own(own))),
             }
         }
+        let wire = batch.positions.iter().any(|p| p.tap == super::taps::WIRE_TAP);
         step.positions.extend(batch.positions);
-        step.dones.extend(batch.done);
+        step.dones.extend(batch.done.map(|call| TapDone { wire, call }));
     }
 
     /// Records the inputs of a step, applies them, and sends the effects on their way.
@@ -174,7 +175,7 @@ impl Pipeline {
         }
         // Without a store there is nothing to wait for.
         for done in step.dones.drain(..) {
-            done();
+            (done.call)();
         }
         step.positions.clear();
         for (now, input) in step.inputs.drain(..) {

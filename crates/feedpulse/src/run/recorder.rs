@@ -61,9 +61,17 @@ impl Tables {
 }
 
 enum Job {
-    Block { first_seq: u64, count: u32, bytes: Vec<u8>, dones: Vec<Done> },
+    Block { first_seq: u64, count: u32, bytes: Vec<u8>, dones: Vec<TapDone> },
     Snapshot { seq: u64, bytes: Vec<u8> },
     Tables(Tables),
+}
+
+/// What a tap wants to hear once its batch is durable.
+pub(crate) struct TapDone {
+    /// Whether it releases the wire's ring.
+    pub wire: bool,
+    /// The call.
+    pub call: Done,
 }
 
 /// The engine's end.
@@ -77,10 +85,8 @@ pub(crate) struct Recorder {
     moved: bool,
     /// Positions that came without an input, and what is to be called once they are durable: the
     /// log holds inputs, so they go with the next one, at the latest with the next tick.
-    waiting: (Vec<Position>, Vec<Done>),
+    waiting: (Vec<Position>, Vec<TapDone>),
     dropped: Counter,
-    /// Name of the tap whose ring must be released even when nothing is recorded.
-    wire: String,
 }
 
 /// The disk's end; [`Desk::run`] goes on a thread of its own.
@@ -100,7 +106,6 @@ pub(crate) fn recorder(
     positions: Vec<Position>,
     side: SideBox,
     registry: &Registry,
-    wire: &str,
 ) -> (Recorder, Desk) {
     let (jobs, receiver) = sync_channel(QUEUE);
     let failing = Arc::new(AtomicBool::new(false));
@@ -127,7 +132,6 @@ pub(crate) fn recorder(
         moved: false,
         waiting: (Vec::new(), Vec::new()),
         dropped: dropped.clone(),
-        wire: wire.to_owned(),
     };
     (recorder, Desk { jobs: receiver, store, failing, side, synced, recording, dropped })
 }
@@ -139,7 +143,7 @@ impl Recorder {
         state: &State,
         inputs: &[(Timestamp, Input)],
         positions: &[Position],
-        dones: &mut Vec<Done>,
+        dones: &mut Vec<TapDone>,
     ) {
         self.waiting.0.extend_from_slice(positions);
         self.waiting.1.append(dones);
@@ -174,10 +178,7 @@ impl Recorder {
         self.dropped.add(u64::from(count));
         // The ring is released all the same, or the wire would have to shed. Kafka's offsets are
         // not committed: what was not recorded is read again.
-        let from_wire = positions.iter().any(|p| p.tap == self.wire);
-        if !from_wire {
-            dones.clear();
-        }
+        dones.retain(|done| done.wire);
     }
 
     /// Waits a while for a disk that is only slow: what is not recorded would be forgotten by a
@@ -279,11 +280,15 @@ impl Desk {
             }
             return;
         }
+        if !matches!(job, Job::Block { .. }) {
+            // Rows and positions must not be ahead of the log.
+            self.sync(group);
+        }
         let done = match job {
             Job::Block { first_seq, count, bytes, dones } => {
                 let done = self.store.append(first_seq, count, &bytes).map_err(|e| e.to_string());
                 if done.is_ok() {
-                    group.extend(dones);
+                    group.extend(dones.into_iter().map(|done| done.call));
                 }
                 done
             }

@@ -52,7 +52,7 @@ impl Supervisor {
             move || {
                 if catch_unwind(AssertUnwindSafe(work)).is_err() {
                     tracing::error!(thread = name, "panicked; ending the process");
-                    #[expect(clippy::exit, reason = "half a process is worse than none")]
+                    // Half a process is worse than none.
                     std::process::exit(70);
                 }
             },

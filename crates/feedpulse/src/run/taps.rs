@@ -59,7 +59,8 @@ pub(crate) async fn start(
 ) -> Result<(), Failure> {
     if let Some(mllp) = &config.mllp {
         let tap = MllpTapConfig::new(WIRE_TAP, &mllp.wire.socket, mllp.waypoints.clone())
-            .map_err(|e| Failure::new(CONFIG, e))?;
+            .map_err(|e| Failure::new(CONFIG, e))?
+            .ring_bytes(mllp.wire.ring_bytes);
         let (tap, intake, stop) =
             (MllpTap::new(tap, positions), queue.clone(), supervisor.taps.clone());
         supervisor.tap("mllp".to_owned(), async move {
