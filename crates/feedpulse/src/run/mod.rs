@@ -156,7 +156,8 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     };
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
-    supervisor.task("ticker", tick(work.clone(), supervisor.taps.clone()));
+    let ticker = tick(work.clone(), supervisor.taps.clone());
+    supervisor.tap("ticker".to_owned(), ticker);
     let mut running = Running {
         supervisor,
         work: Some(work),
