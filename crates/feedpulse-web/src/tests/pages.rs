@@ -63,7 +63,7 @@ async fn banners_say_what_not_to_trust() {
 async fn details_explain() {
     let feed = page(trouble(), "/feeds/1").await;
     assert!(feed.matches("<svg").count() == 2 && feed.contains("Source age"), "{feed}");
-    assert!(page(trouble(), "/feeds/5").await.contains("No minute is complete yet"));
+    assert!(page(trouble(), "/feeds/5").await.contains("No interval is complete yet"));
     let incident = page(trouble(), "/incidents/48213").await;
     let text = Code::NoAck.text();
     for part in [
