@@ -11,6 +11,7 @@ use feedpulse_core::finding::EVIDENCE_NAMES;
 use feedpulse_core::input::Blind;
 use feedpulse_core::tap::Position;
 use feedpulse_store::{Options, Store};
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::collections::BTreeMap;
 
 /// What was recovered.
@@ -124,8 +125,9 @@ pub(crate) fn site_key(config: &Config) -> Result<[u8; 16], Failure> {
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut key = [0_u8; 16];
-            let mut random = std::fs::File::open("/dev/urandom").map_err(fail)?;
-            std::io::Read::read_exact(&mut random, &mut key).map_err(fail)?;
+            // The system call, not a device file: an image from scratch may have none.
+            let got = getrandom(&mut key, GetRandomFlags::empty()).map_err(|e| fail(e.into()))?;
+            debug_assert_eq!(got, key.len(), "up to 256 bytes come whole (getrandom(2))");
             let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
             write_private(&path, &text).map_err(fail)?;
             Ok(key)
