@@ -54,9 +54,20 @@ impl Wire {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn ended(&self) -> Option<std::process::ExitStatus> {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        child.as_mut().and_then(|child| child.try_wait().ok().flatten())
+    /// Whether the wire has ended: our child, or one that an earlier run left and that has not
+    /// answered three times.
+    async fn is_gone(&self, config: &WireConfig, silent: &mut u32) -> bool {
+        let ours = {
+            let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+            child.as_mut().map(|child| child.try_wait().ok().flatten().is_some())
+        };
+        if let Some(ended) = ours {
+            return ended;
+        }
+        let socket = config.socket.clone();
+        let answers = tokio::task::spawn_blocking(move || feedpulse_wire::stats(&socket).is_ok());
+        *silent = if answers.await.unwrap_or(false) { 0 } else { *silent + 1 };
+        *silent >= 3
     }
 
     /// Starts the wire again when it has ended, on the same addresses; until `stop`.
@@ -64,14 +75,16 @@ impl Wire {
         for (listener, address) in config.listeners.iter_mut().zip(&self.listening) {
             listener.listen = *address;
         }
-        let mut pause = LOOK;
+        let (mut pause, mut silent) = (LOOK, 0);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            let Some(status) = self.ended() else { continue };
-            tracing::error!(%status, "the wire has ended; starting it again");
+            if !self.is_gone(&config, &mut silent).await {
+                continue;
+            }
+            tracing::error!("the wire has ended; starting it again");
             let again = config.clone();
             match tokio::task::spawn_blocking(move || spawn(&again)).await {
                 Ok(Ok(fresh)) => {
