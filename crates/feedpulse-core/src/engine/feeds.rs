@@ -70,6 +70,12 @@ impl FeedState {
         self.objectives = fresh.objectives;
     }
 
+    /// Unfinished journeys of urgent messages (corrections and critical ones).
+    pub(super) fn backlog_urgent(&self) -> u32 {
+        let [_, corrections, critical] = self.backlog;
+        corrections + critical
+    }
+
     /// Unfinished journeys.
     pub(crate) fn backlog_total(&self) -> u32 {
         self.backlog.iter().sum()

@@ -1,7 +1,7 @@
 //! Incidents: findings grouped on a subject, opened once, resolved once.
 
 use super::Engine;
-use super::state::{Incident, State};
+use super::state::{FeedState, Incident, State};
 use crate::codes::{Code, Severity};
 use crate::effect::{Effect, Effects, IncidentChange, IncidentFinding, IncidentState};
 use crate::finding::{Evidence, Finding, FindingState, Subject};
@@ -238,13 +238,13 @@ pub(super) fn change_of(
     let subject_name = name_of(s, subject);
     let urgent = match subject {
         Subject::Feed(feed) => {
-            s.feeds.get(feed.0 as usize).map_or(0, |f| f.backlog[1] + f.backlog[2] + f.urgent_hurt)
+            s.feeds.get(feed.0 as usize).map_or(0, |f| f.backlog_urgent() + f.urgent_hurt)
         }
         Subject::Waypoint(waypoint) => s
             .feeds
             .iter()
             .filter(|f| f.waypoints.contains(&waypoint))
-            .map(|f| f.backlog[1] + f.backlog[2])
+            .map(FeedState::backlog_urgent)
             .sum(),
         Subject::Check(_) | Subject::Own(_) => 0,
     };

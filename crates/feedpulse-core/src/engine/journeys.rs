@@ -31,6 +31,16 @@ pub(super) struct Placed {
     pub(super) fresh: bool,
 }
 
+impl Journey {
+    /// Counts a sending, and keeps the first ones.
+    fn add(&mut self, sending: Sending) {
+        self.sends_total += 1;
+        if self.sends.len() < SENDS_MAX {
+            self.sends.push(sending);
+        }
+    }
+}
+
 impl Engine {
     /// Finds or starts the journey of a message, and its feed.
     pub(super) fn place(
@@ -117,21 +127,18 @@ impl Engine {
         if let Some(place) = journey
             && let Some(journey) = self.s.journeys.get_mut(place)
         {
-            journey.sends_total += 1;
             journey.open += 1;
             journey.pending_end = None;
-            if journey.sends.len() < SENDS_MAX {
-                journey.sends.push(Sending {
-                    waypoint: at.waypoint,
-                    at: at.at,
-                    ended_at: None,
-                    outcome: None,
-                    ack: None,
-                    reason: ReasonClass::None,
-                    slow: false,
-                    size,
-                });
-            }
+            journey.add(Sending {
+                waypoint: at.waypoint,
+                at: at.at,
+                ended_at: None,
+                outcome: None,
+                ack: None,
+                reason: ReasonClass::None,
+                slow: false,
+                size,
+            });
             let number = journey.sends_total - 1;
             let timer = at.at.plus(self.s.plan.journey_expiry);
             self.set_timer(place, timer);
@@ -280,38 +287,39 @@ impl Engine {
             self.s.stray_acks += 1;
             return;
         };
-        if let Some(journey) = self.s.journeys.get_mut(place) {
-            journey.sends_total += 1;
-            if journey.sends.len() < SENDS_MAX {
-                journey.sends.push(Sending {
-                    waypoint: at.waypoint,
-                    at: at.at,
-                    ended_at: Some(at.at),
-                    outcome: Some(receipt.outcome),
-                    ack: None,
-                    reason: ReasonClass::None,
-                    slow: false,
-                    size: 0,
-                });
-            }
-        }
-        self.settle_alone(at.waypoint, place, receipt.outcome);
-        self.end_journey(place, JourneyEnd::Ended(receipt.outcome), at.at, fx);
+        self.stated(at, place, receipt.outcome, ReasonClass::None, fx);
     }
 
-    /// Counts a statement about a message as a sending of its own that ended at once.
-    fn settle_alone(&mut self, waypoint: WaypointId, place: Ref, outcome: Outcome) {
-        let feed = self.s.journeys.get(place).map(|j| j.feed);
-        let totals = [
-            Some(&mut self.s.totals),
-            self.s.waypoints.get_mut(usize::from(waypoint.0)).map(|w| &mut w.totals),
-            feed.and_then(|f| self.s.feeds.get_mut(f.0 as usize)).map(|f| &mut f.totals),
-        ];
-        for totals in totals.into_iter().flatten() {
+    /// Somebody states how a message ended: that is a sending of its own, and the journey's end.
+    fn stated(
+        &mut self,
+        at: &Sighting,
+        place: Ref,
+        outcome: Outcome,
+        reason: ReasonClass,
+        fx: &mut Effects,
+    ) {
+        let feed = self.s.journeys.get_mut(place).map(|journey| {
+            journey.add(Sending {
+                waypoint: at.waypoint,
+                at: at.at,
+                ended_at: Some(at.at),
+                outcome: Some(outcome),
+                ack: None,
+                reason,
+                slow: false,
+                size: 0,
+            });
+            journey.feed
+        });
+        self.count_stated(at.waypoint, feed, outcome);
+        self.end_journey(place, JourneyEnd::Ended(outcome), at.at, fx);
+    }
+
+    fn count_stated(&mut self, waypoint: WaypointId, feed: Option<FeedId>, outcome: Outcome) {
+        for totals in self.totals(waypoint, feed) {
             totals.seen += 1;
-            if let Some(count) = totals.outcomes.get_mut(outcome as usize) {
-                *count += 1;
-            }
+            totals.outcomes[outcome as usize] += 1;
         }
     }
 
@@ -334,31 +342,9 @@ impl Engine {
                 feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
             }
         }
-        if let Some(place) = place {
-            if let Some(journey) = self.s.journeys.get_mut(place) {
-                journey.sends_total += 1;
-                if journey.sends.len() < SENDS_MAX {
-                    journey.sends.push(Sending {
-                        waypoint: at.waypoint,
-                        at: at.at,
-                        ended_at: Some(at.at),
-                        outcome: Some(Outcome::Errored),
-                        ack: None,
-                        reason: dead.reason,
-                        slow: false,
-                        size: 0,
-                    });
-                }
-            }
-            self.settle_alone(at.waypoint, place, Outcome::Errored);
-            self.end_journey(place, JourneyEnd::Ended(Outcome::Errored), at.at, fx);
-            return;
-        }
-        self.s.totals.seen += 1;
-        self.s.totals.outcomes[Outcome::Errored as usize] += 1;
-        if let Some(waypoint) = self.s.waypoints.get_mut(usize::from(at.waypoint.0)) {
-            waypoint.totals.seen += 1;
-            waypoint.totals.outcomes[Outcome::Errored as usize] += 1;
+        match place {
+            Some(place) => self.stated(at, place, Outcome::Errored, dead.reason, fx),
+            None => self.count_stated(at.waypoint, None, Outcome::Errored),
         }
     }
 

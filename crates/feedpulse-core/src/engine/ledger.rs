@@ -11,6 +11,7 @@ use crate::sighting::{
     AckCode, AckCondition, AckSeen, MessageSeen, Outcome, ReasonClass, Sighting,
 };
 use crate::time::Timestamp;
+use crate::view::Totals;
 use core::time::Duration;
 
 /// How long the key of an unanswered sending is remembered, to name a late ACK.
@@ -304,13 +305,19 @@ impl Engine {
         }
     }
 
+    /// The counts that a sending at a waypoint belongs to: all, the waypoint's, its feed's.
+    pub(super) fn totals(
+        &mut self,
+        waypoint: WaypointId,
+        feed: Option<FeedId>,
+    ) -> impl Iterator<Item = &mut Totals> {
+        let here = self.s.waypoints.get_mut(usize::from(waypoint.0)).map(|w| &mut w.totals);
+        let feed = feed.and_then(|f| self.s.feeds.get_mut(f.0 as usize)).map(|f| &mut f.totals);
+        [Some(&mut self.s.totals), here, feed].into_iter().flatten()
+    }
+
     fn count_seen(&mut self, waypoint: WaypointId, feed: FeedId) {
-        let totals = [
-            Some(&mut self.s.totals),
-            self.s.waypoints.get_mut(usize::from(waypoint.0)).map(|w| &mut w.totals),
-            self.s.feeds.get_mut(feed.0 as usize).map(|f| &mut f.totals),
-        ];
-        for totals in totals.into_iter().flatten() {
+        for totals in self.totals(waypoint, Some(feed)) {
             totals.seen += 1;
             totals.open += 1;
         }
@@ -318,16 +325,9 @@ impl Engine {
 
     fn count_end(&mut self, at: WaypointId, feed: FeedId, end: &End, took: Option<Duration>) {
         let place = end.outcome as usize;
-        let totals = [
-            Some(&mut self.s.totals),
-            self.s.waypoints.get_mut(usize::from(at.0)).map(|w| &mut w.totals),
-            self.s.feeds.get_mut(feed.0 as usize).map(|f| &mut f.totals),
-        ];
-        for totals in totals.into_iter().flatten() {
+        for totals in self.totals(at, Some(feed)) {
             totals.open = totals.open.saturating_sub(1);
-            if let Some(count) = totals.outcomes.get_mut(place) {
-                *count += 1;
-            }
+            totals.outcomes[place] += 1;
         }
         let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) else { return };
         if let Some(count) = feed.current.outcomes.get_mut(place) {

@@ -88,7 +88,7 @@ impl Engine {
             totals: feed.totals,
             last_seen: feed.last_seen,
             backlog: feed.backlog_total(),
-            backlog_urgent: feed.backlog[1] + feed.backlog[2],
+            backlog_urgent: feed.backlog_urgent(),
             most_urgent,
             lag,
             ack_time: feed.ack_time.clone(),
