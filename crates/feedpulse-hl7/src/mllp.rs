@@ -289,20 +289,7 @@ impl Framer {
             self.state = State::Between;
             return at + 1;
         }
-        match memchr2(FS, VT, &bytes[at..]) {
-            Some(found) if bytes[at + found] == VT => {
-                self.state = State::Open { start: self.next + (at + found) as u64 };
-                at + found + 1
-            }
-            Some(found) => {
-                self.state = State::Lost { tail, fs: true };
-                at + found + 1
-            }
-            None => {
-                self.state = State::Lost { tail, fs: false };
-                bytes.len()
-            }
-        }
+        self.seek(bytes, at, |fs| State::Lost { tail, fs })
     }
 
     fn skip(&mut self, start: u64, fs: bool, bytes: &[u8], at: usize) -> usize {
@@ -310,17 +297,22 @@ impl Framer {
             self.state = State::Between;
             return at + 1;
         }
+        self.seek(bytes, at, |fs| State::Skipping { start, fs })
+    }
+
+    /// Outside a readable frame: looks for a start block, or for an end block that a CR may follow.
+    fn seek(&mut self, bytes: &[u8], at: usize, stay: impl Fn(bool) -> State) -> usize {
         match memchr2(FS, VT, &bytes[at..]) {
             Some(found) if bytes[at + found] == VT => {
                 self.state = State::Open { start: self.next + (at + found) as u64 };
                 at + found + 1
             }
             Some(found) => {
-                self.state = State::Skipping { start, fs: true };
+                self.state = stay(true);
                 at + found + 1
             }
             None => {
-                self.state = State::Skipping { start, fs: false };
+                self.state = stay(false);
                 bytes.len()
             }
         }
