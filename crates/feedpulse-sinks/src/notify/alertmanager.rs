@@ -5,9 +5,8 @@ use crate::Clock;
 use crate::config::{AlertmanagerConfig, ConfigError};
 use crate::health::Health;
 use crate::http::{self, Client};
-use crate::notify::{self, Counts, INCIDENTS_MAX};
+use crate::notify::{self, Counts, INCIDENTS_MAX, Pace};
 use crate::otlp::export::until_stopped;
-use crate::random::Backoff;
 use crate::rfc3339;
 use core::time::Duration;
 use feedpulse_core::codes::{Code, Severity};
@@ -373,28 +372,12 @@ impl ReplicaTask {
     }
 
     async fn work(&self, stop: &CancellationToken) {
-        // At most 30 s of pause and 30 s of attempt: told within a minute of its return.
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), self.seed);
-        let mut next = Instant::now() + self.resend;
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
-                () = self.board.changed.notified(), if !failing => {}
-                () = stop.cancelled() => {
-                    // An end may have come in just now, and a restart gets the whole hold.
-                    self.post().await;
-                    return;
-                }
-            }
-            failing = !self.post().await;
-            next = if failing {
-                Instant::now() + backoff.next()
-            } else {
-                backoff.reset();
-                Instant::now() + self.resend
-            };
+        let mut pace = Pace::new(Instant::now() + self.resend, self.resend, self.seed);
+        while pace.wait(&self.board.changed, stop).await {
+            pace.after(self.post().await);
         }
+        // A restart gets the whole hold.
+        self.post().await;
     }
 
     /// Posts the picture; an empty one too, so that a dead replica is known before it is needed.

@@ -13,14 +13,57 @@ pub(crate) mod template;
 pub mod webhook;
 
 use crate::config::ConfigError;
+use crate::random::Backoff;
+use core::time::Duration;
 use feedpulse_core::effect::{IncidentChange, IncidentState};
 use feedpulse_core::finding::Subject;
 use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Gauge, Registry};
 use feedpulse_core::time::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// Most incidents that one notifier keeps: open ones, and ended ones that are not delivered yet.
 pub const INCIDENTS_MAX: usize = 1_000;
+
+/// When a notifier tries: when something changed and at least once `every`; after a failure with
+/// growing pauses instead, at most 30 s of pause and 30 s of attempt, so that people are told within
+/// a minute of the server's return.
+pub(crate) struct Pace {
+    next: Instant,
+    every: Duration,
+    backoff: Backoff,
+    failing: bool,
+}
+
+impl Pace {
+    pub(crate) fn new(first: Instant, every: Duration, seed: u64) -> Self {
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), seed);
+        Self { next: first, every, backoff, failing: false }
+    }
+
+    /// Waits for the next attempt. False at `stop`: then the attempt is the last one, for what has
+    /// just come in.
+    pub(crate) async fn wait(&self, changed: &Notify, stop: &CancellationToken) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep_until(self.next) => true,
+            () = changed.notified(), if !self.failing => true,
+            () = stop.cancelled() => false,
+        }
+    }
+
+    /// Notes how an attempt went.
+    pub(crate) fn after(&mut self, worked: bool) {
+        self.failing = !worked;
+        self.next = if self.failing {
+            Instant::now() + self.backoff.next()
+        } else {
+            self.backoff.reset();
+            Instant::now() + self.every
+        };
+    }
+}
 
 /// Counts of one notifier (one replica of a cluster).
 #[derive(Clone, Debug)]

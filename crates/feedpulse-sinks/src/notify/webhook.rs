@@ -5,11 +5,10 @@ use crate::Clock;
 use crate::config::{ConfigError, WebhookConfig};
 use crate::health::Health;
 use crate::http::{self, Client};
-use crate::notify::Counts;
 use crate::notify::notices::{Board, Notice};
 use crate::notify::template::Body;
+use crate::notify::{Counts, Pace};
 use crate::otlp::export::until_stopped;
-use crate::random::Backoff;
 use core::time::Duration;
 use feedpulse_core::label::Label;
 use reqwest::Url;
@@ -90,27 +89,11 @@ impl WebhookTask {
     }
 
     async fn work(&self, stop: &CancellationToken) {
-        // At most 30 s of pause and 30 s of attempt: told within a minute of its return.
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30), self.seed);
-        let mut next = Instant::now();
-        let mut failing = false;
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
-                () = self.board.changed.notified(), if !failing => {}
-                () = stop.cancelled() => {
-                    self.deliver().await;
-                    return;
-                }
-            }
-            failing = !self.deliver().await;
-            next = if failing {
-                Instant::now() + backoff.next()
-            } else {
-                backoff.reset();
-                Instant::now() + LOOK
-            };
+        let mut pace = Pace::new(Instant::now(), LOOK, self.seed);
+        while pace.wait(&self.board.changed, stop).await {
+            pace.after(self.deliver().await);
         }
+        self.deliver().await;
     }
 
     /// Delivers what waits, in order; stops at a server that fails. True when nothing is left.
