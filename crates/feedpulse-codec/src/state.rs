@@ -29,7 +29,7 @@ layout! {
         source_age, current, history, raised
     }
     struct Journey {
-        key, feed, code, trigger, sender, control_id, urgency, event_time, trace, first_at, sends,
+        key, feed, code, trigger, sender, facility, find, classes, control_id, urgency, event_time, trace, first_at, sends,
         sends_total, open, in_backlog, timer, pending_end, found
     }
     struct Incident {

@@ -3,6 +3,7 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Fault, Reader};
+use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::effect::{EffectId, IncidentChange, IncidentFinding, IncidentState, Rollup};
@@ -13,12 +14,14 @@ use feedpulse_core::hist::Histogram;
 use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
+use feedpulse_core::lag::Withheld;
+use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
 };
 use feedpulse_core::sighting::{
-    AckCode, AckCondition, AckMode, AckSeen, DeadLetterSeen, LinkEvent, MessageSeen, Outcome,
-    ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
+    AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
+    MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
 };
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};
@@ -57,12 +60,30 @@ layout! {
         3 = Link(event),
         4 = Receipt(seen),
         5 = DeadLetter(seen),
+        6 = Batch(seen),
     }
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
-        processing, control_id, ack_key, journey_key, body, size, ack_mode, event_time, urgency,
-        verdict, defects, trace
+        processing, control_id, ack_key, journey_key, also, find, batch, protocol, order, body, size,
+        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace
     }
+    newtype FindKeys([u64; 4]);
+    struct Protocol { sequence, continuation }
+    struct OrderMarks { results, patient }
+    struct ResultMark { test, status }
+    enum ResultStatus { 0 = Preliminary, 1 = Final, 2 = Corrected }
+    struct PatientMark { patient, event, at }
+    enum PatientEvent { 0 = Merge { gone }, 1 = Unmerge { back }, 2 = Update, 3 = Other }
+    enum Withheld {
+        0 = NoTime,
+        1 = NoZone,
+        2 = Coarse,
+        3 = Unreadable,
+        4 = Future,
+        5 = SenderClock,
+        6 = OutOfWindow,
+    }
+    struct BatchSeen { direction, id, answers, messages, acks, declared }
     struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
     struct UnreadableSeen { direction, size, defects }
     enum LinkEvent {
@@ -112,13 +133,19 @@ layout! {
     enum Severity { 0 = Note, 1 = Ticket, 2 = Page }
     enum Subject { 0 = Waypoint(id), 1 = Feed(id), 2 = Check(index), 3 = Own(part) }
 
-    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max }
-    struct Waypoint { name, acks, no_ack_after, ack_time, role }
+    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, series_max }
+    struct Waypoint {
+        name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
+        standby_of
+    }
     enum Acks { 0 = Expected, 1 = Stored, 2 = IfSeen }
     enum Role { 0 = Message, 1 = AckOf(waypoint), 2 = DeadLetter, 3 = Retry, 4 = Receipt }
     struct Route { name, waypoints }
-    struct FeedPlan { name, route, senders, types, objectives, ends_at }
-    struct Objectives { transit, silence, rejected_share, backlog_min }
+    struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
+    struct Objectives {
+        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min
+    }
+    struct Embargo { kind, by }
 
     struct Position { tap, lane, epoch, offset }
 
@@ -133,8 +160,16 @@ layout! {
     }
 
     struct EffectId { input, index }
-    enum JourneyEnd { 0 = Ended(outcome), 1 = Expired }
-    struct Sending { waypoint, at, ended_at, outcome, ack, reason, slow, size }
+    enum JourneyEnd {
+        0 = Delivered(outcome),
+        1 = Failed(outcome),
+        2 = Partly(outcome),
+        3 = Filtered,
+        4 = Expired,
+        5 = Unknown,
+    }
+    newtype AckClasses(u16);
+    struct Sending { waypoint, control_id, at, ended_at, outcome, ack, reason, slow, size }
     struct Totals { seen, outcomes, open }
 }
 

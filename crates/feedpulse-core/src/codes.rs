@@ -98,6 +98,12 @@ codes! {
     RecordLag "FP0110" Ticket "The Kafka tap is behind"
         "The oldest record that this tap has not read yet is older than a minute: what you see here is late by that much."
         "Look at the broker and at Feedpulse's own CPU.";
+    Missing "FP0111" Ticket "Messages do not arrive at the next waypoint"
+        "Five or more messages within five minutes were accepted and then never seen where the route says that they go, as stated, or as learned from the messages of the same feed and type before."
+        "`feedpulse gaps` lists them. Look at the engine's filters, its error queue and what was deployed last.";
+    PartlyDelivered "FP0112" Ticket "Messages reach some receivers and not others"
+        "Five or more messages within five minutes of a fan-out reached at least one of their ends and failed or were missing at another."
+        "The ends that refuse are in the feed's journeys; the others have the message already: do not send it to all again.";
     Malformed "FP0201" Ticket "Unreadable frames"
         "Five or more frames within a minute held nothing that can be read as HL7 v2; each has a defect that names its place."
         "Run `feedpulse replay` on a captured file to see the defects by place.";
@@ -116,6 +122,72 @@ codes! {
     CheckFaulted "FP0302" Ticket "A check is faulty"
         "A WASM check trapped, ran over its time or memory, or returned an invalid finding. The message stream and the other checks are not touched; the check is retried with growing pauses and set aside after five faults in a minute."
         "The check's author can replay the message that it failed on with `feedpulse check`; until then its messages count as not checked.";
+    LateAck "FP0401" Note "ACKs come too late"
+        "An ACK named a message that had already ended unanswered: its sender has resent it or moved on."
+        "Raise the sender's ACK time-out above this receiver's slow answers; more threads only add duplicates.";
+    StrayAck "FP0402" Note "ACKs that name no message"
+        "An ACK's MSA-2 matches no message seen here, waiting or ended."
+        "A receiver that invents MSA-2, a second link that is not tapped, or a restart of the tap in mid-stream.";
+    DuplicateAck "FP0403" Note "Messages are answered twice"
+        "A second ACK named a message that had been answered. A commit ACK followed by its application ACK is no duplicate."
+        "A sender that matches by order takes the second one for its next message: see off-by-one ACKs.";
+    OffByOneAcks "FP0404" Ticket "ACKs are off by one"
+        "Three or more ACKs in a row on one connection named the message before the one that waited: a sender that matches by order files each answer under the wrong message."
+        "Drop the connection: it starts anew in step. Check MSA-2 in the sender; compare the refused ones with `feedpulse gaps`.";
+    AckWithoutId "FP0405" Note "ACKs without a message id"
+        "MSA-2 is empty. Where one message waited on the connection it is taken as its answer."
+        "The receiver should copy MSH-10 to MSA-2 (HL7 v2.5.1 §2.9.2.2).";
+    AckAlteredId "FP0406" Note "ACKs with an altered message id"
+        "MSA-2 differs from the waiting message's MSH-10 only by case, leading zeros, blanks or length; it is taken as its answer."
+        "The receiver stores the id in a field that is too short or numeric; strict senders will refuse such ACKs.";
+    GarbageAck "FP0407" Ticket "Answers that are no ACKs"
+        "The receiver answered with something that has no MSA segment, has an unknown MSA-1, or cannot be read. The message counts as unanswered (or as errored where MSA-2 names it)."
+        "Some engines count any answer as success: check whether these messages were filed.";
+    CommitOnly "FP0408" Ticket "Committed and never acknowledged by the application"
+        "Five or more messages within five minutes got CA and not the application ACK that is due here: one was seen before, or the configuration declares it."
+        "The receiver stored them and does not process them: look at its inbound queue.";
+    NackThenAccepted "FP0409" Note "Refused, then accepted on a retry"
+        "The same message was refused and later accepted: its refusal was temporary."
+        "If it is frequent, look at the reason classes: locks and time-outs at the receiver.";
+    Retry "FP0410" Note "Messages are sent again"
+        "The same control id with the same body was seen again at one waypoint within the memory of sendings."
+        "Retries after refusals and time-outs are normal; without them, the sender's ACK time-out is shorter than the receiver's answer.";
+    IdReuse "FP0411" Ticket "Control ids are used again for other messages"
+        "The same control id came from the same sender with another body: a counter that wrapped or was reset, or a replay after a restore. Receivers that drop duplicates lose such messages."
+        "Correct the sender's counter; compare the messages with `feedpulse gaps`.";
+    HeadOfLine "FP0412" Ticket "One message blocks the line"
+        "The same message was refused, or broke the connection, three times in a row with nothing else of its sender accepted in between: all that is behind it waits."
+        "Take it out of the sender's queue (its control id is in the gap report), then look at its reason class.";
+    AckModeDiffers "FP0413" Note "The acknowledgment mode is not what MSH-15 and MSH-16 ask for"
+        "This link is observed to answer otherwise than its sender's MSH-15 and MSH-16 say; Feedpulse goes by what it observes. Said once per sender."
+        "State `ack_mode` at the waypoint to settle it.";
+    SequenceProtocol "FP0414" Note "The sequence number protocol is in use"
+        "MSH-13 is valued. A wrong number freezes such a link by design; Feedpulse does not follow the numbers. Said once per sender."
+        "Nothing to do; know it when the link stands still.";
+    Continuation "FP0415" Note "Messages are sent in fragments"
+        "MSH-14 or a DSC segment is valued: each fragment has its own control id, and the application ACK names the first. Said once per sender."
+        "Nothing to do.";
+    MllpRelease2 "FP0416" Note "MLLP release 2 is in use"
+        "Transport acknowledgments (one byte, ACK or NAK) come before the HL7 ACKs. They are no messages and not judged. Said once per waypoint."
+        "Nothing to do.";
+    BatchCount "FP0417" Ticket "A batch does not hold what its trailer says"
+        "BTS-1 (or FTS-1) differs from the number of messages in the batch: some were cut off or added."
+        "Compare with the sending system's own batch log.";
+    ResultRegressed "FP0501" Ticket "A result went back"
+        "A result that was final (or corrected) at this waypoint came again with an earlier status: parallel senders or a replay put an old result over a new one."
+        "Find out how the two were ordered upstream; the receiver now may show the older one.";
+    MergeOutOfOrder "FP0502" Ticket "Patient merges came out of order"
+        "A merge arrived behind an update that was made after it, or names a surviving record that was merged away before."
+        "Results may be on the wrong chart: give the patients' merges to the registration team.";
+    MergedAway "FP0503" Ticket "Messages for a patient who was merged away"
+        "A message names a patient record that an earlier message merged into another."
+        "Its sender has not heard of the merge; the receiver may have made the old record again.";
+    SenderClock "FP0504" Note "A sender's clock is off"
+        "The median of (seen here - MSH-7) of the last messages of this sender is negative, or a whole number of quarter hours: a fast clock, a zone or a daylight-saving fault. Its source ages are withheld, its transits are not touched."
+        "Set the zone in the configuration, or the clock at the sender.";
+    Failover "FP0505" Note "A feed moved to its standby"
+        "Messages of the feed now pass the standby waypoint and not the one before."
+        "Nothing to do if it was planned.";
     Blind "FP0901" Ticket "Feedpulse was blind"
         "Copies of forwarded bytes were shed, or the analysing process was away: messages of that interval are counted as unknown, never as lost. The message stream itself was not touched."
         "Give the analysing process more CPU or a larger ring; see its restarts.";

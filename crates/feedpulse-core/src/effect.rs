@@ -1,12 +1,14 @@
 //! What a step asks for. Effects are data; shells carry them out. All are idempotent by their id.
 
+use crate::class::AckClasses;
 use crate::codes::{Code, Severity};
 use crate::finding::{Evidence, Subject};
 use crate::frame::{TraceParent, WaypointId};
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
+use crate::lag::Withheld;
 use crate::plan::FeedId;
-use crate::sighting::{AckCode, Outcome, ReasonClass, Urgency};
+use crate::sighting::{AckCode, FindKeys, Outcome, ReasonClass, Urgency};
 use crate::time::{EventTime, Timestamp};
 
 /// Identity of an effect: the sequence number of the input that caused it, and its place among that
@@ -26,6 +28,8 @@ pub enum Effect {
     Journey(Box<JourneyRecord>),
     /// An incident opened, changed or was resolved.
     Incident(Box<IncidentChange>),
+    /// Something became known about a journey that had ended.
+    Amend(Box<Amendment>),
     /// One interval of one feed is complete.
     Rollup(Box<Rollup>),
 }
@@ -78,18 +82,30 @@ pub struct JourneyRecord {
     pub trigger: Label,
     /// MSH-3.1 at its first sighting.
     pub sender: Label,
+    /// MSH-4.1 at its first sighting.
+    pub facility: Label,
     /// MSH-10 at its first sighting.
     pub control_id: ControlId,
+    /// What an analyst can look it up by.
+    pub find: FindKeys,
     /// How urgent.
     pub urgency: Urgency,
     /// The sender's own time of the event.
     pub event_time: Option<EventTime>,
+    /// Event to first tap, in µs; Err says why it is not known.
+    pub source_age: Result<u64, Withheld>,
+    /// First sighting.
+    pub first_at: Timestamp,
     /// Every sending seen, in order; at most 16, then `sends_total` goes on counting.
     pub sends: Vec<Sending>,
     /// All sendings.
     pub sends_total: u32,
     /// How it ended.
     pub end: JourneyEnd,
+    /// Where it was expected and never seen.
+    pub missing: Vec<WaypointId>,
+    /// What the ACK ledger noted about it.
+    pub classes: AckClasses,
     /// When it ended.
     pub ended_at: Timestamp,
     /// Whether it broke its transit objective.
@@ -103,10 +119,53 @@ pub struct JourneyRecord {
 /// How a journey ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JourneyEnd {
-    /// The last waypoint's sending had this outcome.
-    Ended(Outcome),
-    /// Nothing more was seen of it in time.
+    /// Every end of its route has it; the weakest of their outcomes.
+    Delivered(Outcome),
+    /// No end of its route has it; what the last try came to.
+    Failed(Outcome),
+    /// Some ends of its route have it; what another came to.
+    Partly(Outcome),
+    /// It was not sent on, as stated or as learned for its type.
+    Filtered,
+    /// Nothing more was seen of it in time, and its route says that it should have been.
     Expired,
+    /// Nobody can say: a blind interval, or it was dropped from memory before its end.
+    Unknown,
+}
+
+impl JourneyEnd {
+    /// Its name in spans, JSON and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered(outcome) | Self::Failed(outcome) => outcome.name(),
+            Self::Partly(_) => "partly_delivered",
+            Self::Filtered => "filtered",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether nobody needs to look at it.
+    #[must_use]
+    pub const fn is_well(self) -> bool {
+        matches!(self, Self::Delivered(_) | Self::Filtered)
+    }
+}
+
+/// What became known about a message after its journey had ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amendment {
+    /// The journey's key.
+    pub key: MessageKey,
+    /// Where.
+    pub waypoint: WaypointId,
+    /// When.
+    pub at: Timestamp,
+    /// The ACK that came late.
+    pub ack: AckCode,
+    /// Its reason class.
+    pub reason: ReasonClass,
 }
 
 /// One sending of a message at one waypoint.
@@ -114,6 +173,8 @@ pub enum JourneyEnd {
 pub struct Sending {
     /// Where.
     pub waypoint: WaypointId,
+    /// MSH-10 there.
+    pub control_id: ControlId,
     /// When the message was seen.
     pub at: Timestamp,
     /// When its outcome was known.

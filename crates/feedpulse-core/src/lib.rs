@@ -1,20 +1,17 @@
 //! The vocabulary and the pure engine of Feedpulse: sightings in, effects out.
 //!
 //! Nothing here reads a clock, does I/O or spawns. Read the modules in this order: [`time`],
-//! [`label`], [`key`], [`frame`], [`defect`], [`sighting`], [`plan`], [`input`], [`codes`],
-//! [`finding`], [`effect`], [`hist`], [`view`], [`metrics`], then the engine.
+//! [`label`], [`key`], [`frame`], [`defect`], [`lag`], [`order`], [`sighting`], [`plan`], [`input`],
+//! [`codes`], [`class`], [`finding`], [`effect`], [`hist`], [`view`], [`metrics`], then the engine.
 //!
 //! # The life of a message
 //! ```
 //! use feedpulse_core::{effect::{Effect, Effects}, engine::Engine, input::Input, key::SiteKey};
-//! use feedpulse_core::{frame::*, label::*, plan::*, sighting::*, time::Timestamp};
+//! use feedpulse_core::{frame::*, label::*, lag::*, order::*, plan::*, sighting::*, time::Timestamp};
 //! use std::{sync::Arc, time::Duration};
 //!
 //! // What is watched: one waypoint, where every message is answered.
-//! let waypoint = Waypoint {
-//!     name: "portal-in".into(), acks: Acks::Expected, role: Role::Message,
-//!     no_ack_after: Duration::from_secs(30), ack_time: Duration::from_secs(2),
-//! };
+//! let waypoint = Waypoint::new("portal-in");
 //! let route = Route { name: "results".into(), waypoints: vec![WaypointId(0)] };
 //! let plan = Plan { waypoints: vec![waypoint], routes: vec![route], feeds_max: 10,
 //!     journey_expiry: Duration::from_secs(900), ..Plan::default() };
@@ -29,8 +26,10 @@
 //!     direction: Direction::ToReceiver, code: "ORU".into(), trigger: "R01".into(),
 //!     sender: "LAB".into(), sender_facility: Label::EMPTY, receiver: "PORTAL".into(),
 //!     receiver_facility: Label::EMPTY, version: "2.5.1".into(), processing: b'P',
-//!     control_id: ControlId::from_bytes(b"MSG00001"), ack_key: key, journey_key: key, body: 0,
-//!     size: 640, ack_mode: AckMode::default(), event_time: None, urgency: Urgency::Critical,
+//!     control_id: ControlId::from_bytes(b"MSG00001"), ack_key: key, journey_key: key,
+//!     also: vec![], find: FindKeys::default(), batch: None, protocol: Protocol::default(),
+//!     order: OrderMarks::default(), body: 0, size: 640, ack_mode: AckMode::default(),
+//!     event_time: None, withheld: Some(Withheld::NoTime), made: None, urgency: Urgency::Critical,
 //!     verdict: feedpulse_core::defect::Verdict::Readable, defects: vec![], trace: None,
 //! };
 //! let seen = |at, what| Input::Seen(Sighting {
@@ -53,6 +52,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+pub mod class;
 pub mod codes;
 pub mod defect;
 pub mod effect;
@@ -64,7 +64,9 @@ pub mod hist;
 pub mod input;
 pub mod key;
 pub mod label;
+pub mod lag;
 pub mod metrics;
+pub mod order;
 pub mod plan;
 pub mod sighting;
 pub mod tap;

@@ -1,6 +1,8 @@
 //! The resolved configuration as the engine needs it: waypoints, routes, feeds, objectives.
 
 use crate::frame::WaypointId;
+use crate::label::Label;
+use crate::sighting::AckMode;
 use core::time::Duration;
 
 /// What the engine watches. A new plan is an input like any other.
@@ -22,6 +24,9 @@ pub struct Plan {
     pub rollup: Duration,
     /// Most feeds that are kept apart; further ones share the feed `other`. Default 1,000.
     pub feeds_max: usize,
+    /// Most sets of lag series (one per feed, type and facility); further ones share `other`.
+    /// Default 500.
+    pub series_max: usize,
 }
 
 /// Index into [`Plan::routes`].
@@ -45,6 +50,33 @@ pub struct Waypoint {
     pub ack_time: Duration,
     /// For dead-letter and retry topics and receipts.
     pub role: Role,
+    /// What is agreed here instead of what MSH-15 and MSH-16 say; None = what the link shows.
+    pub ack_mode: Option<AckMode>,
+    /// Application ACKs are due behind commit ACKs, although none was seen yet.
+    pub application_acks: bool,
+    /// A committed message without its application ACK counts as committed only after this.
+    /// Default 5 min.
+    pub application_after: Duration,
+    /// The waypoint that this one stands in for: their messages are one stream.
+    pub standby_of: Option<WaypointId>,
+}
+
+impl Waypoint {
+    /// A waypoint where every message is answered, with the default times.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            acks: Acks::Expected,
+            no_ack_after: Duration::from_secs(30),
+            ack_time: Duration::from_secs(2),
+            role: Role::Message,
+            ack_mode: None,
+            application_acks: false,
+            application_after: Duration::from_secs(300),
+            standby_of: None,
+        }
+    }
 }
 
 /// Whether messages are answered at a waypoint.
@@ -95,8 +127,10 @@ pub struct FeedPlan {
     pub types: Vec<String>,
     /// What is promised.
     pub objectives: Objectives,
-    /// The last waypoint where it is expected; None = the route's last.
-    pub ends_at: Option<WaypointId>,
+    /// Where each of its messages is expected in the end (fan-out: several); empty = the route's last.
+    pub ends_at: Vec<WaypointId>,
+    /// Types (`ADT` or `ADT^A31`) that are stated not to be sent on behind the route's first waypoint.
+    pub filters: Vec<String>,
 }
 
 /// What a feed promises.
@@ -104,6 +138,10 @@ pub struct FeedPlan {
 pub struct Objectives {
     /// First tap to last tap, by our clock. Default 60 s.
     pub transit: Duration,
+    /// The same for urgent messages (critical ones, corrections). Default 30 s.
+    pub urgent_transit: Duration,
+    /// Release embargoes: subtracted from the source age of a type, first match.
+    pub embargoes: Vec<Embargo>,
     /// Nothing seen for this long is silence; None = not judged.
     pub silence: Option<Duration>,
     /// Share of answers that may be errors or rejects, 0..=1. Default 0.05.
@@ -112,10 +150,30 @@ pub struct Objectives {
     pub backlog_min: u32,
 }
 
+/// A policy that holds a type back on purpose: no lag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embargo {
+    /// MSH-9.1 (`ORU`) or MSH-9.1^9.2.
+    pub kind: String,
+    /// For how long.
+    pub by: Duration,
+}
+
+/// Whether a stated type (`ORU` or `ORU^R01`) covers a message's.
+#[must_use]
+pub fn covers(stated: &str, code: Label, trigger: Label) -> bool {
+    match stated.split_once('^') {
+        None => stated == code.as_str(),
+        Some((c, t)) => c == code.as_str() && t == trigger.as_str(),
+    }
+}
+
 impl Default for Objectives {
     fn default() -> Self {
         Self {
             transit: Duration::from_secs(60),
+            urgent_transit: Duration::from_secs(30),
+            embargoes: Vec::new(),
             silence: None,
             rejected_share: 0.05,
             backlog_min: 20,

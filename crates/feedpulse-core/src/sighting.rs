@@ -4,6 +4,8 @@ use crate::defect::{Defect, Verdict};
 use crate::frame::{ConnectionId, Direction, TraceParent, WaypointId};
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
+use crate::lag::Withheld;
+use crate::order::OrderMarks;
 use crate::time::{EventTime, Timestamp};
 
 /// One thing seen at a waypoint.
@@ -27,6 +29,8 @@ pub enum Seen {
     Message(MessageSeen),
     /// Any message with an MSA segment (HL7 v2.5.1 §2.9.2), whatever its MSH-9.
     Ack(AckSeen),
+    /// The end of a batch (HL7 v2.5.1 §2.10.3), after the messages and ACKs in it.
+    Batch(BatchSeen),
     /// A frame from which nothing could be read.
     Unreadable(UnreadableSeen),
     /// Something happened to the connection.
@@ -64,14 +68,30 @@ pub struct MessageSeen {
     pub ack_key: Option<MessageKey>,
     /// Keyed hash under the waypoint's key rule: what joins it to its other sightings.
     pub journey_key: Option<MessageKey>,
+    /// Keys of its further order groups, where the key rule makes each a journey of its own (engines
+    /// that split or join messages); at most [`ALSO_MAX`], empty otherwise.
+    pub also: Vec<MessageKey>,
+    /// What an analyst can look it up by.
+    pub find: FindKeys,
+    /// Keyed hash of BHS-11 of the batch that it came in.
+    pub batch: Option<u64>,
+    /// Special protocols that it takes part in.
+    pub protocol: Protocol,
+    /// What its place in an order or a patient's history is.
+    pub order: OrderMarks,
     /// Fingerprint of the body behind MSH, to tell a resend from a reused id.
     pub body: u64,
     /// Bytes of the message.
     pub size: u32,
     /// Which ACKs the sender asked for.
     pub ack_mode: AckMode,
-    /// The most trusted statement of when the event happened (OBR-22, ORC-9, EVN-2, MSH-7).
+    /// The most trusted statement of when the event happened, by type (OBR-22, ORC-9, TXA-22, EVN-2,
+    /// MSH-7).
     pub event_time: Option<EventTime>,
+    /// Why `event_time` is absent; None when it is there.
+    pub withheld: Option<Withheld>,
+    /// MSH-7: when the sender made the message; for its clock's skew.
+    pub made: Option<EventTime>,
     /// How urgent.
     pub urgency: Urgency,
     /// Readable or odd.
@@ -80,6 +100,40 @@ pub struct MessageSeen {
     pub defects: Vec<Defect>,
     /// Trace context found beside it.
     pub trace: Option<TraceParent>,
+}
+
+/// Most keys in [`MessageSeen::also`].
+pub const ALSO_MAX: usize = 15;
+
+/// Keyed 64-bit hashes of identifiers in a message (filler and placer order number, visit, patient),
+/// so that it can be found by one of them; 0 = absent. The identifiers themselves are never kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct FindKeys(pub [u64; 4]);
+
+/// Special protocols (HL7 v2.5.1 §2.10): recognised and named, not tracked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Protocol {
+    /// MSH-13 is valued: the sequence number protocol.
+    pub sequence: bool,
+    /// MSH-14 or DSC-1 is valued: a fragment of a longer message.
+    pub continuation: bool,
+}
+
+/// The end of a batch or file: what its trailer claims and what was in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSeen {
+    /// Which way it went.
+    pub direction: Direction,
+    /// Keyed hash of BHS-11 (FHS-11 for a file without batches).
+    pub id: Option<u64>,
+    /// Keyed hash of BHS-12: the batch that it answers or sends again.
+    pub answers: Option<u64>,
+    /// Messages in it that are not ACKs.
+    pub messages: u32,
+    /// ACKs in it. A batch without any that answers another accepts it whole (§2.10.3.3).
+    pub acks: u32,
+    /// BTS-1 (FTS-1), where it is a number.
+    pub declared: Option<u32>,
 }
 
 /// An ACK as far as the engine needs it.

@@ -9,8 +9,10 @@ use feedpulse_core::defect::{DefectCode, Verdict};
 use feedpulse_core::frame::{Direction, Frame, TraceParent};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::lag::Withheld;
+use feedpulse_core::order::OrderMarks;
 use feedpulse_core::sighting::{
-    AckCondition, AckMode, MessageSeen, Seen, Sighting, UnreadableSeen,
+    AckCondition, AckMode, FindKeys, MessageSeen, Protocol, Seen, Sighting, UnreadableSeen,
 };
 use feedpulse_core::time::EventTime;
 use jiff::tz::TimeZone;
@@ -167,12 +169,19 @@ pub(crate) fn read(
         control_id,
         ack_key,
         journey_key: keys::journey_key(message, &config.key_rule, &config.site_key, scratch),
+        also: Vec::new(),
+        find: FindKeys::default(),
+        batch: None,
+        protocol: Protocol::default(),
+        order: OrderMarks::default(),
         body: config.site_key.fingerprint(body),
         size: crate::index::narrow(bytes.len()),
         ack_mode: AckMode {
             accept: condition(message.header(15)),
             application: condition(message.header(16)),
         },
+        withheld: event_time.is_none().then_some(Withheld::NoTime),
+        made: None,
         event_time,
         urgency: urgency::of(message, &config.urgent_types),
         verdict: if defects.is_empty() { Verdict::Readable } else { Verdict::Odd },

@@ -8,7 +8,7 @@ use feedpulse_core::engine::Engine;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::input::Input;
 use feedpulse_core::key::SiteKey;
-use feedpulse_core::plan::{Acks, Objectives, Plan, Role, Route, Waypoint};
+use feedpulse_core::plan::{Acks, Objectives, Plan, Route, Waypoint};
 use feedpulse_core::sighting::{Outcome, Seen, Sighting, Urgency};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
@@ -131,17 +131,17 @@ impl Replay {
         let mut effects = Effects::default();
         let plan = Plan {
             waypoints: vec![Waypoint {
-                name: "replay".into(),
                 acks: Acks::IfSeen,
                 no_ack_after: Duration::from_secs(31 * 86_400),
                 ack_time: Duration::from_secs(3_600),
-                role: Role::Message,
+                ..Waypoint::new("replay")
             }],
             routes: vec![Route { name: "replay".into(), waypoints: vec![WaypointId(0)] }],
             defaults: Objectives::default(),
             journey_expiry: Duration::from_secs(31 * 86_400),
             rollup: Duration::from_secs(60),
             feeds_max: 1_000,
+            series_max: 500,
             ..Plan::default()
         };
         let now = Timestamp::EPOCH;
@@ -200,7 +200,7 @@ impl Replay {
             }
             Seen::Ack(ack) => &ack.defects,
             Seen::Unreadable(unreadable) => &unreadable.defects,
-            Seen::Link(_) | Seen::Receipt(_) | Seen::DeadLetter(_) => return,
+            Seen::Batch(_) | Seen::Link(_) | Seen::Receipt(_) | Seen::DeadLetter(_) => return,
         };
         for defect in defects {
             *self.summary.defects.entry(defect.code.code()).or_default() += 1;

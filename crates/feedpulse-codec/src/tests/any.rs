@@ -9,12 +9,14 @@ use feedpulse_core::hist::Histogram;
 use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::lag::Withheld;
+use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
 };
 use feedpulse_core::sighting::{
-    AckCode, AckCondition, AckMode, AckSeen, DeadLetterSeen, LinkEvent, MessageSeen, Outcome,
-    ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
+    AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
+    MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
 };
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};
@@ -123,12 +125,21 @@ any! {
     struct OwnState { part, code, failing, detail, dropped }
     enum OperatorAction { Claim { incident, by }, Mute { incident, until } }
     struct Sighting { at, waypoint, connection, what }
-    enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s) }
+    enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s), Batch(s) }
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
-        processing, control_id, ack_key, journey_key, body, size, ack_mode, event_time, urgency,
-        verdict, defects, trace
+        processing, control_id, ack_key, journey_key, also, find, batch, protocol, order, body, size,
+        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace
     }
+    from FindKeys([u64; 4]) FindKeys;
+    struct Protocol { sequence, continuation }
+    struct OrderMarks { results, patient }
+    struct ResultMark { test, status }
+    enum ResultStatus { Preliminary, Final, Corrected }
+    struct PatientMark { patient, event, at }
+    enum PatientEvent { Merge { gone }, Unmerge { back }, Update, Other }
+    enum Withheld { NoTime, NoZone, Coarse, Unreadable, Future, SenderClock, OutOfWindow }
+    struct BatchSeen { direction, id, answers, messages, acks, declared }
     struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
     struct UnreadableSeen { direction, size, defects }
     enum LinkEvent {
@@ -150,13 +161,21 @@ any! {
     enum Severity { Note, Ticket, Page }
     enum Subject { Waypoint(id), Feed(id), Check(index), Own(part) }
     struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
-    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max }
-    struct Waypoint { name, acks, no_ack_after, ack_time, role }
+    struct Plan {
+        waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, series_max
+    }
+    struct Waypoint {
+        name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
+        standby_of
+    }
     enum Acks { Expected, Stored, IfSeen }
     enum Role { Message, AckOf(at), DeadLetter, Retry, Receipt }
     struct Route { name, waypoints }
-    struct FeedPlan { name, route, senders, types, objectives, ends_at }
-    struct Objectives { transit, silence, rejected_share, backlog_min }
+    struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
+    struct Objectives {
+        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min
+    }
+    struct Embargo { kind, by }
     struct Position { tap, lane, epoch, offset }
     struct IncidentChange {
         id, subject, subject_name, state, severity, code, summary, since, resolved_at, findings,

@@ -8,7 +8,7 @@ use crate::finding::{Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
 use crate::label::Label;
-use crate::plan::{FeedId, FeedPlan, Objectives, Plan};
+use crate::plan::{FeedId, FeedPlan, Objectives, Plan, covers};
 use crate::sighting::MessageSeen;
 use crate::time::Timestamp;
 use crate::view::Totals;
@@ -23,7 +23,7 @@ impl FeedState {
         Self {
             name,
             route,
-            ends_at: waypoints.last().copied().unwrap_or(WaypointId(0)),
+            ends_at: vec![waypoints.last().copied().unwrap_or(WaypointId(0))],
             waypoints,
             declared: false,
             objectives: o,
@@ -55,8 +55,8 @@ impl FeedState {
             route.map(|r| r.waypoints.clone()).unwrap_or_default(),
             feed.objectives.clone(),
         );
-        if let Some(end) = feed.ends_at {
-            state.ends_at = end;
+        if !feed.ends_at.is_empty() {
+            state.ends_at.clone_from(&feed.ends_at);
         }
         state.declared = true;
         state
@@ -85,13 +85,8 @@ impl FeedState {
 fn matches(plan: &FeedPlan, message: &MessageSeen) -> bool {
     let sender =
         plan.senders.is_empty() || plan.senders.iter().any(|s| s == message.sender.as_str());
-    let kind = plan.types.is_empty()
-        || plan.types.iter().any(|t| match t.split_once('^') {
-            None => t == message.code.as_str(),
-            Some((code, trigger)) => {
-                code == message.code.as_str() && trigger == message.trigger.as_str()
-            }
-        });
+    let covered = |stated: &String| covers(stated, message.code, message.trigger);
+    let kind = plan.types.is_empty() || plan.types.iter().any(covered);
     sender && kind
 }
 

@@ -4,11 +4,14 @@ use super::ledger::End;
 use super::slab::Ref;
 use super::state::Journey;
 use super::{Engine, JOURNEYS_MAX};
+use crate::class::AckClasses;
 use crate::codes::Code;
 use crate::effect::{Effect, Effects, JourneyEnd, JourneyRecord, Sending};
 use crate::finding::{CheckFinding, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::key::MessageKey;
+use crate::label::ControlId;
+use crate::lag::Withheld;
 use crate::plan::FeedId;
 use crate::sighting::{
     DeadLetterSeen, MessageSeen, Outcome, ReasonClass, ReceiptSeen, Sighting, Urgency,
@@ -29,6 +32,15 @@ pub(super) struct Placed {
     pub(super) journey: Option<Ref>,
     /// Whether this sighting started the journey.
     pub(super) fresh: bool,
+}
+
+/// How a stated outcome ends a journey.
+fn end_of(outcome: Outcome) -> JourneyEnd {
+    if outcome.is_success() {
+        JourneyEnd::Delivered(outcome)
+    } else {
+        JourneyEnd::Failed(outcome)
+    }
 }
 
 impl Journey {
@@ -71,6 +83,9 @@ impl Engine {
             code: message.code,
             trigger: message.trigger,
             sender: message.sender,
+            facility: message.sender_facility,
+            find: message.find,
+            classes: AckClasses::default(),
             control_id: message.control_id,
             urgency: message.urgency,
             event_time: message.event_time,
@@ -123,7 +138,7 @@ impl Engine {
     }
 
     /// Adds a sending to its journey; says its place there.
-    pub(super) fn add_sending(&mut self, journey: Option<Ref>, at: &Sighting, size: u32) -> u32 {
+    pub(super) fn add_sending(&mut self, journey: Option<Ref>, at: &Sighting, message: &MessageSeen) -> u32 {
         if let Some(place) = journey
             && let Some(journey) = self.s.journeys.get_mut(place)
         {
@@ -131,13 +146,14 @@ impl Engine {
             journey.pending_end = None;
             journey.add(Sending {
                 waypoint: at.waypoint,
+                control_id: message.control_id,
                 at: at.at,
                 ended_at: None,
                 outcome: None,
                 ack: None,
                 reason: ReasonClass::None,
                 slow: false,
-                size,
+                size: message.size,
             });
             let number = journey.sends_total - 1;
             let timer = at.at.plus(self.s.plan.journey_expiry);
@@ -175,10 +191,10 @@ impl Engine {
             send.reason = end.reason;
             send.slow = slow;
         }
-        let last = self.s.feeds.get(journey.feed.0 as usize).is_some_and(|f| f.ends_at == waypoint);
+        let last = self.s.feeds.get(journey.feed.0 as usize).is_some_and(|f| f.ends_at.contains(&waypoint));
         if end.outcome.is_success() {
             if last {
-                self.end_journey(place, JourneyEnd::Ended(end.outcome), end.at, fx);
+                self.end_journey(place, JourneyEnd::Delivered(end.outcome), end.at, fx);
             }
             return;
         }
@@ -220,10 +236,10 @@ impl Engine {
         let mut late = false;
         let mut name = String::new();
         if let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) {
-            let last = journey.sends.iter().rev().find(|s| s.waypoint == feed.ends_at);
+            let last = journey.sends.iter().rev().find(|s| feed.ends_at.contains(&s.waypoint));
             if feed.waypoints.len() > 1
                 && let Some(last) =
-                    last.filter(|_| matches!(end, JourneyEnd::Ended(o) if o.is_success()))
+                    last.filter(|_| matches!(end, JourneyEnd::Delivered(_)))
             {
                 let micros = u64::try_from(last.at.micros_since(journey.first_at)).unwrap_or(0);
                 feed.transit.record(micros);
@@ -247,12 +263,18 @@ impl Engine {
             code: journey.code,
             trigger: journey.trigger,
             sender: journey.sender,
+            facility: journey.facility,
             control_id: journey.control_id,
+            find: journey.find,
             urgency: journey.urgency,
             event_time: journey.event_time,
+            source_age: Err(Withheld::NoTime),
+            first_at: journey.first_at,
             sends: journey.sends,
             sends_total: journey.sends_total,
             end,
+            missing: Vec::new(),
+            classes: journey.classes,
             ended_at: at,
             late,
             found: journey.found,
@@ -276,7 +298,7 @@ impl Engine {
                 self.set_timer(place, timer.plus(LINGER));
                 continue;
             }
-            let end = journey.pending_end.map_or(JourneyEnd::Expired, JourneyEnd::Ended);
+            let end = journey.pending_end.map_or(JourneyEnd::Expired, JourneyEnd::Failed);
             self.end_journey(place, end, timer, fx);
         }
     }
@@ -302,6 +324,7 @@ impl Engine {
         let feed = self.s.journeys.get_mut(place).map(|journey| {
             journey.add(Sending {
                 waypoint: at.waypoint,
+                control_id: ControlId::default(),
                 at: at.at,
                 ended_at: Some(at.at),
                 outcome: Some(outcome),
@@ -313,7 +336,7 @@ impl Engine {
             journey.feed
         });
         self.count_stated(at.waypoint, feed, outcome);
-        self.end_journey(place, JourneyEnd::Ended(outcome), at.at, fx);
+        self.end_journey(place, end_of(outcome), at.at, fx);
     }
 
     fn count_stated(&mut self, waypoint: WaypointId, feed: Option<FeedId>, outcome: Outcome) {

@@ -64,7 +64,7 @@ impl Engine {
             self.note_unknown(feed, at.at, fx);
         }
         self.count_seen(at.waypoint, feed);
-        let sending = self.add_sending(journey, at, message.size);
+        let sending = self.add_sending(journey, at, message);
         let number = usize::from(at.waypoint.0);
         let Some(plan) = self.s.plan.waypoints.get(number) else { return };
         let (acks, role) = (plan.acks, plan.role);
@@ -333,7 +333,7 @@ impl Engine {
         if let Some(count) = feed.current.outcomes.get_mut(place) {
             *count += 1;
         }
-        if let Some(took) = took.filter(|_| feed.ends_at == at) {
+        if let Some(took) = took.filter(|_| feed.ends_at.contains(&at)) {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             feed.ack_time.record(micros);
             feed.current.ack_time.record(micros);

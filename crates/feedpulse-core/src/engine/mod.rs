@@ -147,6 +147,7 @@ impl Engine {
         match &sighting.what {
             Seen::Message(message) => self.message(sighting, message, fx),
             Seen::Ack(ack) => self.ack(sighting, ack, fx),
+            Seen::Batch(_) => {}
             Seen::Unreadable(unreadable) => {
                 // Bytes between frames and transport ACKs are odd, but no message was lost in them.
                 let message = |d: &Defect| {

@@ -1,6 +1,7 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
 use super::slab::{Ref, Slab};
+use crate::class::AckClasses;
 use crate::codes::{Code, Severity};
 use crate::effect::{IncidentFinding, IncidentState, Rollup, Sending};
 use crate::finding::Subject;
@@ -9,7 +10,7 @@ use crate::hist::Histogram;
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
 use crate::plan::{FeedId, Objectives, Plan};
-use crate::sighting::{Outcome, Urgency};
+use crate::sighting::{FindKeys, Outcome, Urgency};
 use crate::time::{EventTime, Timestamp};
 use crate::view::Totals;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -188,8 +189,8 @@ pub struct FeedState {
     pub route: String,
     /// Its waypoints in order.
     pub waypoints: Vec<WaypointId>,
-    /// The last of them where it is expected.
-    pub ends_at: WaypointId,
+    /// Where each message is expected in the end; never empty.
+    pub ends_at: Vec<WaypointId>,
     /// Whether the plan declares it.
     pub declared: bool,
     /// What it promises.
@@ -258,6 +259,12 @@ pub struct Journey {
     pub trigger: Label,
     /// MSH-3.1 at the first sighting.
     pub sender: Label,
+    /// MSH-4.1 at the first sighting.
+    pub facility: Label,
+    /// What an analyst can look it up by.
+    pub find: FindKeys,
+    /// What the ACK ledger noted about it.
+    pub classes: AckClasses,
     /// MSH-10 at the first sighting.
     pub control_id: ControlId,
     /// How urgent.

@@ -9,10 +9,12 @@ use crate::frame::{ConnectionId, Direction, WaypointId};
 use crate::input::{Blind, Input, OwnState};
 use crate::key::{MessageKey, SiteKey};
 use crate::label::{ControlId, Label};
-use crate::plan::{Acks, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint};
+use crate::lag::Withheld;
+use crate::order::OrderMarks;
+use crate::plan::{FeedPlan, Objectives, Plan, Route, RouteId, Waypoint};
 use crate::sighting::{
-    AckCode, AckCondition, AckMode, AckSeen, LinkEvent, MessageSeen, Outcome, ReasonClass, Seen,
-    Sighting, Urgency,
+    AckCode, AckCondition, AckMode, AckSeen, FindKeys, LinkEvent, MessageSeen, Outcome, Protocol,
+    ReasonClass, Seen, Sighting, Urgency,
 };
 use crate::time::Timestamp;
 use core::time::Duration;
@@ -22,11 +24,9 @@ const KEY: SiteKey = SiteKey::new([7; 16]);
 
 fn plan() -> Plan {
     let waypoint = |name: &str| Waypoint {
-        name: name.to_owned(),
-        acks: Acks::Expected,
         no_ack_after: Duration::from_secs(10),
         ack_time: Duration::from_secs(1),
-        role: Role::Message,
+        ..Waypoint::new(name)
     };
     Plan {
         waypoints: vec![waypoint("engine-in"), waypoint("portal-in")],
@@ -41,13 +41,15 @@ fn plan() -> Plan {
                 transit: Duration::from_secs(5),
                 ..Objectives::default()
             },
-            ends_at: None,
+            ends_at: Vec::new(),
+            filters: Vec::new(),
         }],
         checks: vec!["status".into()],
         defaults: Objectives::default(),
         journey_expiry: Duration::from_secs(900),
         rollup: Duration::from_secs(60),
         feeds_max: 100,
+        series_max: 100,
     }
 }
 
@@ -152,10 +154,17 @@ fn message(id: &str, order: &str) -> MessageSeen {
         control_id: ControlId::from_bytes(id.as_bytes()),
         ack_key: KEY.ack_key(id.as_bytes()),
         journey_key: journey_key(order),
+        also: Vec::new(),
+        find: FindKeys::default(),
+        batch: None,
+        protocol: Protocol::default(),
+        order: OrderMarks::default(),
         body: 1,
         size: 500,
         ack_mode: AckMode::default(),
         event_time: None,
+        withheld: Some(Withheld::NoTime),
+        made: None,
         urgency: Urgency::Routine,
         verdict: Verdict::Readable,
         defects: Vec::new(),
@@ -183,7 +192,7 @@ fn a_message_through_both_waypoints_is_one_journey() {
     b.pass(1);
     b.send(1, 9, "X1", "F1");
     b.answer(1, 9, "X1", AckCode::AA);
-    assert_eq!(b.journeys(), [(JourneyEnd::Ended(Outcome::Accepted), false)]);
+    assert_eq!(b.journeys(), [(JourneyEnd::Delivered(Outcome::Accepted), false)]);
     assert_eq!(b.outcome(Outcome::Accepted), 2);
     let feed = &b.engine.checkpoint().feeds[0];
     assert_eq!((feed.seen, feed.backlog_total(), feed.transit.count()), (1, 0, 1));

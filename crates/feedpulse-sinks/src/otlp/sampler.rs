@@ -66,7 +66,7 @@ impl Sampler {
 /// Whether anybody would look for this journey: its end or any sending is no success, it was late,
 /// an ACK was slow, it was sent again, a check found something, or it is critical.
 fn has_trouble(journey: &JourneyRecord) -> bool {
-    let ended_well = matches!(journey.end, JourneyEnd::Ended(outcome) if outcome.is_success());
+    let ended_well = journey.end.is_well();
     !ended_well
         || journey.late
         || journey.urgency == Urgency::Critical

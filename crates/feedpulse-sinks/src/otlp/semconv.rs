@@ -1,7 +1,6 @@
 //! Every attribute that a span or a log record may have: one closed list. Names follow the
 //! OpenTelemetry semantic conventions 1.44 (messaging, status Development) and `feedpulse.*`.
 
-use feedpulse_core::effect::JourneyEnd;
 use feedpulse_core::label::Label;
 use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -164,13 +163,4 @@ pub const fn reason_name(reason: ReasonClass) -> Option<&'static str> {
         ReasonClass::Unavailable => "unavailable",
         ReasonClass::Other => "other",
     })
-}
-
-/// How a journey ended, as text.
-#[must_use]
-pub const fn end_name(end: JourneyEnd) -> &'static str {
-    match end {
-        JourneyEnd::Ended(outcome) => outcome.name(),
-        JourneyEnd::Expired => "expired",
-    }
 }

@@ -216,7 +216,7 @@ fn error_types_follow_outcome_and_ack() {
         let mut journey = journey(1);
         journey.sends[1].outcome = Some(outcome);
         journey.sends[1].ack = ack;
-        journey.end = JourneyEnd::Ended(outcome);
+        journey.end = JourneyEnd::Failed(outcome);
         let spans = spans_of(&journey, &names());
         for span in [&spans[0], &spans[2]] {
             assert_eq!(text(span, Key::ErrorType).as_deref(), expected, "{outcome:?}");
@@ -235,8 +235,8 @@ fn trouble_is_always_kept_and_success_by_count() {
     let mut sampler = Sampler::new(0, 0.0);
     assert!(!sampler.keep(&journey(1)));
     let changes: [fn(&mut JourneyRecord); 10] = [
-        |j| j.end = JourneyEnd::Ended(Outcome::Rejected),
-        |j| j.end = JourneyEnd::Ended(Outcome::Unknown),
+        |j| j.end = JourneyEnd::Failed(Outcome::Rejected),
+        |j| j.end = JourneyEnd::Unknown,
         |j| j.end = JourneyEnd::Expired,
         |j| j.late = true,
         |j| j.urgency = Urgency::Critical,

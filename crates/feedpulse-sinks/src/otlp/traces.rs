@@ -209,8 +209,8 @@ impl Maker<'_> {
         let failed = failure(journey);
         span.status = Some(status(
             failed,
-            semconv::end_name(journey.end),
-            matches!(journey.end, JourneyEnd::Ended(outcome) if outcome.is_success()),
+            journey.end.name(),
+            journey.end.is_well(),
         ));
         if let Some(kind) = failed {
             span.attributes.push(attribute(Key::ErrorType, Val::Set(kind)));
@@ -294,7 +294,8 @@ fn status(failed: Option<&'static str>, name: &'static str, success: bool) -> St
 fn failure(journey: &JourneyRecord) -> Option<&'static str> {
     match journey.end {
         JourneyEnd::Expired => Some("timeout"),
-        JourneyEnd::Ended(outcome) => {
+        JourneyEnd::Delivered(_) | JourneyEnd::Filtered | JourneyEnd::Unknown => None,
+        JourneyEnd::Failed(outcome) | JourneyEnd::Partly(outcome) => {
             let last = journey.sends.iter().rev().find(|s| s.outcome == Some(outcome));
             semconv::error_type(outcome, last.and_then(|s| s.ack))
         }
@@ -303,7 +304,7 @@ fn failure(journey: &JourneyRecord) -> Option<&'static str> {
 
 fn journey_attributes(journey: &JourneyRecord, set: &mut Vec<KeyValue>) {
     set.push(attribute(Key::Feed, Val::Name(journey.feed_name.clone())));
-    set.push(attribute(Key::Outcome, Val::Set(semconv::end_name(journey.end))));
+    set.push(attribute(Key::Outcome, Val::Set(journey.end.name())));
     set.push(attribute(Key::Urgency, Val::Set(semconv::urgency_name(journey.urgency))));
     set.push(attribute(Key::Late, Val::Bool(journey.late)));
     set.push(attribute(Key::Sends, Val::Int(i64::from(journey.sends_total))));

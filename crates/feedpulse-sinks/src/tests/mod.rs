@@ -10,6 +10,7 @@ use crate::config::SinksConfig;
 use crate::otlp::traces::{Names, System, WaypointName};
 use crate::{Deps, SinkHandle, Task, build};
 use core::time::Duration;
+use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{
     Effect, EffectId, IncidentChange, IncidentFinding, IncidentState, JourneyEnd, JourneyRecord,
@@ -20,9 +21,10 @@ use feedpulse_core::frame::WaypointId;
 use feedpulse_core::input::OwnState;
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::lag::Withheld;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::plan::FeedId;
-use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
+use feedpulse_core::sighting::{AckCode, FindKeys, Outcome, ReasonClass, Urgency};
 use feedpulse_core::time::Timestamp;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -48,6 +50,7 @@ pub(crate) fn sending(waypoint: u16, from: u64, to: u64, outcome: Outcome) -> Se
     };
     Sending {
         waypoint: WaypointId(waypoint),
+        control_id: ControlId::from_bytes(b"MSG00042"),
         at: at(from),
         ended_at: Some(at(to)),
         outcome: Some(outcome),
@@ -67,12 +70,18 @@ pub(crate) fn journey(key: u128) -> JourneyRecord {
         code: Label::from("ORU"),
         trigger: Label::from("R01"),
         sender: Label::from("LAB"),
+        facility: Label::EMPTY,
         control_id: ControlId::from_bytes(b"MSG00042"),
+        find: FindKeys::default(),
         urgency: Urgency::Routine,
         event_time: None,
+        source_age: Err(Withheld::NoTime),
+        first_at: at(0),
         sends: vec![sending(0, 0, 40, Outcome::Accepted), sending(1, 200, 250, Outcome::Accepted)],
         sends_total: 2,
-        end: JourneyEnd::Ended(Outcome::Accepted),
+        end: JourneyEnd::Delivered(Outcome::Accepted),
+        missing: Vec::new(),
+        classes: AckClasses::default(),
         ended_at: at(250),
         late: false,
         found: Vec::new(),
@@ -85,7 +94,7 @@ pub(crate) fn refused_journey(key: u128) -> JourneyRecord {
     let mut journey = journey(key);
     journey.sends[1] = sending(1, 200, 250, Outcome::Errored);
     journey.sends[1].reason = ReasonClass::UnknownKey;
-    journey.end = JourneyEnd::Ended(Outcome::Errored);
+    journey.end = JourneyEnd::Failed(Outcome::Errored);
     journey
 }
 

@@ -1,6 +1,7 @@
 //! The configuration file as people write it. The doc comments are the manual: the JSON Schema
 //! (`feedpulse validate --schema`) is generated from them.
 
+use feedpulse_core::sighting::AckCondition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -88,6 +89,63 @@ pub(crate) struct RawWaypoint {
     /// After this a message counts as unanswered, such as `30s` (default).
     #[serde(default)]
     pub no_ack_after: Option<String>,
+    /// What is agreed here, whatever MSH-15 and MSH-16 say. Default: what the link is seen to do,
+    /// and MSH-15 and MSH-16 until that is known.
+    #[serde(default)]
+    pub ack_mode: Option<RawAckMode>,
+    /// Whether an application ACK is due behind each commit ACK. Default false: only once one was
+    /// seen here.
+    #[serde(default)]
+    pub application_acks: bool,
+    /// How long it may take, such as `5m` (default).
+    #[serde(default)]
+    pub application_after: Option<String>,
+    /// Name of the waypoint that this one stands in for (active and standby): one stream.
+    #[serde(default)]
+    pub standby_of: Option<String>,
+}
+
+/// MSH-15 and MSH-16 as agreed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawAckMode {
+    /// Commit ACKs (MSH-15). Default `none`: original mode, if both are.
+    pub accept: RawCondition,
+    /// Application ACKs (MSH-16).
+    pub application: RawCondition,
+}
+
+/// When an ACK is due (HL7 table 0155).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum RawCondition {
+    /// Not valued.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// Always.
+    #[serde(rename = "AL")]
+    Always,
+    /// Never.
+    #[serde(rename = "NE")]
+    Never,
+    /// On error or reject only.
+    #[serde(rename = "ER")]
+    OnError,
+    /// On success only.
+    #[serde(rename = "SU")]
+    OnSuccess,
+}
+
+impl From<RawCondition> for AckCondition {
+    fn from(raw: RawCondition) -> Self {
+        match raw {
+            RawCondition::None => Self::Empty,
+            RawCondition::Always => Self::Always,
+            RawCondition::Never => Self::Never,
+            RawCondition::OnError => Self::OnError,
+            RawCondition::OnSuccess => Self::OnSuccess,
+        }
+    }
 }
 
 /// How messages are keyed at a waypoint.
@@ -127,9 +185,14 @@ pub(crate) struct RawFeed {
     /// MSH-9 is one of these: `ORU` or `ORU^R01`; empty = any.
     #[serde(default)]
     pub types: Vec<String>,
-    /// Name of the last waypoint where it is expected. Default: the route's last.
+    /// Names of the waypoints where each of its messages is expected in the end; several for a
+    /// fan-out. Default: the route's last.
     #[serde(default)]
-    pub ends_at: Option<String>,
+    pub ends_at: Vec<String>,
+    /// Types that are not sent on behind the route's first waypoint, such as `ADT^A31`: their
+    /// absence is no loss.
+    #[serde(default)]
+    pub filters: Vec<String>,
     /// What it promises.
     #[serde(default)]
     pub objectives: Option<RawObjectives>,
@@ -141,6 +204,10 @@ pub(crate) struct RawFeed {
 pub(crate) struct RawObjectives {
     /// First tap to last tap, such as `60s` (default).
     pub transit: Option<String>,
+    /// The same for critical results, STAT orders and corrections. Default `30s`.
+    pub urgent_transit: Option<String>,
+    /// How long a type is held back on purpose, such as `ORU: 4h`: subtracted from its source age.
+    pub embargoes: Option<BTreeMap<String, String>>,
     /// Nothing seen for this long is silence, such as `10m`. Default: not judged.
     pub silence: Option<String>,
     /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05.

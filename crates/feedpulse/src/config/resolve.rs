@@ -5,7 +5,10 @@ use super::nearest;
 use super::raw::{Raw, RawKey, RawObjectives, RawRole, RawSecret, RawSeverity};
 use feedpulse_core::codes::Severity;
 use feedpulse_core::frame::WaypointId;
-use feedpulse_core::plan::{Acks, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint};
+use feedpulse_core::plan::{
+    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+};
+use feedpulse_core::sighting::AckMode;
 use feedpulse_hl7::json::ReceiptFormat;
 use feedpulse_hl7::keys::KeyRule;
 use feedpulse_hl7::path::Path;
@@ -394,6 +397,7 @@ impl Resolver<'_> {
             journey_expiry: Duration::from_secs(15 * 60),
             rollup: Duration::from_secs(60),
             feeds_max: raw.feeds.len() + 1_000,
+            series_max: 500,
         }
     }
 
@@ -446,6 +450,20 @@ impl Resolver<'_> {
                 Duration::from_secs(2),
             ),
             role,
+            ack_mode: waypoint.ack_mode.as_ref().map(|mode| AckMode {
+                accept: mode.accept.into(),
+                application: mode.application.into(),
+            }),
+            application_acks: waypoint.application_acks,
+            application_after: self.time(
+                &format!("{path}/application_after"),
+                waypoint.application_after.as_ref(),
+                Duration::from_secs(300),
+            ),
+            standby_of: waypoint
+                .standby_of
+                .as_ref()
+                .map(|of| self.waypoint(&format!("{path}/standby_of"), of)),
         }
     }
 
@@ -461,17 +479,14 @@ impl Resolver<'_> {
             .filter(|w| !raw.routes.iter().any(|r| r.waypoints.contains(w)));
         known.extend(alone.cloned());
         let route = self.find(&format!("{path}/route"), "route", &feed.route, &known);
-        for (i, kind) in feed.types.iter().enumerate() {
-            let fits = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
-            if kind.is_empty() || !kind.chars().all(fits) {
-                self.wrong(
-                    &format!("{path}/types/{i}"),
-                    "not a message type",
-                    "such as ORU or ORU^R01",
-                );
-            }
-        }
-        let ends_at = feed.ends_at.as_ref().map(|w| self.waypoint(&format!("{path}/ends_at"), w));
+        self.types(&format!("{path}/types"), &feed.types);
+        let ends_at = feed
+            .ends_at
+            .iter()
+            .enumerate()
+            .map(|(i, w)| self.waypoint(&format!("{path}/ends_at/{i}"), w))
+            .collect();
+        self.types(&format!("{path}/filters"), &feed.filters);
         FeedPlan {
             name: feed.name.clone(),
             route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
@@ -483,7 +498,38 @@ impl Resolver<'_> {
                 defaults,
             ),
             ends_at,
+            filters: feed.filters.clone(),
         }
+    }
+
+    fn types(&mut self, path: &str, types: &[String]) {
+        for (i, kind) in types.iter().enumerate() {
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
+            if kind.is_empty() || !kind.chars().all(fits) {
+                self.wrong(&format!("{path}/{i}"), "not a message type", "such as ORU or ORU^R01");
+            }
+        }
+    }
+
+    fn embargoes(
+        &mut self,
+        path: &str,
+        raw: &RawObjectives,
+        defaults: &Objectives,
+    ) -> Vec<Embargo> {
+        let Some(embargoes) = &raw.embargoes else { return defaults.embargoes.clone() };
+        let kinds: Vec<String> = embargoes.keys().cloned().collect();
+        self.types(&format!("{path}/embargoes"), &kinds);
+        let mut all: Vec<Embargo> = embargoes
+            .iter()
+            .map(|(kind, by)| Embargo {
+                kind: kind.clone(),
+                by: self.time(&format!("{path}/embargoes/{kind}"), Some(by), Duration::ZERO),
+            })
+            .collect();
+        // The more exact type first: the first match counts.
+        all.sort_by_key(|e| core::cmp::Reverse(e.kind.contains('^')));
+        all
     }
 
     fn objectives(
@@ -498,6 +544,12 @@ impl Resolver<'_> {
         });
         Objectives {
             transit: self.time(&format!("{path}/transit"), raw.transit.as_ref(), defaults.transit),
+            urgent_transit: self.time(
+                &format!("{path}/urgent_transit"),
+                raw.urgent_transit.as_ref(),
+                defaults.urgent_transit,
+            ),
+            embargoes: self.embargoes(path, raw, defaults),
             silence: silence.or(defaults.silence),
             rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),

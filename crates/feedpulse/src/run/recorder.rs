@@ -51,7 +51,7 @@ impl Tables {
                 self.incidents.insert(change.id, *change);
             }
             Effect::Rollup(rollup) => self.rollups.push(*rollup),
-            Effect::Journey(_) => {}
+            Effect::Journey(_) | Effect::Amend(_) => {}
         }
     }
 

@@ -123,12 +123,9 @@ fn allocations(maker: &Maker) -> Figure {
 /// An engine that watches one waypoint.
 fn engine() -> Engine {
     let waypoint = Waypoint {
-        name: "ehr-out".to_owned(),
-        acks: Acks::Expected,
         // Longer than a run, so that open messages stay open.
         no_ack_after: Duration::from_secs(24 * 3600),
-        ack_time: Duration::from_secs(2),
-        role: Role::Message,
+        ..Waypoint::new("ehr-out")
     };
     let plan = Plan {
         waypoints: vec![waypoint],
@@ -139,6 +136,7 @@ fn engine() -> Engine {
         journey_expiry: Duration::from_secs(48 * 3600),
         rollup: Duration::from_secs(60),
         feeds_max: 1000,
+        series_max: 500,
     };
     let (mut engine, mut effects) = (Engine::new(), Effects::default());
     let start = Timestamp::from_micros(START_US);

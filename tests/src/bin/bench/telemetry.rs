@@ -7,12 +7,14 @@ use crate::Result;
 use crate::figure::{Figure, Target};
 use crate::harness::{Contender, Harness};
 use crate::input::{START_US, site_key};
+use feedpulse_core::class::AckClasses;
 use feedpulse_core::effect::{Effect, EffectId, JourneyEnd, JourneyRecord, Sending};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::label::ControlId;
+use feedpulse_core::lag::Withheld;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::plan::FeedId;
-use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
+use feedpulse_core::sighting::{AckCode, FindKeys, Outcome, ReasonClass, Urgency};
 use feedpulse_core::time::Timestamp;
 use feedpulse_sinks::config::{OtlpConfig, SinksConfig, Target as Endpoint};
 use feedpulse_sinks::otlp::sampler::Sampler;
@@ -77,6 +79,7 @@ fn journey(number: u32) -> JourneyRecord {
     let id = format!("E{number:08}");
     let sending = |waypoint| Sending {
         waypoint: WaypointId(waypoint),
+        control_id: ControlId::from_bytes(id.as_bytes()),
         at,
         ended_at: Some(at),
         outcome: Some(Outcome::Accepted),
@@ -92,12 +95,18 @@ fn journey(number: u32) -> JourneyRecord {
         code: "ADT".into(),
         trigger: "A08".into(),
         sender: "EHR".into(),
+        facility: "MAIN".into(),
         control_id: ControlId::from_bytes(id.as_bytes()),
+        find: FindKeys::default(),
         urgency: Urgency::Routine,
         event_time: None,
+        source_age: Err(Withheld::NoTime),
+        first_at: at,
         sends: vec![sending(0), sending(1)],
         sends_total: 2,
-        end: JourneyEnd::Ended(Outcome::Accepted),
+        end: JourneyEnd::Delivered(Outcome::Accepted),
+        missing: Vec::new(),
+        classes: AckClasses::default(),
         ended_at: at,
         late: false,
         found: Vec::new(),
