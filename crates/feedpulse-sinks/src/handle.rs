@@ -62,8 +62,8 @@ impl SinkHandle {
                 self.incident(change, false);
                 self.log(LogEvent::incident(change, (self.inner.clock)()));
             }
-            // Roll-ups are for the store; their numbers leave as metrics.
-            Effect::Rollup(_) => {}
+            // For the store; their numbers leave as metrics.
+            Effect::Rollup(_) | Effect::Amend(_) => {}
         }
     }
 

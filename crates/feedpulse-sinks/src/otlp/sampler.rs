@@ -1,7 +1,7 @@
 //! Decides before anything is built whether a journey becomes a trace. Deterministic: the same
 //! journeys in the same order give the same decisions.
 
-use feedpulse_core::effect::{JourneyEnd, JourneyRecord};
+use feedpulse_core::effect::JourneyRecord;
 use feedpulse_core::sighting::Urgency;
 
 /// Feeds with windows of their own; further ones share the last.

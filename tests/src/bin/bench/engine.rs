@@ -9,7 +9,7 @@ use feedpulse_core::engine::Engine;
 use feedpulse_core::frame::{Direction, WaypointId};
 use feedpulse_core::input::Input;
 use feedpulse_core::label::ControlId;
-use feedpulse_core::plan::{Acks, Objectives, Plan, Role, Route, Waypoint};
+use feedpulse_core::plan::{Objectives, Plan, Route, Waypoint};
 use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
