@@ -112,6 +112,21 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// One byte, 0 for the error and 1 for the value, then what it is.
+impl<T: Wire, E: Wire> Wire for Result<T, E> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_ok().put(out);
+        match self {
+            Ok(value) => value.put(out),
+            Err(error) => error.put(out),
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        if bool::take(from)? { T::take(from).map(Ok) } else { E::take(from).map(Err) }
+    }
+}
+
 impl<T: Wire> Wire for Arc<T> {
     fn put(&self, out: &mut Vec<u8>) {
         T::put(self, out);

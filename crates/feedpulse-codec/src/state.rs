@@ -5,39 +5,50 @@ use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
-    Answer, Connection, Entry, FeedState, Incident, Interval, Journey, Recent, State, WaypointState,
+    Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Incident, Interval,
+    Journey, Kind, Learned, Recent, Remembered, State, WaypointState,
 };
 
 layout! {
     struct Ref { slot, generation }
     struct Recent { at }
     struct Answer { at, slow, bad }
-    struct Connection { opened_at, open, latest }
+    struct Connection {
+        opened_at, open, latest, latest_at, previous, pipelines, slipped, off_run
+    }
+    struct Remembered { key, journey, body, outcome, answered }
+    struct EndedJourney { key, feed, at, delivered }
+    struct Kind { code, trigger, sender, facility }
+    struct Habit { application_first, commit_first, application_after, silent, retried, lasting }
+    struct Head { key, times, since, last }
+    struct Learned { ended, reached }
     struct Entry {
-        seq, key, at, connection, feed, journey, sending, urgency, committed, wants_application,
-        silence_accepts, blind, next
+        seq, key, at, connection, feed, journey, sending, more, kind, batch, urgency, committed,
+        wants_application, application_due, silence_accepts, blind, next
     }
     struct WaypointState {
-        time, alive_at, entries, deadlines, unanswered_keys, connections, totals, answers,
-        unanswered, lost, malformed, down_since, down_times, down_last, down_refused, refused,
-        resets, unreadable, blind, ack_time, raised
+        time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
+        commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
+        down_since, down_times, down_last, down_refused, refused, resets, unreadable, blind, blinds,
+        ack_time, raised
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
         name, route, waypoints, ends_at, declared, objectives, seen, totals, last_seen, backlog,
-        queue, critical, late, urgent_hurt, looks, looked_at, dead_letters, ack_time, transit,
+        queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, urgent_hurt, looks, looked_at, dead_letters, ack_time, transit,
         source_age, current, history, raised
     }
     struct Journey {
-        key, feed, code, trigger, sender, facility, find, classes, control_id, urgency, event_time, trace, first_at, sends,
-        sends_total, open, in_backlog, timer, pending_end, found
+        key, feed, kind, find, event_time, source_age, trace, first_at, sends, sends_total, open,
+        timer, found, failed, reached, delivered, refused, weakest, urgency, classes, in_backlog,
+        repeat
     }
     struct Incident {
         id, state, severity, code, since, findings, lapses, calm_since, claimed_by, muted_until
     }
     struct State {
-        plan, seq, now, started, waypoints, feeds, journeys, journey_timers, totals, stray_acks,
-        late_acks, journeys_shed, incidents, resolved, next_incident
+        plan, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
+        journeys_shed, incidents, resolved, next_incident
     }
 }
 
@@ -60,5 +71,16 @@ impl<T: Wire> Wire for Slab<T> {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { slots: from.field("Slab.slots")?, free: from.field("Slab.free")? })
+    }
+}
+
+impl<T: Wire> Wire for Fifo<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.first.put(out);
+        self.list.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { first: from.field("Fifo.first")?, list: from.field("Fifo.list")? })
     }
 }

@@ -21,7 +21,8 @@ use feedpulse_core::plan::{
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
-    MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen, Urgency,
+    MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen,
+    Urgency,
 };
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};

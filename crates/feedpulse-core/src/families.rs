@@ -1,10 +1,11 @@
 //! From the engine's picture to metric families: what /metrics and OTLP both read.
 
+use crate::class::AckClass;
 use crate::effect::IncidentState;
 use crate::hist::Histogram;
 use crate::metrics::{Family, Kind, Point, Registry, Value};
 use crate::sighting::Outcome;
-use crate::view::{Totals, View};
+use crate::view::{Totals, View, WaypointView};
 
 /// Every number there is: the engine's and the shells'.
 #[must_use]
@@ -15,18 +16,6 @@ pub fn gather(view: &View, registry: &Registry) -> Vec<Family> {
             "Inputs that the engine applied.",
             "{input}",
             vec![(Vec::new(), view.inputs)],
-        ),
-        counter(
-            "feedpulse_stray_acks_total",
-            "ACKs and receipts that matched no message.",
-            "{ack}",
-            vec![(Vec::new(), view.stray_acks)],
-        ),
-        counter(
-            "feedpulse_late_acks_total",
-            "ACKs that came after their message counted as unanswered.",
-            "{ack}",
-            vec![(Vec::new(), view.late_acks)],
         ),
         gauge(
             "feedpulse_journeys_open",
@@ -101,6 +90,14 @@ fn outcomes(label: &'static str, name: &str, totals: &Totals) -> Vec<(Labels, u6
         .collect()
 }
 
+fn classes(waypoint: &WaypointView) -> Vec<(Labels, u64)> {
+    let of = |class: &AckClass| {
+        vec![("waypoint", waypoint.name.clone()), ("class", class.name().to_owned())]
+    };
+    let counts = AckClass::ALL.iter().zip(waypoint.classes).filter(|(_, count)| *count > 0);
+    counts.map(|(class, count)| (of(class), count)).collect()
+}
+
 fn waypoints(view: &View, families: &mut Vec<Family>) {
     let here = |name: &str| vec![("waypoint", name.to_owned())];
     let all = |read: &dyn Fn(&crate::view::WaypointView) -> u64| {
@@ -111,6 +108,12 @@ fn waypoints(view: &View, families: &mut Vec<Family>) {
         "Messages seen; each sending counts.",
         "{message}",
         all(&|w| w.totals.seen),
+    ));
+    families.push(counter(
+        "feedpulse_ack_events_total",
+        "What the ACK ledger noted, by class; only classes that occurred.",
+        "{event}",
+        view.waypoints.iter().flat_map(classes).collect(),
     ));
     families.push(counter(
         "feedpulse_outcomes_total",

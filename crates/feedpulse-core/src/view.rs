@@ -1,5 +1,6 @@
 //! What the pages and the metrics may see: a read-only picture of the engine, made each second.
 
+use crate::class::{AckClass, CLASSES};
 use crate::effect::{IncidentChange, Rollup};
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
@@ -43,14 +44,18 @@ pub struct View {
     pub incidents: Vec<IncidentChange>,
     /// All sendings.
     pub totals: Totals,
-    /// ACKs that matched no message.
-    pub stray_acks: u64,
-    /// ACKs that came after the message counted as unanswered.
-    pub late_acks: u64,
     /// Journeys in flight.
     pub journeys_open: u64,
     /// Journeys dropped because the table was full.
     pub journeys_shed: u64,
+}
+
+impl View {
+    /// Counts of a class over all waypoints.
+    #[must_use]
+    pub fn class(&self, class: AckClass) -> u64 {
+        self.waypoints.iter().filter_map(|w| w.classes.get(class as usize)).sum()
+    }
 }
 
 /// One feed.
@@ -90,6 +95,8 @@ pub struct FeedView {
     pub transit: Histogram,
     /// Event to first tap, where the sender's clock can be read to the second.
     pub source_age: Histogram,
+    /// Source ages that were withheld, by [`Withheld`](crate::lag::Withheld) in order.
+    pub withheld: [u64; 7],
     /// The last minutes, oldest first, at most 60.
     pub history: Vec<Rollup>,
 }
@@ -141,6 +148,11 @@ pub struct WaypointView {
     pub alive_at: Option<Timestamp>,
     /// ACK time here.
     pub ack_time: Histogram,
+    /// Counts by [`AckClass`](crate::class::AckClass), in order.
+    pub classes: [u64; CLASSES],
+    /// The acknowledgment mode in force as observed: `original`, `enhanced`, `commit only`, `silent`
+    /// or `unknown`.
+    pub ack_mode: &'static str,
     /// Blind intervals so far.
     pub blind: u64,
 }

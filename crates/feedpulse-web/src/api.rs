@@ -3,6 +3,7 @@
 
 use crate::source::{About, Source};
 use crate::text::rfc3339;
+use feedpulse_core::class::AckClass;
 use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{IncidentChange, IncidentState, Rollup};
 use feedpulse_core::finding::Subject;
@@ -304,8 +305,8 @@ pub fn status_wire(source: &dyn Source) -> StatusWire {
         totals: totals(&view.totals),
         journeys_open: view.journeys_open,
         journeys_shed: view.journeys_shed,
-        stray_acks: view.stray_acks,
-        late_acks: view.late_acks,
+        stray_acks: view.class(AckClass::Stray),
+        late_acks: view.class(AckClass::Late),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::rows::{
 use crate::source::{About, Source};
 use crate::text;
 use askama::Template;
+use feedpulse_core::class::AckClass;
 use feedpulse_core::codes::{Code, CodeText};
 use feedpulse_core::effect::IncidentChange;
 use feedpulse_core::finding::Subject;
@@ -131,8 +132,8 @@ fn own(view: &View) -> Vec<(&'static str, String)> {
         ("Inputs applied", text::count(view.inputs)),
         ("Messages in flight", text::count(view.journeys_open)),
         ("In flight, shed (table full)", text::count(view.journeys_shed)),
-        ("ACKs that matched no message", text::count(view.stray_acks)),
-        ("ACKs after the time limit", text::count(view.late_acks)),
+        ("ACKs that matched no message", text::count(view.class(AckClass::Stray))),
+        ("ACKs after the time limit", text::count(view.class(AckClass::Late))),
         ("Blind intervals", text::count(view.waypoints.iter().map(|w| w.blind).sum())),
     ]
 }

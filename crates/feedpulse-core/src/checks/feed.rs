@@ -3,10 +3,13 @@
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
 use crate::engine::feed_time;
-use crate::engine::state::{FeedState, State};
+use crate::engine::state::{FeedState, Recent, State};
 use crate::finding::{Finding, Subject};
 use crate::plan::FeedId;
 use crate::time::Timestamp;
+
+/// Losses older than this do not count, in seconds.
+const LOSS_WINDOW: i64 = 300;
 
 pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let Some(feed) = s.feeds.get(place) else { return };
@@ -18,14 +21,16 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         .map_or(s.now, |w| if w.time > Timestamp::EPOCH { w.time } else { s.now });
     let started = s.started;
     let oldest_any = oldest(s, place, false);
-    let oldest_critical = oldest(s, place, true);
+    let oldest_urgent = oldest(s, place, true);
     let Some(feed) = s.feeds.get_mut(place) else { return };
     look(feed, now);
     let rules = [
-        (Code::TransitSlow, transit(feed, now, oldest_any, oldest_critical)),
+        (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
         (Code::Silence, silence(feed, first_time, started)),
         (Code::BacklogGrowing, backlog(feed, now, oldest_any)),
         (Code::DeadLetters, dead_letters(feed, now)),
+        (Code::Missing, missing(feed, now)),
+        (Code::PartlyDelivered, partly(feed, now)),
     ];
     let subject = Subject::Feed(FeedId(u32::try_from(place).unwrap_or(u32::MAX)));
     for (code, condition) in rules {
@@ -36,10 +41,10 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     }
 }
 
-/// First sighting of the oldest journey that is unfinished; with `critical`, of the critical ones.
-pub(crate) fn oldest(s: &mut State, place: usize, critical: bool) -> Option<Timestamp> {
+/// First sighting of the oldest journey that is unfinished; with `urgent`, of the urgent ones.
+pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timestamp> {
     let feed = s.feeds.get_mut(place)?;
-    let queue = if critical { &mut feed.critical } else { &mut feed.queue };
+    let queue = if urgent { &mut feed.urgent } else { &mut feed.queue };
     while let Some((at, journey)) = queue.front() {
         if s.journeys.get(*journey).is_some_and(|j| j.in_backlog) {
             return Some(*at);
@@ -66,13 +71,14 @@ fn transit(
     feed: &FeedState,
     now: Timestamp,
     oldest: Option<Timestamp>,
-    critical: Option<Timestamp>,
+    urgent: Option<Timestamp>,
 ) -> Condition {
     if feed.waypoints.len() < 2 {
         return Condition::Over;
     }
     let objective = feed.objectives.transit;
-    let waits = oldest.filter(|at| now.since(*at) > objective);
+    let urgent = urgent.filter(|at| now.since(*at) > feed.objectives.urgent_transit);
+    let waits = oldest.filter(|at| now.since(*at) > objective).or(urgent);
     let late = feed.late.within(now, 10);
     if waits.is_none() && late < 3 {
         return Condition::Over;
@@ -88,7 +94,7 @@ fn transit(
             ("objective_s", objective.as_secs_f64()),
         ],
     );
-    if critical.is_some_and(|at| now.since(at) > objective) {
+    if urgent.is_some() {
         verdict.severity = Severity::Page;
     }
     Condition::Holds(verdict)
@@ -140,4 +146,37 @@ fn dead_letters(feed: &FeedState, now: Timestamp) -> Condition {
         first,
         &[("dead_letters_total", number(records))],
     ))
+}
+
+/// Accepted and never seen where the route goes on: five, or one critical one.
+fn missing(feed: &FeedState, now: Timestamp) -> Condition {
+    let lost = feed.missing.within(now, LOSS_WINDOW);
+    let critical = feed.missing_critical.within(now, LOSS_WINDOW);
+    if lost < 5 && critical == 0 {
+        return Condition::Over;
+    }
+    Condition::Holds(Verdict::new(
+        Code::Missing,
+        first_within(&feed.missing, now).unwrap_or(now),
+        &[("missing_total", number(lost)), ("critical_total", number(critical))],
+    ))
+}
+
+/// Some ends of a fan-out have them and others do not.
+fn partly(feed: &FeedState, now: Timestamp) -> Condition {
+    let partly = feed.partly.within(now, LOSS_WINDOW);
+    if partly < 5 {
+        return Condition::Over;
+    }
+    let since = first_within(&feed.partly, now).unwrap_or(now);
+    Condition::Holds(Verdict::new(
+        Code::PartlyDelivered,
+        since,
+        &[("partly_total", number(partly))],
+    ))
+}
+
+fn first_within(recent: &Recent, now: Timestamp) -> Option<Timestamp> {
+    let mut within = recent.at.iter().copied();
+    within.find(|at| now.micros_since(*at) <= LOSS_WINDOW * 1_000_000)
 }

@@ -2,7 +2,8 @@
 
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
-use crate::engine::state::{Answer, State, WaypointState};
+use crate::engine::HEAD_TIMES;
+use crate::engine::state::{Answer, Head, State, WaypointState};
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
 use crate::plan::{Acks, Waypoint};
@@ -13,6 +14,9 @@ use crate::time::Timestamp;
 const WINDOW: i64 = 60;
 /// So many of the last answers are judged: a fast link must not hide a fault for a minute.
 const ANSWERS: usize = 20;
+
+/// A blocked message that was not tried again for this long is given up, in seconds.
+const HEAD_WINDOW: i64 = 900;
 
 pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let plan = std::sync::Arc::clone(&s.plan);
@@ -30,6 +34,8 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::RejectedShare, rejected(w, share, now)),
         (Code::ConnectionLost, connection_lost(w, now)),
         (Code::Malformed, malformed(w, now)),
+        (Code::HeadOfLine, head_of_line(w, now)),
+        (Code::CommitOnly, commit_only(w, now)),
     ];
     for (code, condition) in rules {
         report(&mut w.raised, subject, code, condition, s.now, findings);
@@ -189,5 +195,33 @@ fn malformed(w: &WaypointState, now: Timestamp) -> Condition {
         Code::Malformed,
         since.unwrap_or(now),
         &[("unreadable_total", number(frames))],
+    ))
+}
+
+/// One message is refused again and again, and nothing else of its sender gets through.
+fn head_of_line(w: &WaypointState, now: Timestamp) -> Condition {
+    let blocked =
+        |h: &&Head| h.times >= HEAD_TIMES && now.micros_since(h.last) <= HEAD_WINDOW * 1_000_000;
+    let Some(head) = w.heads.values().filter(blocked).max_by_key(|h| h.times) else {
+        return Condition::Over;
+    };
+    let since = w.heads.values().filter(blocked).map(|h| h.since).min().unwrap_or(head.since);
+    Condition::Holds(Verdict::new(
+        Code::HeadOfLine,
+        since,
+        &[("attempts_total", f64::from(head.times)), ("blocked_s", seconds(now, since))],
+    ))
+}
+
+fn commit_only(w: &WaypointState, now: Timestamp) -> Condition {
+    let commits = w.commit_only.within(now, 300);
+    if commits < 5 {
+        return Condition::Over;
+    }
+    let since = w.commit_only.at.iter().copied().find(|at| now.micros_since(*at) <= 300_000_000);
+    Condition::Holds(Verdict::new(
+        Code::CommitOnly,
+        since.unwrap_or(now),
+        &[("commit_only_total", number(commits))],
     ))
 }

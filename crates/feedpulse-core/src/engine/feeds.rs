@@ -13,7 +13,7 @@ use crate::sighting::MessageSeen;
 use crate::time::Timestamp;
 use crate::view::Totals;
 use core::time::Duration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Intervals kept in memory per feed.
 const HISTORY: usize = 60;
@@ -32,7 +32,13 @@ impl FeedState {
             last_seen: None,
             backlog: [0; 3],
             queue: VecDeque::new(),
-            critical: VecDeque::new(),
+            urgent: VecDeque::new(),
+            filters: Vec::new(),
+            learned: BTreeMap::new(),
+            missing: Recent::default(),
+            missing_critical: Recent::default(),
+            partly: Recent::default(),
+            withheld: [0; 7],
             late: Recent::default(),
             urgent_hurt: 0,
             looks: VecDeque::new(),
@@ -59,6 +65,7 @@ impl FeedState {
             state.ends_at.clone_from(&feed.ends_at);
         }
         state.declared = true;
+        state.filters.clone_from(&feed.filters);
         state
     }
 
@@ -67,6 +74,7 @@ impl FeedState {
         self.route = fresh.route;
         self.waypoints = fresh.waypoints;
         self.ends_at = fresh.ends_at;
+        self.filters = fresh.filters;
         self.objectives = fresh.objectives;
     }
 
@@ -92,8 +100,17 @@ fn matches(plan: &FeedPlan, message: &MessageSeen) -> bool {
 
 impl Engine {
     /// The feed of a message that starts a journey at `waypoint`.
-    pub(super) fn feed_of(&mut self, waypoint: WaypointId, message: &MessageSeen) -> FeedId {
-        let cached = (waypoint, message.sender, message.code, message.trigger);
+    pub(super) fn feed_of(
+        &mut self,
+        waypoint: WaypointId,
+        message: &MessageSeen,
+        kind: u32,
+    ) -> FeedId {
+        // Kind 0 stands for many.
+        if kind == 0 {
+            return self.find_feed(waypoint, message);
+        }
+        let cached = (waypoint, kind);
         if let Some(feed) = self.feed_cache.get(&cached) {
             return *feed;
         }

@@ -2,11 +2,11 @@
 
 use super::ledger::End;
 use super::slab::Ref;
-use super::state::Journey;
+use super::state::{FeedState, Journey};
 use super::{Engine, JOURNEYS_MAX};
-use crate::class::AckClasses;
+use crate::class::{AckClass, AckClasses};
 use crate::codes::Code;
-use crate::effect::{Effect, Effects, JourneyEnd, JourneyRecord, Sending};
+use crate::effect::{Effects, JourneyEnd, Sending};
 use crate::finding::{CheckFinding, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::key::MessageKey;
@@ -16,19 +16,20 @@ use crate::plan::FeedId;
 use crate::sighting::{
     DeadLetterSeen, MessageSeen, Outcome, ReasonClass, ReceiptSeen, Sighting, Urgency,
 };
-use crate::time::{Precision, Timestamp};
+use crate::time::Timestamp;
 use core::time::Duration;
 
 /// Sendings that a journey keeps; further ones are counted.
 const SENDS_MAX: usize = 16;
 /// How long a journey waits after a failed sending for the next try before it ends.
-const LINGER: Duration = Duration::from_secs(60);
+pub(super) const LINGER: Duration = Duration::from_secs(60);
 /// Codes of checks kept per journey.
 const FOUND_MAX: usize = 4;
 
 /// Where a message belongs.
 pub(super) struct Placed {
     pub(super) feed: FeedId,
+    /// None: its journey had ended when it was seen, and it was sent before that.
     pub(super) journey: Option<Ref>,
     /// Whether this sighting started the journey.
     pub(super) fresh: bool,
@@ -36,10 +37,19 @@ pub(super) struct Placed {
 
 /// How a stated outcome ends a journey.
 fn end_of(outcome: Outcome) -> JourneyEnd {
-    if outcome.is_success() {
-        JourneyEnd::Delivered(outcome)
-    } else {
-        JourneyEnd::Failed(outcome)
+    match outcome {
+        Outcome::Unknown => JourneyEnd::Unknown,
+        _ if outcome.is_success() => JourneyEnd::Delivered(outcome),
+        _ => JourneyEnd::Failed(outcome),
+    }
+}
+
+/// The weaker of two successes: filed is more than accepted, accepted more than committed.
+const fn weaker(a: Outcome, b: Outcome) -> Outcome {
+    match (a, b) {
+        (Outcome::Committed, _) | (_, Outcome::Committed) => Outcome::Committed,
+        (Outcome::Filed, other) => other,
+        (other, _) => other,
     }
 }
 
@@ -51,18 +61,57 @@ impl Journey {
             self.sends.push(sending);
         }
     }
+
+    /// Notes how one of its sendings ended.
+    fn note(&mut self, sending: u32, end: &End, slow: bool) {
+        self.open = self.open.saturating_sub(1);
+        if let Some(send) = self.sends.get_mut(sending as usize) {
+            send.ended_at = Some(end.at);
+            send.outcome = Some(end.outcome);
+            send.ack = end.ack;
+            send.reason = end.reason;
+            send.slow = slow;
+        }
+    }
+
+    /// What was refused at a waypoint before it was accepted there.
+    fn refused_before(&self, waypoint: WaypointId) -> Option<Outcome> {
+        let refused = |s: &&Sending| {
+            s.waypoint == waypoint
+                && matches!(s.outcome, Some(Outcome::Errored | Outcome::Rejected))
+        };
+        self.sends.iter().rev().find(refused).and_then(|s| s.outcome)
+    }
+}
+
+/// The bit of a place in a list; beyond the mask's width the last bit is shared.
+fn bit(place: usize, width: u32) -> u32 {
+    1 << u32::try_from(place).unwrap_or(u32::MAX).min(width - 1)
+}
+
+/// The bits of all ends of a feed.
+pub(super) fn all_ends(feed: &FeedState) -> u16 {
+    let bits = (0..feed.ends_at.len()).fold(0, |bits, place| bits | bit(place, 16));
+    u16::try_from(bits).unwrap_or(u16::MAX)
 }
 
 impl Engine {
+    /// The waypoint that a standby stands in for; itself otherwise.
+    pub(super) fn primary(&self, waypoint: WaypointId) -> WaypointId {
+        let plan = self.s.plan.waypoints.get(usize::from(waypoint.0));
+        plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
+    }
+
     /// Finds or starts the journey of a message, and its feed.
     pub(super) fn place(
         &mut self,
         at: &Sighting,
         message: &MessageSeen,
-        key: Option<MessageKey>,
+        kind: u32,
+        key: MessageKey,
+        fx: &mut Effects,
     ) -> Placed {
-        if let Some(key) = key
-            && let Some(place) = self.journeys.get(&key).copied()
+        if let Some(place) = self.journeys.get(&key).copied()
             && let Some(journey) = self.s.journeys.get_mut(place)
         {
             journey.urgency = journey.urgency.max(message.urgency);
@@ -70,34 +119,39 @@ impl Engine {
             journey.first_at = journey.first_at.min(at.at);
             return Placed { feed: journey.feed, journey: Some(place), fresh: false };
         }
-        let feed = self.feed_of(at.waypoint, message);
-        self.first_sighting(feed, at, message);
-        let Some(key) = key else { return Placed { feed, journey: None, fresh: true } };
+        let before = self.s.ended.get_mut(&self.ended, key).copied();
+        if let Some(ended) = before.filter(|ended| at.at <= ended.at) {
+            return Placed { feed: ended.feed, journey: None, fresh: false };
+        }
+        let here = self.primary(at.waypoint);
+        let feed = self.feed_of(here, message, kind);
         if self.s.journeys.len() >= JOURNEYS_MAX {
-            self.shed_oldest();
+            self.shed_oldest(fx);
         }
         let timer = at.at.plus(self.s.plan.journey_expiry);
         let journey = Journey {
             key,
             feed,
-            code: message.code,
-            trigger: message.trigger,
-            sender: message.sender,
-            facility: message.sender_facility,
+            kind,
             find: message.find,
-            classes: AckClasses::default(),
-            control_id: message.control_id,
-            urgency: message.urgency,
             event_time: message.event_time,
-            trace: message.trace,
+            source_age: Err(Withheld::NoTime),
+            trace: message.trace.map(Box::new),
             first_at: at.at,
-            sends: Vec::with_capacity(2),
+            sends: Vec::with_capacity(1),
             sends_total: 0,
             open: 0,
-            in_backlog: true,
             timer,
-            pending_end: None,
             found: Vec::new(),
+            failed: None,
+            reached: 0,
+            delivered: 0,
+            refused: 0,
+            weakest: Outcome::Filed,
+            urgency: message.urgency,
+            classes: AckClasses::default(),
+            in_backlog: true,
+            repeat: before.is_some_and(|ended| ended.delivered),
         };
         let place = self.s.journeys.insert(journey);
         self.journeys.insert(key, place);
@@ -105,66 +159,87 @@ impl Engine {
         if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) {
             feed.backlog[message.urgency as usize] += 1;
             feed.queue.push_back((at.at, place));
-            if message.urgency == Urgency::Critical {
-                feed.critical.push_back((at.at, place));
+            if message.urgency > Urgency::Routine {
+                feed.urgent.push_back((at.at, place));
             }
         }
         Placed { feed, journey: Some(place), fresh: true }
     }
 
-    fn first_sighting(&mut self, feed: FeedId, at: &Sighting, message: &MessageSeen) {
-        let Some(state) = self.s.feeds.get_mut(feed.0 as usize) else { return };
-        state.seen += 1;
-        state.current.seen += 1;
-        state.last_seen = state.last_seen.max(Some(at.at));
-        if let Some(event) = message.event_time
-            && event.precision >= Precision::Second
-            && at.at >= event.at
-        {
-            let age = u64::try_from(at.at.micros_since(event.at)).unwrap_or(0);
-            state.source_age.record(age);
+    /// Further journeys of a message whose order groups are journeys of their own.
+    pub(super) fn place_more(
+        &mut self,
+        at: &Sighting,
+        message: &MessageSeen,
+        kind: u32,
+        fx: &mut Effects,
+    ) -> Vec<(Ref, u32)> {
+        let mut more = Vec::new();
+        for key in &message.also {
+            if let Some(journey) = self.place(at, message, kind, *key, fx).journey {
+                more.push((journey, self.add_sending(Some(journey), at, message)));
+            }
         }
+        more
     }
 
-    fn shed_oldest(&mut self) {
-        if let Some((timer, place)) = self.s.journey_timers.pop_first() {
+    /// Counts the first sighting of a message on its feed.
+    pub(super) fn seen_first(&mut self, placed: &Placed, at: &Sighting, fx: &mut Effects) {
+        if !placed.fresh {
+            return;
+        }
+        if let Some(feed) = self.s.feeds.get_mut(placed.feed.0 as usize) {
+            feed.seen += 1;
+            feed.current.seen += 1;
+            feed.last_seen = feed.last_seen.max(Some(at.at));
+        }
+        self.note_unknown(placed.feed, at.at, fx);
+    }
+
+    fn shed_oldest(&mut self, fx: &mut Effects) {
+        if let Some((_, place)) = self.s.journey_timers.first().copied() {
             self.s.journeys_shed += 1;
-            if let Some(journey) = self.s.journeys.remove(place) {
-                debug_assert_eq!(journey.timer, timer);
-                self.journeys.remove(&journey.key);
-                self.leave_backlog(&journey);
-            }
+            self.end_journey(place, JourneyEnd::Unknown, self.s.now, fx);
         }
     }
 
     /// Adds a sending to its journey; says its place there.
-    pub(super) fn add_sending(&mut self, journey: Option<Ref>, at: &Sighting, message: &MessageSeen) -> u32 {
-        if let Some(place) = journey
-            && let Some(journey) = self.s.journeys.get_mut(place)
-        {
-            journey.open += 1;
-            journey.pending_end = None;
-            journey.add(Sending {
-                waypoint: at.waypoint,
-                control_id: message.control_id,
-                at: at.at,
-                ended_at: None,
-                outcome: None,
-                ack: None,
-                reason: ReasonClass::None,
-                slow: false,
-                size: message.size,
-            });
-            let number = journey.sends_total - 1;
-            let timer = at.at.plus(self.s.plan.journey_expiry);
-            self.set_timer(place, timer);
-            return number;
+    pub(super) fn add_sending(
+        &mut self,
+        journey: Option<Ref>,
+        at: &Sighting,
+        message: &MessageSeen,
+    ) -> u32 {
+        let here = self.primary(at.waypoint);
+        let expiry = self.s.plan.journey_expiry;
+        let Some(place) = journey else { return 0 };
+        let Some(journey) = self.s.journeys.get_mut(place) else { return 0 };
+        let feed = self.s.feeds.get(journey.feed.0 as usize);
+        if let Some(on_route) = feed.and_then(|f| f.waypoints.iter().position(|w| *w == here)) {
+            journey.reached |= bit(on_route, 32);
         }
-        0
+        journey.open += 1;
+        journey.failed = None;
+        journey.add(Sending {
+            waypoint: at.waypoint,
+            control_id: message.control_id,
+            at: at.at,
+            ended_at: None,
+            outcome: None,
+            ack: None,
+            reason: ReasonClass::None,
+            slow: false,
+            size: message.size,
+        });
+        let number = journey.sends_total - 1;
+        self.set_timer(place, at.at.plus(expiry));
+        number
     }
 
-    fn set_timer(&mut self, place: Ref, timer: Timestamp) {
-        if let Some(journey) = self.s.journeys.get_mut(place) {
+    pub(super) fn set_timer(&mut self, place: Ref, timer: Timestamp) {
+        if let Some(journey) = self.s.journeys.get_mut(place)
+            && journey.timer != timer
+        {
             self.s.journey_timers.remove(&(journey.timer, place));
             journey.timer = timer;
             self.s.journey_timers.insert((timer, place));
@@ -181,37 +256,101 @@ impl Engine {
         slow: bool,
         fx: &mut Effects,
     ) {
+        let here = self.primary(waypoint);
         let Some(place) = journey else { return };
         let Some(journey) = self.s.journeys.get_mut(place) else { return };
-        journey.open = journey.open.saturating_sub(1);
-        if let Some(send) = journey.sends.get_mut(sending as usize) {
-            send.ended_at = Some(end.at);
-            send.outcome = Some(end.outcome);
-            send.ack = end.ack;
-            send.reason = end.reason;
-            send.slow = slow;
-        }
-        let last = self.s.feeds.get(journey.feed.0 as usize).is_some_and(|f| f.ends_at.contains(&waypoint));
+        journey.note(sending, end, slow);
+        let feed = self.s.feeds.get(journey.feed.0 as usize);
+        let at_end = feed.and_then(|f| f.ends_at.iter().position(|w| *w == here));
+        let mark = at_end.map_or(0, |n| u16::try_from(bit(n, 16)).unwrap_or(0));
         if end.outcome.is_success() {
-            if last {
-                self.end_journey(place, JourneyEnd::Delivered(end.outcome), end.at, fx);
+            journey.failed = None;
+            journey.refused &= !mark;
+            journey.delivered |= mark;
+            if mark != 0 {
+                journey.weakest = weaker(journey.weakest, end.outcome);
             }
+            let refused = journey.refused_before(waypoint);
+            self.got_through(place, waypoint, refused, end.at, fx);
+            self.succeeded(place, mark != 0, end, fx);
             return;
         }
+        journey.refused |= mark & !journey.delivered;
         if journey.open > 0 {
             return;
         }
-        journey.pending_end = Some(end.outcome);
-        // An error is about the content and will not be tried again: it is no backlog.
-        if end.outcome == Outcome::Errored && journey.in_backlog {
-            journey.in_backlog = false;
+        journey.failed = Some(end.outcome);
+        self.failed(place, waypoint, end);
+    }
+
+    /// A message was accepted that was refused before: the refusal was about the moment.
+    fn got_through(
+        &mut self,
+        place: Ref,
+        waypoint: WaypointId,
+        refused: Option<Outcome>,
+        at: Timestamp,
+        fx: &mut Effects,
+    ) {
+        let Some(refused) = refused else { return };
+        if let Some(here) = self.s.waypoints.get_mut(usize::from(waypoint.0)) {
+            here.habit.refusal(refused, true);
+        }
+        self.classify(waypoint, Some(place), AckClass::NackThenAccepted, at, fx);
+    }
+
+    /// After a success: everything is done, or the next waypoint comes.
+    fn succeeded(&mut self, place: Ref, at_end: bool, end: &End, fx: &mut Effects) {
+        let Some(journey) = self.s.journeys.get(place) else { return };
+        let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return };
+        let complete = at_end && journey.delivered == all_ends(feed);
+        if complete {
+            // An earlier waypoint may be read later: its sighting belongs to this journey.
+            let before = u32::MAX >> journey.reached.leading_zeros().min(31);
+            if journey.reached == before || journey.reached == 0 {
+                let delivered = JourneyEnd::Delivered(journey.weakest);
+                self.end_journey(place, delivered, end.at, fx);
+            } else {
+                self.out_of_backlog(place);
+                self.set_timer(place, end.at);
+            }
+            return;
+        }
+        if journey.open > 0 || journey.delivered != 0 {
+            return;
+        }
+        // Where nothing says that it goes on, it is no backlog.
+        if !self.is_expected_further(place) {
+            self.out_of_backlog(place);
+        }
+    }
+
+    /// After a failure with nothing else under way: a retry may come.
+    fn failed(&mut self, place: Ref, waypoint: WaypointId, end: &End) {
+        let habit = self.s.waypoints.get(usize::from(waypoint.0)).map(|w| w.habit);
+        let refused = matches!(end.outcome, Outcome::Errored | Outcome::Rejected);
+        if refused && !habit.unwrap_or_default().is_retryable(end.outcome) {
+            // About the content: it will not be tried again, so it is no backlog.
+            self.out_of_backlog(place);
+        }
+        let Some(journey) = self.s.journeys.get(place) else { return };
+        let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return };
+        let waiting = all_ends(feed) & !(journey.delivered | journey.refused);
+        if waiting == 0 || journey.refused == 0 {
+            self.set_timer(place, end.at.plus(LINGER));
+        }
+    }
+
+    pub(super) fn out_of_backlog(&mut self, place: Ref) {
+        if let Some(journey) = self.s.journeys.get_mut(place)
+            && core::mem::replace(&mut journey.in_backlog, false)
+        {
             let (feed, urgency) = (journey.feed, journey.urgency);
             self.count_out_of_backlog(feed, urgency);
         }
-        self.set_timer(place, end.at.plus(LINGER));
     }
 
-    fn count_out_of_backlog(&mut self, feed: FeedId, urgency: Urgency) {
+    pub(super) fn count_out_of_backlog(&mut self, feed: FeedId, urgency: Urgency) {
         if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) {
             // Urgency may have risen after it was counted: take it from where it was.
             let mut place = urgency as usize;
@@ -222,91 +361,10 @@ impl Engine {
         }
     }
 
-    fn leave_backlog(&mut self, journey: &Journey) {
-        if journey.in_backlog {
-            self.count_out_of_backlog(journey.feed, journey.urgency);
-        }
-    }
-
-    fn end_journey(&mut self, place: Ref, end: JourneyEnd, at: Timestamp, fx: &mut Effects) {
-        let Some(journey) = self.s.journeys.remove(place) else { return };
-        self.journeys.remove(&journey.key);
-        self.s.journey_timers.remove(&(journey.timer, place));
-        self.leave_backlog(&journey);
-        let mut late = false;
-        let mut name = String::new();
-        if let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) {
-            let last = journey.sends.iter().rev().find(|s| feed.ends_at.contains(&s.waypoint));
-            if feed.waypoints.len() > 1
-                && let Some(last) =
-                    last.filter(|_| matches!(end, JourneyEnd::Delivered(_)))
-            {
-                let micros = u64::try_from(last.at.micros_since(journey.first_at)).unwrap_or(0);
-                feed.transit.record(micros);
-                let shown = u32::try_from(micros).unwrap_or(u32::MAX);
-                feed.current.transit_max = feed.current.transit_max.max(Some(shown));
-                late = u128::from(micros) > feed.objectives.transit.as_micros();
-            }
-            late |= end == JourneyEnd::Expired && feed.waypoints.len() > 1;
-            if late {
-                feed.late.push(at);
-                if journey.urgency > Urgency::Routine {
-                    feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
-                }
-            }
-            name.clone_from(&feed.name);
-        }
-        fx.push(Effect::Journey(Box::new(JourneyRecord {
-            key: journey.key,
-            feed: journey.feed,
-            feed_name: name,
-            code: journey.code,
-            trigger: journey.trigger,
-            sender: journey.sender,
-            facility: journey.facility,
-            control_id: journey.control_id,
-            find: journey.find,
-            urgency: journey.urgency,
-            event_time: journey.event_time,
-            source_age: Err(Withheld::NoTime),
-            first_at: journey.first_at,
-            sends: journey.sends,
-            sends_total: journey.sends_total,
-            end,
-            missing: Vec::new(),
-            classes: journey.classes,
-            ended_at: at,
-            late,
-            found: journey.found,
-            trace: journey.trace,
-        })));
-    }
-
-    pub(super) fn expire_journeys(&mut self, fx: &mut Effects) {
-        while let Some((timer, place)) = self.s.journey_timers.first().copied() {
-            let Some(journey) = self.s.journeys.get(place) else {
-                self.s.journey_timers.pop_first();
-                continue;
-            };
-            let feed = self.s.feeds.get(journey.feed.0 as usize);
-            if timer > feed.map_or(self.s.now, |f| self.feed_time(f)).min(self.s.now) {
-                return;
-            }
-            let waiting = journey.open > 0;
-            if waiting && journey.pending_end.is_none() && timer.plus(LINGER) > self.s.now {
-                // Its sending is judged first; look again in a minute.
-                self.set_timer(place, timer.plus(LINGER));
-                continue;
-            }
-            let end = journey.pending_end.map_or(JourneyEnd::Expired, JourneyEnd::Failed);
-            self.end_journey(place, end, timer, fx);
-        }
-    }
-
     /// A receipt ends the journey it names: only here something is *filed*.
     pub(super) fn receipt(&mut self, at: &Sighting, receipt: &ReceiptSeen, fx: &mut Effects) {
         let Some(place) = self.journeys.get(&receipt.journey_key).copied() else {
-            self.s.stray_acks += 1;
+            self.classify(at.waypoint, None, AckClass::Stray, at.at, fx);
             return;
         };
         self.stated(at, place, receipt.outcome, ReasonClass::None, fx);

@@ -1,30 +1,43 @@
-//! The ACK ledger: every sending of a message ends in exactly one outcome.
+//! The ACK ledger, sending side: every sending of a message ends in exactly one outcome.
 
+use super::fifo::Index;
 use super::slab::Ref;
-use super::state::{Answer, Entry, WaypointState};
+use super::state::{Answer, Entry, Head, Remembered, WaypointState};
 use super::{Engine, KeyMap, OPEN_MAX};
+use crate::class::AckClass;
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::key::MessageKey;
-use crate::plan::{Acks, FeedId, Role};
+use crate::label::Label;
+use crate::plan::{Acks, FeedId, Role, Waypoint};
 use crate::sighting::{
-    AckCode, AckCondition, AckSeen, MessageSeen, Outcome, ReasonClass, Sighting,
+    AckCode, AckCondition, AckMode, MessageSeen, Outcome, ReasonClass, Sighting, Urgency,
 };
 use crate::time::Timestamp;
 use crate::view::Totals;
 use core::time::Duration;
 
-/// How long the key of an unanswered sending is remembered, to name a late ACK.
-const LATE_ACK_MEMORY: Duration = Duration::from_secs(600);
-/// Most such keys per waypoint.
-const LATE_ACK_KEYS: usize = 4_096;
+/// Sendings that a waypoint remembers by control id.
+const MEMORY_MAX: usize = 32_768;
+/// Senders whose blocked message is followed.
+const HEADS_MAX: usize = 64;
+/// Refusals in a row of one message that block the line.
+pub(crate) const HEAD_TIMES: u32 = 3;
 
 /// How an entry ends, and what is known of its answer.
+#[derive(Clone, Copy)]
 pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) at: Timestamp,
     pub(super) ack: Option<AckCode>,
     pub(super) reason: ReasonClass,
+}
+
+impl End {
+    /// Without an answer.
+    pub(super) const fn unanswered(outcome: Outcome, at: Timestamp) -> Self {
+        Self { outcome, at, ack: None, reason: ReasonClass::None }
+    }
 }
 
 /// Rebuilds the key index of a waypoint after a restore: chains in order of arrival.
@@ -56,48 +69,135 @@ fn chain(waypoint: &mut WaypointState, map: &mut KeyMap, key: MessageKey, at: Re
     }
 }
 
+impl WaypointState {
+    /// Remembers a sending; says what it is to the one before with the same id.
+    fn remember(&mut self, index: &mut Index, new: Remembered) -> Option<AckClass> {
+        let before = self.memory.get_mut(index, new.key).map(|r| r.body);
+        self.memory.push(index, new, MEMORY_MAX);
+        let body = before?;
+        Some(if body == new.body { AckClass::Retry } else { AckClass::IdReuse })
+    }
+
+    /// Follows the message that a sender cannot get past; true when it has just become one.
+    fn follow_head(&mut self, sender: Label, key: MessageKey, end: &End) -> bool {
+        let refused =
+            matches!(end.outcome, Outcome::Errored | Outcome::Rejected | Outcome::ConnectionLost);
+        if !refused {
+            // Another message got through, or the receiver is silent: that is no blocked line.
+            self.heads.remove(&sender);
+            return false;
+        }
+        match self.heads.get_mut(&sender) {
+            Some(head) if head.key == key => {
+                head.times = head.times.saturating_add(1);
+                head.last = end.at;
+                head.times == HEAD_TIMES
+            }
+            Some(head) => {
+                *head = Head { key, times: 1, since: end.at, last: end.at };
+                false
+            }
+            None => {
+                if self.heads.len() < HEADS_MAX {
+                    let head = Head { key, times: 1, since: end.at, last: end.at };
+                    self.heads.insert(sender, head);
+                }
+                false
+            }
+        }
+    }
+
+    /// What a sender and this link have agreed on for a message that asks for `asked`.
+    fn agreed(&self, plan: &Waypoint, asked: AckMode) -> Agreed {
+        let mode = plan.ack_mode.unwrap_or(asked);
+        let quiet = |c: AckCondition| matches!(c, AckCondition::Never | AckCondition::OnError);
+        let asks_quiet = !mode.is_original() && quiet(mode.accept) && quiet(mode.application);
+        let loud = plan.ack_mode.is_none() && self.habit.always_answers();
+        let follows = plan.application_acks || self.habit.application_after > 0;
+        Agreed {
+            silence_accepts: asks_quiet && !loud,
+            wants_application: follows
+                || matches!(
+                    mode.application,
+                    AckCondition::Always | AckCondition::OnError | AckCondition::OnSuccess
+                ),
+            // MSH-16 alone proves nothing: it is boilerplate at many senders.
+            application_due: follows && !quiet(mode.application),
+        }
+    }
+}
+
+struct Agreed {
+    silence_accepts: bool,
+    wants_application: bool,
+    application_due: bool,
+}
+
 impl Engine {
     pub(super) fn message(&mut self, at: &Sighting, message: &MessageSeen, fx: &mut Effects) {
-        let journey_key = message.journey_key.or(message.ack_key);
-        let super::journeys::Placed { feed, journey, fresh } = self.place(at, message, journey_key);
-        if fresh {
-            self.note_unknown(feed, at.at, fx);
-        }
-        self.count_seen(at.waypoint, feed);
-        let sending = self.add_sending(journey, at, message);
         let number = usize::from(at.waypoint.0);
-        let Some(plan) = self.s.plan.waypoints.get(number) else { return };
-        let (acks, role) = (plan.acks, plan.role);
-        if acks == Acks::Stored || role == Role::Retry {
-            let outcome = if role == Role::Retry { Outcome::Errored } else { Outcome::Committed };
-            let end = End { outcome, at: at.at, ack: None, reason: ReasonClass::None };
-            self.count_end(at.waypoint, feed, &end, None);
-            self.sending_ended(journey, sending, at.waypoint, &end, false, fx);
+        let plan = std::sync::Arc::clone(&self.s.plan);
+        let Some(here) = plan.waypoints.get(number) else { return };
+        let kind = self.kind_of(message);
+        // Without MSH-10 nothing can name it; a key of its own keeps the sums right.
+        let own = MessageKey::from_u128(u128::from(self.s.seq));
+        let ack_key = message.ack_key.unwrap_or(own);
+        let journey_key = message.journey_key.or(message.ack_key).unwrap_or(own);
+        let placed = self.place(at, message, kind, journey_key, fx);
+        self.seen_first(&placed, at, fx);
+        self.count_seen(at.waypoint, placed.feed);
+        let sending = self.add_sending(placed.journey, at, message);
+        let more = self.place_more(at, message, kind, fx);
+        self.notes(at, message, fx);
+        if here.acks == Acks::Stored || here.role == Role::Retry {
+            let retry = here.role == Role::Retry;
+            let outcome = if retry { Outcome::Errored } else { Outcome::Committed };
+            let end = End::unanswered(outcome, at.at);
+            self.count_end(at.waypoint, placed.feed, &end, None);
+            self.sending_ended(placed.journey, sending, at.waypoint, &end, false, fx);
+            for (journey, sending) in more {
+                self.sending_ended(Some(journey), sending, at.waypoint, &end, false, fx);
+            }
             return;
         }
-        let deadline = at.at.plus(plan.no_ack_after);
-        let mode = message.ack_mode;
-        let quiet = |c: AckCondition| matches!(c, AckCondition::Never | AckCondition::OnError);
+        let remembered = Remembered {
+            key: ack_key,
+            journey: journey_key,
+            body: message.body,
+            outcome: None,
+            answered: false,
+        };
+        let (Some(waypoint), Some(lookup)) =
+            (self.s.waypoints.get_mut(number), self.lookups.get_mut(number))
+        else {
+            return;
+        };
+        let agreed = waypoint.agreed(here, message.ack_mode);
+        let class = waypoint.remember(&mut lookup.memory, remembered);
         let entry = Entry {
             seq: self.s.seq,
-            // Without MSH-10 nothing can name it; a key of its own keeps the sums right.
-            key: message.ack_key.unwrap_or(MessageKey::from_u128(u128::from(self.s.seq))),
+            key: ack_key,
             at: at.at,
             connection: at.connection,
-            feed,
-            journey,
+            feed: placed.feed,
+            journey: placed.journey,
             sending,
+            more: if more.is_empty() { None } else { Some(Box::new(more)) },
+            kind,
+            batch: message.batch.unwrap_or(0),
             urgency: message.urgency,
             committed: false,
-            wants_application: matches!(
-                mode.application,
-                AckCondition::Always | AckCondition::OnError | AckCondition::OnSuccess
-            ),
-            silence_accepts: !mode.is_original() && quiet(mode.accept) && quiet(mode.application),
+            wants_application: agreed.wants_application,
+            application_due: agreed.application_due,
+            silence_accepts: agreed.silence_accepts,
             blind: false,
             next: None,
         };
-        self.open_entry(at.waypoint, entry, deadline, fx);
+        self.open_entry(at.waypoint, entry, at.at.plus(here.no_ack_after), fx);
+        if let Some(class) = class {
+            self.classify(at.waypoint, placed.journey, class, at.at, fx);
+        }
+        self.judge_mode(at, message, fx);
     }
 
     fn open_entry(&mut self, at: WaypointId, entry: Entry, deadline: Timestamp, fx: &mut Effects) {
@@ -105,18 +205,20 @@ impl Engine {
         if self.s.waypoints.get(number).is_some_and(|w| w.entries.len() >= OPEN_MAX) {
             self.end_oldest(number, fx);
         }
-        let (Some(waypoint), Some(map)) =
-            (self.s.waypoints.get_mut(number), self.entries.get_mut(number))
+        let slip = self.s.plan.waypoints.get(number).map_or(Duration::MAX, |w| w.ack_time);
+        let (Some(waypoint), Some(lookup)) =
+            (self.s.waypoints.get_mut(number), self.lookups.get_mut(number))
         else {
             return;
         };
-        let (key, connection) = (entry.key, entry.connection);
+        let (key, connection, sent) = (entry.key, entry.connection, entry.at);
         let place = waypoint.entries.insert(entry);
-        chain(waypoint, map, key, place);
+        chain(waypoint, &mut lookup.entries, key, place);
         waypoint.deadlines.push_back((deadline, place));
+        let before = waypoint.connections.get(&connection).and_then(|c| c.latest);
+        let before = before.and_then(|r| waypoint.entries.get(r)).map(|e| e.key);
         let connection = waypoint.connections.entry(connection).or_default();
-        connection.open += 1;
-        connection.latest = Some(place);
+        connection.sends(place, sent, before, slip);
     }
 
     /// The table is full: the oldest sending ends as unknown rather than growing without bound.
@@ -124,125 +226,61 @@ impl Engine {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         while let Some((deadline, place)) = waypoint.deadlines.pop_front() {
             if waypoint.entries.get(place).is_some() {
-                let end = End {
-                    outcome: Outcome::Unknown,
-                    at: deadline.min(waypoint.time),
-                    ack: None,
-                    reason: ReasonClass::None,
-                };
-                self.end_entry(number, place, &end, fx);
+                let at = deadline.min(waypoint.time);
+                self.end_entry(number, place, &End::unanswered(Outcome::Unknown, at), fx);
                 return;
             }
         }
     }
 
-    pub(super) fn ack(&mut self, at: &Sighting, ack: &AckSeen, fx: &mut Effects) {
-        let mut number = usize::from(at.waypoint.0);
-        if let Some(Role::AckOf(of)) = self.s.plan.waypoints.get(number).map(|w| w.role) {
-            number = usize::from(of.0);
-        }
-        let Some(place) = self.find_entry(number, at, ack.ack_key) else {
-            self.unmatched(number, ack.ack_key);
-            return;
-        };
-        let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
-        let Some(entry) = waypoint.entries.get_mut(place) else { return };
-        if ack.code == AckCode::CA && entry.wants_application {
-            entry.committed = true;
-            self.answered(number, entry_times(at.at, self.entry_at(number, place)), false);
-            return;
-        }
-        let outcome = match ack.code {
-            AckCode::AA => Outcome::Accepted,
-            AckCode::CA => Outcome::Committed,
-            AckCode::AE | AckCode::CE | AckCode::Other => Outcome::Errored,
-            AckCode::AR | AckCode::CR => Outcome::Rejected,
-        };
-        let end = End { outcome, at: at.at, ack: Some(ack.code), reason: ack.reason };
-        self.end_entry(number, place, &end, fx);
-    }
-
-    fn entry_at(&self, number: usize, place: Ref) -> Timestamp {
-        self.s.waypoints.get(number).and_then(|w| w.entries.get(place)).map_or(self.s.now, |e| e.at)
-    }
-
-    /// The sending that an ACK answers: same key, the same connection first, else the oldest. An ACK
-    /// that names nothing answers the only sending that waits on its connection.
-    fn find_entry(&self, number: usize, at: &Sighting, key: Option<MessageKey>) -> Option<Ref> {
-        let waypoint = self.s.waypoints.get(number)?;
-        let Some(key) = key else {
-            let connection = waypoint.connections.get(&at.connection)?;
-            let latest = connection.latest.filter(|_| connection.open == 1)?;
-            return waypoint.entries.get(latest).map(|_| latest);
-        };
-        let head = *self.entries.get(number)?.get(&key)?;
-        let mut place = Some(head);
-        while let Some(here) = place {
-            let entry = waypoint.entries.get(here)?;
-            if entry.connection == at.connection {
-                return Some(here);
-            }
-            place = entry.next;
-        }
-        Some(head)
-    }
-
-    fn unmatched(&mut self, number: usize, key: Option<MessageKey>) {
-        let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
-        let late = key.and_then(|key| waypoint.unanswered_keys.iter().position(|k| k.1 == key));
-        if let Some(position) = late {
-            waypoint.unanswered_keys.remove(position);
-            self.s.late_acks += 1;
-        } else {
-            self.s.stray_acks += 1;
-        }
-    }
-
-    /// Ends one sending, and tells its journey.
+    /// Ends one sending, and tells its journeys.
     pub(super) fn end_entry(&mut self, number: usize, place: Ref, end: &End, fx: &mut Effects) {
         let Some(entry) = self.unlink(number, place) else { return };
-        let waypoint_id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
+        let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
+        let sender = self.kind(entry.kind).sender;
         let mut slow = false;
         if end.ack.is_some() {
             let bad = matches!(end.outcome, Outcome::Errored | Outcome::Rejected);
-            slow = self.answered(number, entry_times(end.at, entry.at), bad);
-        } else if let Some(waypoint) = self.s.waypoints.get_mut(number) {
-            match end.outcome {
-                Outcome::NoAck => waypoint.unanswered.push(end.at),
-                Outcome::ConnectionLost => {
-                    waypoint.unanswered.push(end.at);
-                    waypoint.lost.push(end.at);
-                }
-                _ => {}
+            slow = self.answered(number, entry.at, end.at, bad);
+        }
+        let mut blocked = false;
+        if let (Some(waypoint), Some(lookup)) =
+            (self.s.waypoints.get_mut(number), self.lookups.get(number))
+        {
+            if matches!(end.outcome, Outcome::NoAck | Outcome::ConnectionLost) {
+                waypoint.unanswered.push(end.at);
             }
-            if matches!(end.outcome, Outcome::NoAck | Outcome::ConnectionLost | Outcome::Unknown) {
-                while waypoint.unanswered_keys.len() >= LATE_ACK_KEYS
-                    || waypoint
-                        .unanswered_keys
-                        .front()
-                        .is_some_and(|(at, _)| end.at.since(*at) > LATE_ACK_MEMORY)
-                {
-                    waypoint.unanswered_keys.pop_front();
-                }
-                waypoint.unanswered_keys.push_back((end.at, entry.key));
+            if end.outcome == Outcome::ConnectionLost {
+                waypoint.lost.push(end.at);
             }
+            if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
+                remembered.outcome = Some(end.outcome);
+                remembered.answered = end.ack.is_some();
+            }
+            blocked = waypoint.follow_head(sender, entry.key, end);
         }
         let took = end.ack.map(|_| end.at.since(entry.at));
-        self.count_end(waypoint_id, entry.feed, end, took);
+        self.count_end(id, entry.feed, end, took);
         if !end.outcome.is_success()
-            && entry.urgency > crate::sighting::Urgency::Routine
+            && entry.urgency > Urgency::Routine
             && let Some(feed) = self.s.feeds.get_mut(entry.feed.0 as usize)
         {
             feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
         }
-        self.sending_ended(entry.journey, entry.sending, waypoint_id, end, slow, fx);
+        if blocked {
+            self.classify(id, entry.journey, AckClass::HeadOfLine, end.at, fx);
+        }
+        self.sending_ended(entry.journey, entry.sending, id, end, slow, fx);
+        for (journey, sending) in entry.more.as_deref().into_iter().flatten() {
+            self.sending_ended(Some(*journey), *sending, id, end, slow, fx);
+        }
     }
 
     /// Takes an entry out of the table, its chain and its connection.
     fn unlink(&mut self, number: usize, place: Ref) -> Option<Entry> {
         let waypoint = self.s.waypoints.get_mut(number)?;
         let entry = waypoint.entries.remove(place)?;
-        let map = self.entries.get_mut(number)?;
+        let map = &mut self.lookups.get_mut(number)?.entries;
         let head = map.get(&entry.key).copied();
         if head == Some(place) {
             match entry.next {
@@ -266,14 +304,22 @@ impl Engine {
         }
         if let Some(connection) = waypoint.connections.get_mut(&entry.connection) {
             connection.open = connection.open.saturating_sub(1);
+            connection.slipped &= connection.open > 0;
         }
         Some(entry)
     }
 
     /// Notes an answer and says whether it was slow.
-    fn answered(&mut self, number: usize, (at, took): (Timestamp, Duration), bad: bool) -> bool {
+    pub(super) fn answered(
+        &mut self,
+        number: usize,
+        sent: Timestamp,
+        at: Timestamp,
+        bad: bool,
+    ) -> bool {
         let objective = self.s.plan.waypoints.get(number).map_or(Duration::MAX, |w| w.ack_time);
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return false };
+        let took = at.since(sent);
         let slow = took > objective;
         if waypoint.answers.len() == 64 {
             waypoint.answers.pop_front();
@@ -285,22 +331,56 @@ impl Engine {
 
     /// Judges the sendings whose time is over, by the waypoint's own time.
     pub(super) fn expire_entries(&mut self, number: usize, fx: &mut Effects) {
-        loop {
-            let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
-            let Some((deadline, place)) = waypoint.deadlines.front().copied() else { return };
-            let acks = self.s.plan.waypoints.get(number).map_or(Acks::IfSeen, |w| w.acks);
+        let plan = std::sync::Arc::clone(&self.s.plan);
+        let Some(here) = plan.waypoints.get(number) else { return };
+        // Where answers are only looked at if they come, silence says nothing.
+        let silent = if here.acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
+        let longer = here.application_after;
+        while let Some(waypoint) = self.s.waypoints.get_mut(number)
+            && let Some((deadline, place)) = waypoint.deadlines.front().copied()
+        {
             let Some(entry) = waypoint.entries.get(place) else {
                 waypoint.deadlines.pop_front();
                 continue;
             };
             if deadline > waypoint.time {
+                break;
+            }
+            waypoint.deadlines.pop_front();
+            if entry.committed {
+                // The commit came in time; the application has longer.
+                let due = entry.at.plus(longer).max(deadline);
+                waypoint.application_deadlines.push_back((due, place));
+                continue;
+            }
+            let outcome = unanswered_outcome(entry, silent);
+            if entry.silence_accepts {
+                waypoint.habit.silent = waypoint.habit.silent.saturating_add(1);
+            }
+            self.end_entry(number, place, &End::unanswered(outcome, deadline), fx);
+        }
+        self.expire_commits(number, fx);
+    }
+
+    fn expire_commits(&mut self, number: usize, fx: &mut Effects) {
+        let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
+        while let Some(waypoint) = self.s.waypoints.get_mut(number)
+            && let Some((deadline, place)) = waypoint.application_deadlines.front().copied()
+        {
+            let Some(entry) = waypoint.entries.get(place) else {
+                waypoint.application_deadlines.pop_front();
+                continue;
+            };
+            if deadline > waypoint.time {
                 return;
             }
-            // Where answers are only looked at if they come, silence says nothing.
-            let silent = if acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
-            let outcome = unanswered_outcome(entry, silent);
-            waypoint.deadlines.pop_front();
-            let end = End { outcome, at: deadline, ack: None, reason: ReasonClass::None };
+            waypoint.application_deadlines.pop_front();
+            let (due, journey) = (entry.application_due && !entry.blind, entry.journey);
+            if due {
+                waypoint.commit_only.push(deadline);
+                self.classify(id, journey, AckClass::CommitOnly, deadline, fx);
+            }
+            let end = End::unanswered(Outcome::Committed, deadline);
             self.end_entry(number, place, &end, fx);
         }
     }
@@ -329,20 +409,17 @@ impl Engine {
             totals.open = totals.open.saturating_sub(1);
             totals.outcomes[place] += 1;
         }
+        let primary = self.primary(at);
         let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) else { return };
         if let Some(count) = feed.current.outcomes.get_mut(place) {
             *count += 1;
         }
-        if let Some(took) = took.filter(|_| feed.ends_at.contains(&at)) {
+        if let Some(took) = took.filter(|_| feed.ends_at.contains(&primary)) {
             let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
             feed.ack_time.record(micros);
             feed.current.ack_time.record(micros);
         }
     }
-}
-
-fn entry_times(at: Timestamp, sent: Timestamp) -> (Timestamp, Duration) {
-    (at, at.since(sent))
 }
 
 /// What an entry that got no (further) answer ended as; `otherwise` if nothing speaks for it.

@@ -6,14 +6,15 @@ use super::slab::Ref;
 use super::state::Connection;
 use crate::codes::Code;
 use crate::effect::Effects;
-use crate::finding::{Finding, FindingState, Subject};
+use crate::finding::Subject;
 use crate::label::Label;
 use crate::plan::Acks;
-use crate::sighting::{LinkEvent, Outcome, ReasonClass, Sighting};
+use crate::sighting::{LinkEvent, Outcome, Sighting};
 
 impl Engine {
     pub(super) fn link(&mut self, at: &Sighting, event: LinkEvent, fx: &mut Effects) {
         let Some(waypoint) = self.s.waypoints.get_mut(usize::from(at.waypoint.0)) else { return };
+        let subject = Subject::Waypoint(at.waypoint);
         match event {
             LinkEvent::Opened => {
                 let fresh = Connection { opened_at: at.at, ..Connection::default() };
@@ -34,8 +35,10 @@ impl Engine {
             }
             LinkEvent::Closed { .. } => self.connection_over(at, fx),
             LinkEvent::Idle => {}
-            LinkEvent::FrameOpen => self.happened_at(at, Code::FrameOpen, fx),
-            LinkEvent::NotMllp => self.happened_at(at, Code::NotMllp, fx),
+            LinkEvent::FrameOpen => {
+                self.happened(subject, Code::FrameOpen, at.at, Label::EMPTY, fx)
+            }
+            LinkEvent::NotMllp => self.happened(subject, Code::NotMllp, at.at, Label::EMPTY, fx),
         }
     }
 
@@ -60,21 +63,7 @@ impl Engine {
             let entry = self.s.waypoints.get(number).and_then(|w| w.entries.get(place));
             let Some(entry) = entry else { continue };
             let outcome = unanswered_outcome(entry, Outcome::ConnectionLost);
-            let end = End { outcome, at: at.at, ack: None, reason: ReasonClass::None };
-            self.end_entry(number, place, &end, fx);
+            self.end_entry(number, place, &End::unanswered(outcome, at.at), fx);
         }
-    }
-
-    fn happened_at(&mut self, at: &Sighting, code: Code, fx: &mut Effects) {
-        let finding = Finding {
-            code,
-            subject: Subject::Waypoint(at.waypoint),
-            severity: code.text().severity,
-            state: FindingState::Happened,
-            since: at.at,
-            evidence: Vec::new(),
-            detail: Label::EMPTY,
-        };
-        self.take(finding, fx);
     }
 }

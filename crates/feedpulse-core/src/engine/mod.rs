@@ -4,9 +4,15 @@
 //! input, and per waypoint the time of what was seen there, so that a tap which lags behind never
 //! makes an answered message look unanswered.
 
+mod acks;
+mod answers;
+mod batches;
+mod ends;
 mod feeds;
+mod fifo;
 mod incidents;
 mod journeys;
+mod kinds;
 mod ledger;
 mod links;
 mod picture;
@@ -16,22 +22,23 @@ pub mod state;
 mod tests;
 
 use crate::checks;
-use crate::defect::{Defect, DefectCode, Verdict};
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::input::{Blind, Input};
-use crate::label::Label;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
 use core::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
+pub(crate) use ledger::HEAD_TIMES;
 use slab::Ref;
-use state::{FeedState, State, WaypointState};
+use state::{FeedState, Kind, State, WaypointState};
 use std::sync::Arc;
 
 /// Most journeys in flight; above it the oldest is dropped and counted.
 pub const JOURNEYS_MAX: usize = 1_000_000;
+/// Blind intervals that a waypoint remembers.
+const BLINDS_KEPT: usize = 16;
 /// Most sendings that wait for an answer at one waypoint.
 pub const OPEN_MAX: usize = 262_144;
 
@@ -59,15 +66,27 @@ impl Hasher for KeyHash {
     }
 }
 
-type KeyMap = HashMap<crate::key::MessageKey, Ref, BuildHasherDefault<KeyHash>>;
+type KeyMapOf<T> = HashMap<crate::key::MessageKey, T, BuildHasherDefault<KeyHash>>;
+type KeyMap = KeyMapOf<Ref>;
+
+/// What is found quickly at one waypoint; rebuilt from its state.
+#[derive(Debug, Default)]
+struct Lookup {
+    /// Sendings that wait, by what their ACK names: the oldest of each key.
+    entries: KeyMap,
+    /// Sendings remembered.
+    memory: fifo::Index,
+}
 
 /// The stepper.
 #[derive(Debug, Default)]
 pub struct Engine {
     s: State,
     journeys: KeyMap,
-    entries: Vec<KeyMap>,
-    feed_cache: HashMap<(WaypointId, Label, Label, Label), FeedId>,
+    ended: fifo::Index,
+    lookups: Vec<Lookup>,
+    kinds: HashMap<Kind, u32>,
+    feed_cache: HashMap<(WaypointId, u32), FeedId>,
 }
 
 impl Engine {
@@ -85,8 +104,11 @@ impl Engine {
             engine.journeys.insert(journey.key, at);
         }
         for waypoint in &mut engine.s.waypoints {
-            engine.entries.push(ledger::index(waypoint));
+            let entries = ledger::index(waypoint);
+            engine.lookups.push(Lookup { entries, memory: waypoint.memory.index() });
         }
+        engine.ended = engine.s.ended.index();
+        engine.kinds = (0..).zip(&engine.s.kinds).map(|(number, kind)| (*kind, number)).collect();
         engine
     }
 
@@ -120,7 +142,7 @@ impl Engine {
     fn configure(&mut self, plan: &Arc<Plan>) {
         self.s.plan = Arc::clone(plan);
         self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);
-        self.entries.resize_with(plan.waypoints.len(), KeyMap::default);
+        self.lookups.resize_with(plan.waypoints.len(), Lookup::default);
         self.feed_cache.clear();
         if self.s.feeds.is_empty() {
             self.s.feeds = plan.feeds.iter().map(|f| FeedState::declared(plan, f)).collect();
@@ -147,17 +169,8 @@ impl Engine {
         match &sighting.what {
             Seen::Message(message) => self.message(sighting, message, fx),
             Seen::Ack(ack) => self.ack(sighting, ack, fx),
-            Seen::Batch(_) => {}
-            Seen::Unreadable(unreadable) => {
-                // Bytes between frames and transport ACKs are odd, but no message was lost in them.
-                let message = |d: &Defect| {
-                    d.code == DefectCode::Truncated || d.code.verdict() == Verdict::Unreadable
-                };
-                if unreadable.defects.iter().any(message) {
-                    waypoint.unreadable += 1;
-                    waypoint.malformed.push(sighting.at);
-                }
-            }
+            Seen::Batch(batch) => self.batch(sighting, batch, fx),
+            Seen::Unreadable(unreadable) => self.unreadable(sighting, unreadable, fx),
             Seen::Link(event) => self.link(sighting, *event, fx),
             Seen::Receipt(receipt) => self.receipt(sighting, receipt, fx),
             Seen::DeadLetter(dead) => self.dead_letter(sighting, dead, fx),
@@ -177,6 +190,10 @@ impl Engine {
                 continue;
             }
             waypoint.blind += 1;
+            if waypoint.blinds.len() == BLINDS_KEPT {
+                waypoint.blinds.pop_front();
+            }
+            waypoint.blinds.push_back((blind.from, blind.to));
             let touched: Vec<Ref> = waypoint
                 .entries
                 .iter()
@@ -214,6 +231,11 @@ impl Engine {
 
 /// See [`Engine::feed_time`]; for the checks.
 pub(crate) fn feed_time(s: &State, feed: &FeedState) -> Timestamp {
-    let known = feed.waypoints.iter().filter_map(|w| s.waypoints.get(usize::from(w.0)));
-    known.map(|w| w.time).filter(|t| *t > Timestamp::EPOCH).min().unwrap_or(s.now)
+    let time = |w: &WaypointId| {
+        let standbys = (0..).zip(&s.plan.waypoints).filter(|(_, p)| p.standby_of == Some(*w));
+        let places = core::iter::once(w.0).chain(standbys.map(|(number, _)| number));
+        places.filter_map(|n| s.waypoints.get(usize::from(n))).map(|w| w.time).max()
+    };
+    let known = feed.waypoints.iter().filter_map(time).filter(|t| *t > Timestamp::EPOCH);
+    known.min().unwrap_or(s.now)
 }

@@ -41,8 +41,6 @@ impl Engine {
             waypoints: (0..self.s.waypoints.len()).filter_map(|n| self.waypoint_view(n)).collect(),
             incidents,
             totals: self.s.totals,
-            stray_acks: self.s.stray_acks,
-            late_acks: self.s.late_acks,
             journeys_open: self.s.journeys.len() as u64,
             journeys_shed: self.s.journeys_shed,
         }
@@ -94,6 +92,7 @@ impl Engine {
             ack_time: feed.ack_time.clone(),
             transit: feed.transit.clone(),
             source_age: feed.source_age.clone(),
+            withheld: feed.withheld,
             history,
         })
     }
@@ -110,6 +109,8 @@ impl Engine {
             unreadable: waypoint.unreadable,
             alive_at: waypoint.alive_at,
             ack_time: waypoint.ack_time.clone(),
+            classes: waypoint.classes,
+            ack_mode: waypoint.habit.mode(),
             blind: waypoint.blind,
         })
     }

@@ -1,14 +1,15 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
 use super::slab::{Ref, Slab};
-use crate::class::AckClasses;
+use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
 use crate::effect::{IncidentFinding, IncidentState, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
 use crate::hist::Histogram;
 use crate::key::MessageKey;
-use crate::label::{ControlId, Label};
+use crate::label::Label;
+use crate::lag::Withheld;
 use crate::plan::{FeedId, Objectives, Plan};
 use crate::sighting::{FindKeys, Outcome, Urgency};
 use crate::time::{EventTime, Timestamp};
@@ -25,6 +26,10 @@ pub struct State {
     pub seq: u64,
     /// Latest time given.
     pub now: Timestamp,
+    /// Types, senders and facilities seen, at most 4,096; the first is the empty one, for the rest.
+    pub kinds: Vec<Kind>,
+    /// Journeys that ended lately, oldest first: to know late sightings and repeats.
+    pub ended: Fifo<EndedJourney>,
     /// Time of the first input.
     pub started: Timestamp,
     /// In plan order.
@@ -37,10 +42,6 @@ pub struct State {
     pub journey_timers: BTreeSet<(Timestamp, Ref)>,
     /// All sendings.
     pub totals: Totals,
-    /// ACKs that matched nothing.
-    pub stray_acks: u64,
-    /// ACKs that matched a sending that had ended unanswered.
-    pub late_acks: u64,
     /// Journeys dropped because the table was full.
     pub journeys_shed: u64,
     /// Incidents that are not over, by subject.
@@ -62,8 +63,22 @@ pub struct WaypointState {
     pub entries: Slab<Entry>,
     /// Deadlines of `entries`, in order of arrival.
     pub deadlines: VecDeque<(Timestamp, Ref)>,
-    /// Keys of sendings that ended unanswered within the last minutes, to know a late ACK.
-    pub unanswered_keys: VecDeque<(Timestamp, MessageKey)>,
+    /// Deadlines of the application ACKs of committed ones, in order of their commit.
+    pub application_deadlines: VecDeque<(Timestamp, Ref)>,
+    /// The last sendings by control id: to know late and duplicate ACKs, retries and reused ids.
+    pub memory: Fifo<Remembered>,
+    /// Counts by [`AckClass`], in order.
+    pub classes: [u64; CLASSES],
+    /// How this link answers.
+    pub habit: Habit,
+    /// The message that each sender cannot get past, at most 64 senders.
+    pub heads: BTreeMap<Label, Head>,
+    /// Commits whose application ACK never came.
+    pub commit_only: Recent,
+    /// What was said once per sender, at most 256.
+    pub noted: BTreeSet<(Code, Label)>,
+    /// Which of it and its standbys carries the messages, and since when.
+    pub active: Option<(WaypointId, Timestamp)>,
     /// Open connections.
     pub connections: BTreeMap<ConnectionId, Connection>,
     /// Sendings here.
@@ -92,6 +107,8 @@ pub struct WaypointState {
     pub unreadable: u64,
     /// Blind intervals, all.
     pub blind: u64,
+    /// The last of them, at most 16.
+    pub blinds: VecDeque<(Timestamp, Timestamp)>,
     /// ACK times.
     pub ack_time: Histogram,
     /// Conditions that hold now.
@@ -115,12 +132,20 @@ pub struct Entry {
     pub journey: Option<Ref>,
     /// Its place in the journey's sendings.
     pub sending: u32,
+    /// Further journeys of the same message, with its place in each.
+    pub more: Option<Box<Vec<(Ref, u32)>>>,
+    /// Its type and sender: index into [`State::kinds`].
+    pub kind: u32,
+    /// Keyed hash of its batch; 0 = none.
+    pub batch: u64,
     /// How urgent.
     pub urgency: Urgency,
     /// A commit ACK came; the application's may follow.
     pub committed: bool,
-    /// An application ACK was asked for.
+    /// An application ACK may follow the commit.
     pub wants_application: bool,
+    /// It is due: its absence is worth a word.
+    pub application_due: bool,
     /// Silence means success (the sender asked for answers on error only, or never).
     pub silence_accepts: bool,
     /// A blind interval lies between it and its answer.
@@ -138,6 +163,96 @@ pub struct Connection {
     pub open: u32,
     /// The latest sending on it.
     pub latest: Option<Ref>,
+    /// When that was.
+    pub latest_at: Timestamp,
+    /// What the ACK of the sending before it names.
+    pub previous: Option<MessageKey>,
+    /// It sends ahead without waiting.
+    pub pipelines: bool,
+    /// It sent on after waiting in vain.
+    pub slipped: bool,
+    /// ACKs in a row that named the sending before the latest.
+    pub off_run: u32,
+}
+
+/// A bounded list whose oldest goes first; its owner keeps an index of it by key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fifo<T> {
+    /// Oldest first.
+    pub list: VecDeque<T>,
+    /// Number of the oldest: numbers only rise.
+    pub first: u64,
+}
+
+/// One sending as remembered after it ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remembered {
+    /// What its ACK names.
+    pub key: MessageKey,
+    /// Of which journey.
+    pub journey: MessageKey,
+    /// Fingerprint of its body.
+    pub body: u64,
+    /// How it ended; None = it waits.
+    pub outcome: Option<Outcome>,
+    /// Whether an ACK ended it.
+    pub answered: bool,
+}
+
+/// One journey as remembered after it ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EndedJourney {
+    /// Its key.
+    pub key: MessageKey,
+    /// Its feed.
+    pub feed: FeedId,
+    /// When it ended.
+    pub at: Timestamp,
+    /// Whether it was delivered.
+    pub delivered: bool,
+}
+
+/// What messages are, interned: most of them are alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Kind {
+    /// MSH-9.1.
+    pub code: Label,
+    /// MSH-9.2.
+    pub trigger: Label,
+    /// MSH-3.1.
+    pub sender: Label,
+    /// MSH-4.1.
+    pub facility: Label,
+}
+
+/// How a link answers, as observed; counts are halved when one reaches 1,000, so that it can change.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Habit {
+    /// First answers that were application ACKs (AA, AE, AR).
+    pub application_first: u32,
+    /// First answers that were commit ACKs (CA, CE, CR).
+    pub commit_first: u32,
+    /// Application ACKs behind a commit ACK.
+    pub application_after: u32,
+    /// Sendings whose silence was agreed.
+    pub silent: u32,
+    /// Refusals that a retry got past, by AE and CE, AR and CR.
+    pub retried: [u32; 2],
+    /// Refusals that were final.
+    pub lasting: [u32; 2],
+}
+
+/// A message that is refused again and again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Head {
+    /// Its ack key.
+    pub key: MessageKey,
+    /// Refusals in a row.
+    pub times: u32,
+    /// The first.
+    pub since: Timestamp,
+    /// The latest.
+    pub last: Timestamp,
 }
 
 /// One answer.
@@ -205,8 +320,20 @@ pub struct FeedState {
     pub backlog: [u32; 3],
     /// Journeys by first sighting; finished ones are dropped when they come to the front.
     pub queue: VecDeque<(Timestamp, Ref)>,
-    /// Critical ones of `queue`.
-    pub critical: VecDeque<(Timestamp, Ref)>,
+    /// Urgent ones of `queue`: critical ones and corrections.
+    pub urgent: VecDeque<(Timestamp, Ref)>,
+    /// Types that are stated not to be sent on.
+    pub filters: Vec<String>,
+    /// What was learned of where its types go, at most 256 types.
+    pub learned: BTreeMap<(Label, Label), Learned>,
+    /// Journeys that were expected further on and did not come.
+    pub missing: Recent,
+    /// Critical ones of them.
+    pub missing_critical: Recent,
+    /// Journeys that reached some of their ends.
+    pub partly: Recent,
+    /// Source ages that were withheld, by [`Withheld`](crate::lag::Withheld) in order.
+    pub withheld: [u64; 7],
     /// Journeys that finished late.
     pub late: Recent,
     /// Urgent messages that failed or were late since the feed was last well.
@@ -231,6 +358,15 @@ pub struct FeedState {
     pub raised: BTreeSet<Code>,
 }
 
+/// Where the messages of one type of a feed went.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Learned {
+    /// Journeys that ended; halved at 1,000 with `reached`.
+    pub ended: u32,
+    /// Of these, how many were seen at each of the feed's ends.
+    pub reached: Vec<u32>,
+}
+
 /// Counts of the interval being filled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Interval {
@@ -253,26 +389,16 @@ pub struct Journey {
     pub key: MessageKey,
     /// Its feed.
     pub feed: FeedId,
-    /// MSH-9.1.
-    pub code: Label,
-    /// MSH-9.2.
-    pub trigger: Label,
-    /// MSH-3.1 at the first sighting.
-    pub sender: Label,
-    /// MSH-4.1 at the first sighting.
-    pub facility: Label,
+    /// Its type and sender: index into [`State::kinds`].
+    pub kind: u32,
     /// What an analyst can look it up by.
     pub find: FindKeys,
-    /// What the ACK ledger noted about it.
-    pub classes: AckClasses,
-    /// MSH-10 at the first sighting.
-    pub control_id: ControlId,
-    /// How urgent.
-    pub urgency: Urgency,
     /// The sender's time of the event.
     pub event_time: Option<EventTime>,
+    /// Event to first tap in µs, or why it is not known.
+    pub source_age: Result<u64, Withheld>,
     /// Trace context that came with it.
-    pub trace: Option<TraceParent>,
+    pub trace: Option<Box<TraceParent>>,
     /// First sighting.
     pub first_at: Timestamp,
     /// Sendings, at most 16.
@@ -281,14 +407,28 @@ pub struct Journey {
     pub sends_total: u32,
     /// Sendings that wait.
     pub open: u32,
-    /// Whether it counts as backlog.
-    pub in_backlog: bool,
     /// When it is looked at next (its key in the timers).
     pub timer: Timestamp,
-    /// How it will end at the timer unless something is seen: None = expired.
-    pub pending_end: Option<Outcome>,
     /// Codes of checks about it, at most 4.
     pub found: Vec<Label>,
+    /// What the latest failed sending came to; None after a success.
+    pub failed: Option<Outcome>,
+    /// Waypoints of its route where it was seen, one bit each in the route's order.
+    pub reached: u32,
+    /// Ends of its feed that have it, one bit each in order.
+    pub delivered: u16,
+    /// Ends that refused it last.
+    pub refused: u16,
+    /// The weakest outcome of the ends that have it.
+    pub weakest: Outcome,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// What the ACK ledger noted about it.
+    pub classes: AckClasses,
+    /// Whether it counts as backlog.
+    pub in_backlog: bool,
+    /// A message of its key was delivered before: this one need not go on.
+    pub repeat: bool,
 }
 
 /// An incident that is not over.

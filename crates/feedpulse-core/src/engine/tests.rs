@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::state::State;
+use crate::class::AckClass;
 use crate::codes::Code;
 use crate::defect::Verdict;
 use crate::effect::{Effect, EffectId, Effects, IncidentState, JourneyEnd};
@@ -253,7 +254,7 @@ fn no_ack_is_judged_by_the_waypoints_own_time() {
     b.apply(Input::Tick);
     assert_eq!(b.outcome(Outcome::NoAck), 1);
     b.answer(1, 1, "A1", AckCode::AA);
-    assert_eq!(b.engine.checkpoint().late_acks, 1);
+    assert_eq!(b.engine.view().class(AckClass::Late), 1);
 }
 
 #[test]
@@ -302,7 +303,7 @@ fn an_ack_without_an_id_answers_the_only_open_one() {
     b.see(1, 1, Seen::Ack(nameless.clone()));
     assert_eq!(b.outcome(Outcome::Accepted), 1);
     b.see(1, 1, Seen::Ack(nameless));
-    assert_eq!(b.engine.checkpoint().stray_acks, 1);
+    assert_eq!(b.engine.view().class(AckClass::WithoutId), 2);
 }
 
 #[test]

@@ -163,6 +163,7 @@ fn feed(brief: &Brief) -> FeedView {
         ack_time: times(38_000),
         transit: times(210_000),
         source_age: if id == 5 { Histogram::default() } else { times(4_100_000) },
+        withheld: [0; 7],
         history: if id == 5 { Vec::new() } else { history(id, name, rate, trouble) },
     }
 }
@@ -278,6 +279,8 @@ fn waypoints() -> Vec<WaypointView> {
         unreadable: 2,
         alive_at: Some(before(alive)),
         ack_time: times(38_000),
+        classes: [0; feedpulse_core::class::CLASSES],
+        ack_mode: "original",
         blind: 0,
     };
     vec![
@@ -340,8 +343,6 @@ pub fn trouble() -> View {
         waypoints: waypoints(),
         incidents: incidents(),
         totals: totals(219_900, 2_500, 228),
-        stray_acks: 3,
-        late_acks: 17,
         journeys_open: 228,
         journeys_shed: 0,
     }
