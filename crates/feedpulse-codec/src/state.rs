@@ -5,8 +5,8 @@ use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
-    Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Incident, Interval,
-    Journey, Kind, Learned, Recent, Remembered, State, WaypointState,
+    Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Hurt, Incident,
+    Interval, Journey, Kind, Learned, Recent, Remembered, State, WaypointState,
 };
 
 layout! {
@@ -19,6 +19,7 @@ layout! {
     struct Remembered { key, journey, body, outcome, answered }
     struct EndedJourney { key, feed, at, delivered }
     struct Kind { code, trigger, sender, facility }
+    struct Hurt { messages, last }
     struct Habit { application_first, commit_first, application_after, silent, retried, lasting }
     struct Head { key, times, since, last }
     struct Learned { ended, reached }
@@ -28,14 +29,14 @@ layout! {
     }
     struct WaypointState {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
-        commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
+        hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
         down_since, down_times, down_last, down_refused, refused, resets, unreadable, blind, blinds,
         ack_time, raised
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
         name, route, waypoints, ends_at, declared, objectives, seen, totals, last_seen, backlog,
-        queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, urgent_hurt, looks, looked_at, dead_letters, ack_time, transit,
+        queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, hurt, looks, looked_at, dead_letters, ack_time, transit,
         source_age, current, history, raised
     }
     struct Journey {

@@ -36,9 +36,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     for (code, condition) in rules {
         report(&mut feed.raised, subject, code, condition, s.now, findings);
     }
-    if feed.raised.is_empty() && feed.backlog_total() == 0 {
-        feed.urgent_hurt = 0;
-    }
+    feed.hurt.settle(feed.raised.is_empty() && feed.backlog_total() == 0, s.now);
 }
 
 /// First sighting of the oldest journey that is unfinished; with `urgent`, of the urgent ones.

@@ -20,6 +20,7 @@ const HEAD_WINDOW: i64 = 900;
 
 pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let plan = std::sync::Arc::clone(&s.plan);
+    let carried = is_carried(s, place);
     let (Some(plan_here), Some(w)) = (plan.waypoints.get(place), s.waypoints.get_mut(place)) else {
         return;
     };
@@ -27,8 +28,14 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let now = w.time;
     let subject = Subject::Waypoint(WaypointId(u16::try_from(place).unwrap_or(u16::MAX)));
     let oldest = oldest_open(w);
+    let mut down = receiver_down(w, s.now);
+    if let Condition::Holds(verdict) = &mut down
+        && carried
+    {
+        verdict.severity = Severity::Note;
+    }
     let rules = [
-        (Code::ReceiverDown, receiver_down(w, s.now)),
+        (Code::ReceiverDown, down),
         (Code::NoAck, no_ack(w, plan_here, now, oldest)),
         (Code::AckSlow, ack_slow(w, plan_here, now, oldest)),
         (Code::RejectedShare, rejected(w, share, now)),
@@ -40,6 +47,17 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     for (code, condition) in rules {
         report(&mut w.raised, subject, code, condition, s.now, findings);
     }
+    w.hurt.settle(w.raised.is_empty(), s.now);
+}
+
+/// Whether another of its group (active and standby) was answered since it went down.
+fn is_carried(s: &State, place: usize) -> bool {
+    let primary =
+        |n: usize| s.plan.waypoints.get(n).and_then(|w| w.standby_of).map_or(n, |w| w.0.into());
+    let Some(down) = s.waypoints.get(place).and_then(|w| w.down_since) else { return false };
+    let others = (0..s.waypoints.len()).filter(|n| *n != place && primary(*n) == primary(place));
+    let answered = |n: usize| s.waypoints.get(n)?.answers.back().map(|a| a.at);
+    others.filter_map(answered).any(|at| at > down)
 }
 
 /// The oldest sending that waits, and whether any that waits is urgent.

@@ -147,6 +147,10 @@ impl Engine {
         at: Timestamp,
         fx: &mut Effects,
     ) {
+        let late = self.is_late(place, end);
+        if late || !end.is_well() {
+            self.hurt(place);
+        }
         self.out_of_backlog(place);
         let Some(journey) = self.s.journeys.remove(place) else { return };
         self.journeys.remove(&journey.key);
@@ -161,7 +165,7 @@ impl Engine {
         let kind = self.kind(journey.kind);
         let missing = self.missing(&journey, end);
         self.lasting_refusals(&journey, end);
-        let late = self.count_ended(&journey, &kind, end, at);
+        self.count_ended(&journey, &kind, end, late, at);
         let feed = self.s.feeds.get(journey.feed.0 as usize);
         let first = journey.sends.iter().min_by_key(|s| s.at).map(|s| s.control_id);
         fx.push(Effect::Journey(Box::new(JourneyRecord {
@@ -217,24 +221,52 @@ impl Engine {
         }
     }
 
-    /// Counts an ended journey on its feed; says whether it broke its transit objective.
+    /// First sighting to the last one at an end of the feed, in µs, of a delivered journey.
+    fn transit(&self, journey: &Journey, end: JourneyEnd) -> Option<u64> {
+        let feed = self.s.feeds.get(journey.feed.0 as usize)?;
+        if feed.waypoints.len() < 2 || !matches!(end, JourneyEnd::Delivered(_)) {
+            return None;
+        }
+        let mut sends = journey.sends.iter().rev();
+        let last = sends.find(|s| feed.ends_at.contains(&self.primary(s.waypoint)))?;
+        u64::try_from(last.at.micros_since(journey.first_at)).ok()
+    }
+
+    /// Whether a journey that ends so broke its transit objective.
+    fn is_late(&self, place: Ref, end: JourneyEnd) -> bool {
+        let Some(journey) = self.s.journeys.get(place) else { return false };
+        let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return false };
+        let urgent = journey.urgency > Urgency::Routine;
+        let o = &feed.objectives;
+        let objective = if urgent { o.urgent_transit } else { o.transit };
+        let took = self.transit(journey, end);
+        end == JourneyEnd::Expired || took.is_some_and(|t| u128::from(t) > objective.as_micros())
+    }
+
+    /// Counts an ended journey on its feed.
     fn count_ended(
         &mut self,
         journey: &Journey,
         kind: &Kind,
         end: JourneyEnd,
+        late: bool,
         at: Timestamp,
-    ) -> bool {
+    ) {
         let plan = std::sync::Arc::clone(&self.s.plan);
         let primary = |w: WaypointId| {
             plan.waypoints.get(usize::from(w.0)).and_then(|p| p.standby_of).unwrap_or(w)
         };
-        let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) else { return false };
+        let transit = self.transit(journey, end);
+        let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) else { return };
         let seen_at = |w: WaypointId| journey.sends.iter().any(|s| primary(s.waypoint) == w);
         if !matches!(end, JourneyEnd::Failed(_) | JourneyEnd::Unknown) && !journey.repeat {
             feed.learn(kind, seen_at);
         }
-        let urgent = journey.urgency > Urgency::Routine;
+        if let Some(micros) = transit {
+            feed.transit.record(micros);
+            let shown = u32::try_from(micros).unwrap_or(u32::MAX);
+            feed.current.transit_max = feed.current.transit_max.max(Some(shown));
+        }
         match end {
             JourneyEnd::Expired => {
                 feed.missing.push(at);
@@ -243,26 +275,8 @@ impl Engine {
                 }
             }
             JourneyEnd::Partly(_) => feed.partly.push(at),
+            _ if late => feed.late.push(at),
             _ => {}
         }
-        let last = journey.sends.iter().rev().find(|s| feed.ends_at.contains(&primary(s.waypoint)));
-        let arrived = last.filter(|_| matches!(end, JourneyEnd::Delivered(_)));
-        let mut late = end == JourneyEnd::Expired;
-        if let Some(last) = arrived.filter(|_| feed.waypoints.len() > 1) {
-            let micros = u64::try_from(last.at.micros_since(journey.first_at)).unwrap_or(0);
-            feed.transit.record(micros);
-            let shown = u32::try_from(micros).unwrap_or(u32::MAX);
-            feed.current.transit_max = feed.current.transit_max.max(Some(shown));
-            let objective =
-                if urgent { feed.objectives.urgent_transit } else { feed.objectives.transit };
-            late = u128::from(micros) > objective.as_micros();
-            if late {
-                feed.late.push(at);
-            }
-        }
-        if late && urgent {
-            feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
-        }
-        late
     }
 }

@@ -1,7 +1,7 @@
 //! Which feed a message belongs to, and the counts of each feed by interval.
 
 use super::Engine;
-use super::state::{FeedState, Interval, Recent};
+use super::state::{FeedState, Hurt, Interval, Recent};
 use crate::codes::Code;
 use crate::effect::{Effect, Effects, Rollup};
 use crate::finding::{Finding, FindingState, Subject};
@@ -40,7 +40,7 @@ impl FeedState {
             partly: Recent::default(),
             withheld: [0; 7],
             late: Recent::default(),
-            urgent_hurt: 0,
+            hurt: Hurt::default(),
             looks: VecDeque::new(),
             looked_at: Timestamp::EPOCH,
             dead_letters: Recent::default(),

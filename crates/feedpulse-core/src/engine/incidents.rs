@@ -238,14 +238,13 @@ pub(super) fn change_of(
     let subject_name = name_of(s, subject);
     let urgent = match subject {
         Subject::Feed(feed) => {
-            s.feeds.get(feed.0 as usize).map_or(0, |f| f.backlog_urgent() + f.urgent_hurt)
+            s.feeds.get(feed.0 as usize).map_or(0, |f| f.backlog_urgent() + f.hurt.messages)
         }
-        Subject::Waypoint(waypoint) => s
-            .feeds
-            .iter()
-            .filter(|f| f.waypoints.contains(&waypoint))
-            .map(FeedState::backlog_urgent)
-            .sum(),
+        Subject::Waypoint(waypoint) => {
+            let passing = s.feeds.iter().filter(|f| f.waypoints.contains(&waypoint));
+            let waiting: u32 = passing.map(FeedState::backlog_urgent).sum();
+            waiting + s.waypoints.get(usize::from(waypoint.0)).map_or(0, |w| w.hurt.messages)
+        }
         Subject::Check(_) | Subject::Own(_) => 0,
     };
     Some(IncidentChange {
@@ -310,8 +309,12 @@ fn summary(incident: &Incident, subject: &str, urgent: u32) -> String {
             separator = ", ";
         }
     }
-    if urgent > 0 {
-        let _ = write!(text, "; {urgent} urgent");
+    match subject.split_once(' ') {
+        Some(("feed" | "waypoint", _)) if urgent == 0 => text.push_str("; none urgent"),
+        Some(("feed" | "waypoint", _)) => {
+            let _ = write!(text, "; {urgent} urgent");
+        }
+        _ => {}
     }
     text
 }

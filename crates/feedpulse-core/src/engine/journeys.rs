@@ -96,12 +96,6 @@ pub(super) fn all_ends(feed: &FeedState) -> u16 {
 }
 
 impl Engine {
-    /// The waypoint that a standby stands in for; itself otherwise.
-    pub(super) fn primary(&self, waypoint: WaypointId) -> WaypointId {
-        let plan = self.s.plan.waypoints.get(usize::from(waypoint.0));
-        plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
-    }
-
     /// Finds or starts the journey of a message, and its feed.
     pub(super) fn place(
         &mut self,
@@ -331,6 +325,7 @@ impl Engine {
         let refused = matches!(end.outcome, Outcome::Errored | Outcome::Rejected);
         if refused && !habit.unwrap_or_default().is_retryable(end.outcome) {
             // About the content: it will not be tried again, so it is no backlog.
+            self.hurt(place);
             self.out_of_backlog(place);
         }
         let Some(journey) = self.s.journeys.get(place) else { return };
@@ -338,6 +333,22 @@ impl Engine {
         let waiting = all_ends(feed) & !(journey.delivered | journey.refused);
         if waiting == 0 || journey.refused == 0 {
             self.set_timer(place, end.at.plus(LINGER));
+        }
+    }
+
+    /// Counts an urgent message that went wrong: once, as it leaves the backlog.
+    pub(super) fn hurt(&mut self, place: Ref) {
+        let Some(journey) = self.s.journeys.get(place) else { return };
+        if !journey.in_backlog || journey.urgency == Urgency::Routine {
+            return;
+        }
+        let failed = |s: &&Sending| s.outcome.is_some_and(|o| !o.is_success());
+        let place = journey.sends.iter().rev().find(failed).map(|s| s.waypoint);
+        if let Some(here) = place.and_then(|w| self.s.waypoints.get_mut(usize::from(w.0))) {
+            here.hurt.add(self.s.now);
+        }
+        if let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) {
+            feed.hurt.add(self.s.now);
         }
     }
 
@@ -420,7 +431,7 @@ impl Engine {
             feed.dead_letters.push(at.at);
             feed.current.outcomes[Outcome::Errored as usize] += 1;
             if dead.urgency > Urgency::Routine {
-                feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
+                feed.hurt.add(at.at);
             }
         }
         match place {

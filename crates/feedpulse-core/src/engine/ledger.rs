@@ -11,7 +11,7 @@ use crate::key::MessageKey;
 use crate::label::Label;
 use crate::plan::{Acks, FeedId, Role, Waypoint};
 use crate::sighting::{
-    AckCode, AckCondition, AckMode, MessageSeen, Outcome, ReasonClass, Sighting, Urgency,
+    AckCode, AckCondition, AckMode, MessageSeen, Outcome, ReasonClass, Sighting,
 };
 use crate::time::Timestamp;
 use crate::view::Totals;
@@ -145,6 +145,7 @@ impl Engine {
         let journey_key = message.journey_key.or(message.ack_key).unwrap_or(own);
         let placed = self.place(at, message, kind, journey_key, fx);
         self.seen_first(&placed, at, fx);
+        self.follow_standby(at, placed.feed, fx);
         self.count_seen(at.waypoint, placed.feed);
         let sending = self.add_sending(placed.journey, at, message);
         let more = self.place_more(at, message, kind, fx);
@@ -261,12 +262,6 @@ impl Engine {
         }
         let took = end.ack.map(|_| end.at.since(entry.at));
         self.count_end(id, entry.feed, end, took);
-        if !end.outcome.is_success()
-            && entry.urgency > Urgency::Routine
-            && let Some(feed) = self.s.feeds.get_mut(entry.feed.0 as usize)
-        {
-            feed.urgent_hurt = feed.urgent_hurt.saturating_add(1);
-        }
         if blocked {
             self.classify(id, entry.journey, AckClass::HeadOfLine, end.at, fx);
         }

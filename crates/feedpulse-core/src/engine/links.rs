@@ -36,7 +36,7 @@ impl Engine {
             LinkEvent::Closed { .. } => self.connection_over(at, fx),
             LinkEvent::Idle => {}
             LinkEvent::FrameOpen => {
-                self.happened(subject, Code::FrameOpen, at.at, Label::EMPTY, fx)
+                self.happened(subject, Code::FrameOpen, at.at, Label::EMPTY, fx);
             }
             LinkEvent::NotMllp => self.happened(subject, Code::NotMllp, at.at, Label::EMPTY, fx),
         }

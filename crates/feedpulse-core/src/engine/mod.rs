@@ -17,6 +17,7 @@ mod ledger;
 mod links;
 mod picture;
 pub mod slab;
+mod standby;
 pub mod state;
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,8 @@ struct Lookup {
     entries: KeyMap,
     /// Sendings remembered.
     memory: fifo::Index,
+    /// It is a standby, or has one.
+    grouped: bool,
 }
 
 /// The stepper.
@@ -105,8 +108,13 @@ impl Engine {
         }
         for waypoint in &mut engine.s.waypoints {
             let entries = ledger::index(waypoint);
-            engine.lookups.push(Lookup { entries, memory: waypoint.memory.index() });
+            engine.lookups.push(Lookup {
+                entries,
+                memory: waypoint.memory.index(),
+                grouped: false,
+            });
         }
+        engine.group();
         engine.ended = engine.s.ended.index();
         engine.kinds = (0..).zip(&engine.s.kinds).map(|(number, kind)| (*kind, number)).collect();
         engine
@@ -144,6 +152,7 @@ impl Engine {
         self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);
         self.lookups.resize_with(plan.waypoints.len(), Lookup::default);
         self.feed_cache.clear();
+        self.group();
         if self.s.feeds.is_empty() {
             self.s.feeds = plan.feeds.iter().map(|f| FeedState::declared(plan, f)).collect();
             return;

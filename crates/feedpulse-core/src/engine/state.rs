@@ -73,6 +73,8 @@ pub struct WaypointState {
     pub habit: Habit,
     /// The message that each sender cannot get past, at most 64 senders.
     pub heads: BTreeMap<Label, Head>,
+    /// Urgent messages that went wrong here.
+    pub hurt: Hurt,
     /// Commits whose application ACK never came.
     pub commit_only: Recent,
     /// What was said once per sender, at most 256.
@@ -295,6 +297,30 @@ impl Recent {
     }
 }
 
+/// Urgent messages that went wrong since all was well.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hurt {
+    /// How many.
+    pub messages: u32,
+    /// The latest.
+    pub last: Timestamp,
+}
+
+impl Hurt {
+    /// Counts one.
+    pub fn add(&mut self, at: Timestamp) {
+        self.messages = self.messages.saturating_add(1);
+        self.last = self.last.max(at);
+    }
+
+    /// Forgets them when all is well for a minute: what led to a finding comes before it.
+    pub fn settle(&mut self, well: bool, now: Timestamp) {
+        if well && now.micros_since(self.last) > 60_000_000 {
+            self.messages = 0;
+        }
+    }
+}
+
 /// One feed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeedState {
@@ -336,8 +362,8 @@ pub struct FeedState {
     pub withheld: [u64; 7],
     /// Journeys that finished late.
     pub late: Recent,
-    /// Urgent messages that failed or were late since the feed was last well.
-    pub urgent_hurt: u32,
+    /// Urgent messages that failed or were late.
+    pub hurt: Hurt,
     /// Backlog at the last looks, every five seconds, newest last, at most 4.
     pub looks: VecDeque<u32>,
     /// When the last look was.

@@ -1,0 +1,51 @@
+//! Active and standby: several waypoints that are one stream. A failover is an event, no outage.
+
+use super::Engine;
+use crate::codes::Code;
+use crate::effect::Effects;
+use crate::finding::Subject;
+use crate::frame::WaypointId;
+use crate::label::Label;
+use crate::plan::FeedId;
+use crate::sighting::Sighting;
+use core::time::Duration;
+
+/// Two that both carried messages within this are active both: no failover.
+const BOTH_WITHIN: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Notes which waypoints belong to a group.
+    pub(super) fn group(&mut self) {
+        let plan = &self.s.plan.waypoints;
+        for (number, lookup) in (0_u16..).zip(&mut self.lookups) {
+            let own = plan.get(usize::from(number)).is_some_and(|w| w.standby_of.is_some());
+            let has = plan.iter().any(|w| w.standby_of == Some(WaypointId(number)));
+            lookup.grouped = own || has;
+        }
+    }
+
+    /// The waypoint that a standby stands in for; itself otherwise.
+    pub(super) fn primary(&self, waypoint: WaypointId) -> WaypointId {
+        let plan = self.s.plan.waypoints.get(usize::from(waypoint.0));
+        plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
+    }
+
+    /// Says when a feed's messages move from one of a group to another.
+    pub(super) fn follow_standby(&mut self, at: &Sighting, feed: FeedId, fx: &mut Effects) {
+        let here = usize::from(at.waypoint.0);
+        if !self.lookups.get(here).is_some_and(|lookup| lookup.grouped) {
+            return;
+        }
+        let primary = usize::from(self.primary(at.waypoint).0);
+        let Some(group) = self.s.waypoints.get_mut(primary) else { return };
+        let before = group.active.replace((at.waypoint, at.at));
+        let moved = before.is_some_and(|(carrier, last)| {
+            carrier != at.waypoint && at.at.since(last) > BOTH_WITHIN
+        });
+        if moved {
+            let name = self.s.plan.waypoints.get(here).map(|w| Label::from(w.name.as_str()));
+            let detail = name.unwrap_or_default();
+            self.happened(Subject::Feed(feed), Code::Failover, at.at, detail, fx);
+        }
+    }
+}
