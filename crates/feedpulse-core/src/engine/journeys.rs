@@ -266,15 +266,42 @@ impl Engine {
             }
             let refused = journey.refused_before(waypoint);
             self.got_through(place, waypoint, refused, end.at, fx);
-            self.succeeded(place, mark != 0, end, fx);
+            if !self.complete(place, end, fx) {
+                self.succeeded(place);
+            }
             return;
         }
         journey.refused |= mark & !journey.delivered;
-        if journey.open > 0 {
+        if journey.open > 0 || self.complete(place, end, fx) {
             return;
         }
-        journey.failed = Some(end.outcome);
+        if let Some(journey) = self.s.journeys.get_mut(place) {
+            journey.failed = Some(end.outcome);
+        }
         self.failed(place, waypoint, end);
+    }
+
+    /// Whether every end has it; then the journey ends, as soon as nothing of it is under way.
+    fn complete(&mut self, place: Ref, end: &End, fx: &mut Effects) -> bool {
+        let Some(journey) = self.s.journeys.get(place) else { return true };
+        let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return false };
+        if journey.delivered != all_ends(feed) {
+            return false;
+        }
+        if journey.open > 0 {
+            self.out_of_backlog(place);
+            return true;
+        }
+        // An earlier waypoint may be read later: its sighting belongs to this journey.
+        let before = u32::MAX >> journey.reached.leading_zeros().min(31);
+        if journey.reached == before || journey.reached == 0 {
+            let delivered = JourneyEnd::Delivered(journey.weakest);
+            self.end_journey(place, delivered, end.at, fx);
+        } else {
+            self.out_of_backlog(place);
+            self.set_timer(place, end.at);
+        }
+        true
     }
 
     /// A message was accepted that was refused before: the refusal was about the moment.
@@ -293,28 +320,10 @@ impl Engine {
         self.classify(waypoint, Some(place), AckClass::NackThenAccepted, at, fx);
     }
 
-    /// After a success: everything is done, or the next waypoint comes.
-    fn succeeded(&mut self, place: Ref, at_end: bool, end: &End, fx: &mut Effects) {
+    /// After a success on the way: where nothing says that it goes on, it is no backlog.
+    fn succeeded(&mut self, place: Ref) {
         let Some(journey) = self.s.journeys.get(place) else { return };
-        let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return };
-        let complete = at_end && journey.delivered == all_ends(feed);
-        if complete {
-            // An earlier waypoint may be read later: its sighting belongs to this journey.
-            let before = u32::MAX >> journey.reached.leading_zeros().min(31);
-            if journey.reached == before || journey.reached == 0 {
-                let delivered = JourneyEnd::Delivered(journey.weakest);
-                self.end_journey(place, delivered, end.at, fx);
-            } else {
-                self.out_of_backlog(place);
-                self.set_timer(place, end.at);
-            }
-            return;
-        }
-        if journey.open > 0 || journey.delivered != 0 {
-            return;
-        }
-        // Where nothing says that it goes on, it is no backlog.
-        if !self.is_expected_further(place) {
+        if journey.open == 0 && journey.delivered == 0 && !self.is_expected_further(place) {
             self.out_of_backlog(place);
         }
     }

@@ -122,7 +122,11 @@ impl WaypointState {
                     AckCondition::Always | AckCondition::OnError | AckCondition::OnSuccess
                 ),
             // MSH-16 alone proves nothing: it is boilerplate at many senders.
-            application_due: follows && !quiet(mode.application),
+            application_due: if plan.application_acks {
+                mode.application != AckCondition::OnError
+            } else {
+                follows && !quiet(mode.application)
+            },
         }
     }
 }
@@ -175,6 +179,10 @@ impl Engine {
         };
         let agreed = waypoint.agreed(here, message.ack_mode);
         let class = waypoint.remember(&mut lookup.memory, remembered);
+        let given_up = lookup.entries.get(&ack_key).filter(|_| class == Some(AckClass::Retry));
+        if let Some(place) = given_up.copied() {
+            self.give_up(number, place, at.at, fx);
+        }
         let entry = Entry {
             seq: self.s.seq,
             key: ack_key,
@@ -199,6 +207,15 @@ impl Engine {
             self.classify(at.waypoint, placed.journey, class, at.at, fx);
         }
         self.judge_mode(at, message, fx);
+    }
+
+    /// The same message is sent again while it waits: its sender has given up the sending before.
+    fn give_up(&mut self, number: usize, place: Ref, at: Timestamp, fx: &mut Effects) {
+        let acks = self.s.plan.waypoints.get(number).map_or(Acks::IfSeen, |w| w.acks);
+        let silent = if acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
+        let entry = self.s.waypoints.get(number).and_then(|w| w.entries.get(place));
+        let Some(outcome) = entry.map(|entry| unanswered_outcome(entry, silent)) else { return };
+        self.end_entry(number, place, &End::unanswered(outcome, at), fx);
     }
 
     fn open_entry(&mut self, at: WaypointId, entry: Entry, deadline: Timestamp, fx: &mut Effects) {

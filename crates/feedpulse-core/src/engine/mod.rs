@@ -21,6 +21,8 @@ mod standby;
 pub mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod truth;
 
 use crate::checks;
 use crate::effect::Effects;

@@ -141,7 +141,7 @@ fn journey_key(order: &str) -> Option<MessageKey> {
     hasher.finish()
 }
 
-fn message(id: &str, order: &str) -> MessageSeen {
+pub(super) fn message(id: &str, order: &str) -> MessageSeen {
     MessageSeen {
         direction: Direction::ToReceiver,
         code: Label::from("ORU"),
@@ -173,7 +173,7 @@ fn message(id: &str, order: &str) -> MessageSeen {
     }
 }
 
-fn ack(id: &str, code: AckCode) -> AckSeen {
+pub(super) fn ack(id: &str, code: AckCode) -> AckSeen {
     AckSeen {
         direction: Direction::ToSender,
         code,
@@ -287,7 +287,9 @@ fn what_fell_into_a_blind_interval_is_unknown_never_lost() {
 fn same_id_twice_is_matched_on_its_own_connection() {
     let mut b = Bench::new();
     b.send(1, 1, "A1", "F1");
-    b.send(1, 2, "A1", "F1");
+    let mut other = message("A1", "F2");
+    other.body = 2;
+    b.see(1, 2, Seen::Message(other));
     b.answer(1, 2, "A1", AckCode::AA);
     let waypoint = &b.engine.checkpoint().waypoints[1];
     let left: Vec<_> = waypoint.entries.iter().map(|(_, e)| e.connection.0).collect();
