@@ -31,6 +31,18 @@ impl SiteKey {
         hasher.finish()
     }
 
+    /// A 64-bit keyed hash of some values, for look-ups that a collision cannot harm; never 0.
+    #[must_use]
+    pub fn short(&self, domain: u8, values: &[&[u8]]) -> u64 {
+        let mut hasher = self.hasher(domain);
+        for value in values {
+            hasher.field(value);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the low half of a 128-bit hash")]
+        let low = hasher.digest() as u64;
+        low.max(1)
+    }
+
     /// A 64-bit seeded fingerprint (XXH3) of a message body, to tell a resend from a reused id. Only
     /// for that: it never leaves the store, and nothing is keyed by it.
     #[must_use]
@@ -87,10 +99,15 @@ impl KeyHasher {
 
     /// The key, or nothing when every field was empty (an empty key would join strangers).
     #[must_use]
-    pub fn finish(mut self) -> Option<MessageKey> {
+    pub fn finish(self) -> Option<MessageKey> {
+        let valued = self.valued;
+        let hash = self.digest();
+        valued.then_some(MessageKey(hash))
+    }
+
+    fn digest(mut self) -> u128 {
         self.flush();
-        let hash = self.sip.finish128().as_u128();
-        self.valued.then_some(MessageKey(hash))
+        self.sip.finish128().as_u128()
     }
 }
 

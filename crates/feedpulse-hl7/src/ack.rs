@@ -1,10 +1,10 @@
 //! ACKs: MSA-1, MSA-2 and the reason, reduced to a class. The texts are read here and never leave.
 
-use crate::index::{Message, Name, Notes, nth_opt, valued};
+use crate::decode::DecodeConfig;
+use crate::index::{Message, Name, Notes, Segment, nth_opt, valued};
 use crate::text::unescape;
 use feedpulse_core::defect::DefectCode;
 use feedpulse_core::frame::Direction;
-use feedpulse_core::key::SiteKey;
 use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::sighting::{AckCode, AckSeen, ReasonClass};
 
@@ -15,7 +15,7 @@ const ERR: Name = Name::new(*b"ERR");
 pub(crate) fn read(
     message: &Message<'_>,
     direction: Direction,
-    site: &SiteKey,
+    config: &DecodeConfig,
     notes: &mut Notes,
     scratch: &mut Vec<u8>,
 ) -> AckSeen {
@@ -32,14 +32,14 @@ pub(crate) fn read(
     if acked.is_empty() {
         notes.add(DefectCode::AckWithoutId, at);
     }
-    let (ack_key, acked) = (site.ack_key(acked), ControlId::from_bytes(acked));
+    let (ack_key, acked) = (config.site_key.ack_key(acked), ControlId::from_bytes(acked));
     let positive = matches!(code, AckCode::AA | AckCode::CA);
     AckSeen {
         direction,
         code,
         ack_key,
         acked,
-        reason: if positive { ReasonClass::None } else { reason(message) },
+        reason: if positive { ReasonClass::None } else { reason(message, &config.reasons) },
         error_code: if positive { Label::EMPTY } else { error_code(message) },
         defects: notes.list().to_vec(),
     }
@@ -57,9 +57,59 @@ fn code_of(code: &[u8]) -> AckCode {
     }
 }
 
+/// Most rules that a site may add, and the most bytes of each.
+const RULES_MAX: usize = 256;
+const RULE_BYTES: usize = 64;
+
+/// What a site adds to the dictionary of reasons; its rules go before the built-in ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReasonRules {
+    codes: Vec<(String, ReasonClass)>,
+    words: Vec<(String, ReasonClass)>,
+}
+
+/// Why a rule cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Too many.
+    #[error("more than {RULES_MAX} reason rules")]
+    TooMany,
+    /// Empty or too long.
+    #[error("a reason rule has 1 to {RULE_BYTES} bytes: {0:?}")]
+    Length(String),
+}
+
+impl ReasonRules {
+    /// From codes (compared whole with ERR-3.1, ERR-5.1, ERR-1.4.1 and MSA-6.1) and words (found
+    /// anywhere in a text, whatever their case).
+    ///
+    /// # Errors
+    /// More than 256 rules, or one that is empty or over 64 bytes.
+    pub fn new(
+        codes: Vec<(String, ReasonClass)>,
+        words: Vec<(String, ReasonClass)>,
+    ) -> Result<Self, RuleError> {
+        if codes.len() + words.len() > RULES_MAX {
+            return Err(RuleError::TooMany);
+        }
+        let odd = |rule: &&(String, _)| !(1..=RULE_BYTES).contains(&rule.0.len());
+        match codes.iter().chain(&words).find(odd) {
+            Some((rule, _)) => Err(RuleError::Length(rule.clone())),
+            None => Ok(Self { codes, words }),
+        }
+    }
+}
+
+/// The ERR segment that tells most: the first that is no warning (ERR-4, table 0516: W, I).
+fn telling(message: &Message<'_>) -> Option<Segment> {
+    let warns = |s: &Segment| matches!(message.first(message.field_of(*s, 4)), b"W" | b"I");
+    message.named(ERR).find(|s| !warns(s)).or_else(|| message.named(ERR).next())
+}
+
 /// Coded values where an error is named: ERR-3.1, ERR-5.1 (v2.5), ERR-1.4.1 (before), MSA-6.1.
 fn codes<'a>(message: &Message<'a>) -> [&'a [u8]; 4] {
-    let err = |n| message.field(ERR, 0, n);
+    let segment = telling(message);
+    let err = |n| segment.map_or(&[][..], |s| message.field_of(s, n));
     let subcomponent = message.delimiters().subcomponent;
     [
         message.first(err(3)),
@@ -83,8 +133,19 @@ fn error_code(message: &Message<'_>) -> Label {
         .map_or(Label::EMPTY, Label::from_bytes)
 }
 
-fn reason(message: &Message<'_>) -> ReasonClass {
+fn reason(message: &Message<'_>, rules: &ReasonRules) -> ReasonClass {
     let codes = codes(message);
+    let segment = telling(message);
+    let err = |n| segment.map_or(&[][..], |s| message.field_of(s, n));
+    let msa = |n| message.field(MSA, 0, n);
+    let texts = [err(3), err(5), err(8), err(7), msa(3), msa(6), err(1)];
+    let own_code =
+        |(code, _): &&(String, _)| codes.iter().any(|found| found.trim_ascii() == code.as_bytes());
+    let own_word = |(word, _): &&(String, _)| texts.iter().any(|text| holds(text, word.as_bytes()));
+    let own = rules.codes.iter().find(own_code).or_else(|| rules.words.iter().find(own_word));
+    if let Some((_, class)) = own {
+        return *class;
+    }
     let table_0357 = codes.iter().find_map(|code| match code.trim_ascii() {
         b"100" | b"101" | b"102" | b"103" | b"104" => Some(ReasonClass::Structure),
         b"200" | b"201" | b"202" | b"203" => Some(ReasonClass::Unsupported),
@@ -94,15 +155,6 @@ fn reason(message: &Message<'_>) -> ReasonClass {
         b"207" => Some(ReasonClass::Internal),
         _ => None,
     });
-    let texts = [
-        message.field(ERR, 0, 3),
-        message.field(ERR, 0, 5),
-        message.field(ERR, 0, 8),
-        message.field(ERR, 0, 7),
-        message.field(MSA, 0, 3),
-        message.field(MSA, 0, 6),
-        message.field(ERR, 0, 1),
-    ];
     let by_text = texts.iter().find_map(|text| by_words(text));
     // 207 is what many interfaces say for everything; their words tell more.
     match (table_0357, by_text) {
@@ -154,7 +206,10 @@ const WORDS: [(&[u8], ReasonClass); 34] = [
 const TEXT_LIMIT: usize = 512;
 
 fn by_words(text: &[u8]) -> Option<ReasonClass> {
+    WORDS.iter().find(|(word, _)| holds(text, word)).map(|(_, class)| *class)
+}
+
+fn holds(text: &[u8], word: &[u8]) -> bool {
     let text = &text[..text.len().min(TEXT_LIMIT)];
-    let holds = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    WORDS.iter().find(|(word, _)| holds(word)).map(|(_, class)| *class)
+    text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
 }

@@ -1,27 +1,22 @@
 //! Frame to sightings: total, and without an allocation for a clean message once warm.
 
-use crate::index::{Index, Message, Name, Notes, valued};
+use crate::index::{Index, Message, Notes, valued};
+use crate::orders::Groups;
 use crate::path::TypeMatch;
 use crate::text::unescape;
 use crate::walk::{Unit, walk};
-use crate::{ack, keys, urgency};
+use crate::{ack, facts, keys, times, urgency};
 use feedpulse_core::defect::{DefectCode, Verdict};
 use feedpulse_core::frame::{Direction, Frame, TraceParent};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::label::{ControlId, Label};
-use feedpulse_core::lag::Withheld;
-use feedpulse_core::order::OrderMarks;
 use feedpulse_core::sighting::{
-    AckCondition, AckMode, FindKeys, MessageSeen, Protocol, Seen, Sighting, UnreadableSeen,
+    AckCondition, AckMode, BatchSeen, MessageSeen, Seen, Sighting, UnreadableSeen,
 };
-use feedpulse_core::time::EventTime;
 use jiff::tz::TimeZone;
 
+pub use crate::ack::{ReasonRules, RuleError};
 pub use crate::keys::KeyRule;
-
-const OBR: Name = Name::new(*b"OBR");
-const ORC: Name = Name::new(*b"ORC");
-const EVN: Name = Name::new(*b"EVN");
 
 /// How a waypoint's frames are decoded.
 #[derive(Clone, Debug)]
@@ -34,13 +29,21 @@ pub struct DecodeConfig {
     pub zone: Option<TimeZone>,
     /// Types that the site counts as critical, beyond the built-in rules.
     pub urgent_types: Vec<TypeMatch>,
+    /// What the site adds to the dictionary of reasons.
+    pub reasons: ReasonRules,
 }
 
 impl DecodeConfig {
     /// Control id rule, no zone, no types of its own.
     #[must_use]
-    pub const fn new(site_key: SiteKey) -> Self {
-        Self { site_key, key_rule: KeyRule::ControlId, zone: None, urgent_types: Vec::new() }
+    pub fn new(site_key: SiteKey) -> Self {
+        Self {
+            site_key,
+            key_rule: KeyRule::ControlId,
+            zone: None,
+            urgent_types: Vec::new(),
+            reasons: ReasonRules::default(),
+        }
     }
 }
 
@@ -53,7 +56,7 @@ pub struct Decoded {
     pub acks: u32,
     /// Stretches that could not be read.
     pub unreadable: u32,
-    /// Batch and file headers; an empty batch gives no sighting and is legal.
+    /// Batch and file headers; the end of each batch is a sighting of its own.
     pub batches: u32,
 }
 
@@ -98,12 +101,23 @@ impl Decoder {
         let Self { config, index, notes, scratch } = self;
         let mut decoded = Decoded::default();
         let (at, waypoint, connection) = (frame.at, frame.waypoint, frame.connection);
+        // What was counted before the batch that is open.
+        let (mut messages, mut acks) = (0, 0);
         walk(frame.bytes.expose(), index, notes, &mut |unit| {
             let what = match unit {
                 Unit::Batch => {
                     decoded.batches += 1;
+                    (messages, acks) = (decoded.messages, decoded.acks);
                     return;
                 }
+                Unit::BatchEnd(end) => Seen::Batch(BatchSeen {
+                    direction: frame.direction,
+                    id: hash_of(&config.site_key, end.id),
+                    answers: hash_of(&config.site_key, end.answers),
+                    messages: decoded.messages - messages,
+                    acks: decoded.acks - acks,
+                    declared: end.declared,
+                }),
                 Unit::Unreadable { start, end, notes } => {
                     decoded.unreadable += 1;
                     Seen::Unreadable(UnreadableSeen {
@@ -112,9 +126,10 @@ impl Decoder {
                         defects: notes.list().to_vec(),
                     })
                 }
-                Unit::Message(message, notes) => {
-                    let what =
-                        read(&message, (frame.direction, frame.trace), config, notes, scratch);
+                Unit::Message(message, notes, batch) => {
+                    let batch = hash_of(&config.site_key, batch);
+                    let context = (frame.direction, frame.trace, batch);
+                    let what = read(&message, context, config, notes, scratch);
                     let ack = matches!(what, Seen::Ack(_));
                     decoded.acks += u32::from(ack);
                     decoded.messages += u32::from(!ack);
@@ -130,10 +145,16 @@ impl Decoder {
     }
 }
 
+/// Keyed hash of a batch's control id; None when it has none.
+fn hash_of(site: &SiteKey, id: &[u8]) -> Option<u64> {
+    let id = id.trim_ascii();
+    valued(id).then(|| site.short(facts::BATCH, &[id]))
+}
+
 /// Reads one indexed message.
 pub(crate) fn read(
     message: &Message<'_>,
-    (direction, trace): (Direction, Option<TraceParent>),
+    (direction, trace, batch): (Direction, Option<TraceParent>, Option<u64>),
     config: &DecodeConfig,
     notes: &mut Notes,
     scratch: &mut Vec<u8>,
@@ -141,9 +162,11 @@ pub(crate) fn read(
     check_header(message, notes);
     let is_ack = message.named(ack::MSA).next().is_some();
     if is_ack || message.first(message.header(9)) == b"ACK" {
-        return Seen::Ack(ack::read(message, direction, &config.site_key, notes, scratch));
+        return Seen::Ack(ack::read(message, direction, config, notes, scratch));
     }
-    let event_time = event_time(message, config.zone.as_ref(), notes);
+    let times = times::of(message, config.zone.as_ref(), notes);
+    let groups = Groups::of(message);
+    let site = &config.site_key;
     let msh9 = message.header(9);
     let raw_id = message.header(10).trim_ascii();
     let control_id =
@@ -155,6 +178,9 @@ pub(crate) fn read(
     let body = msh.map_or(0, |msh| (msh.span.end - message.index.span.start) as usize);
     // A file and a wire differ in the last terminator; a resend must not.
     let body = bytes.get(body..).unwrap_or_default().trim_ascii_end();
+    let mut also = Vec::new();
+    let journey_key =
+        keys::journey_key(message, &groups, &config.key_rule, site, scratch, &mut also);
     let defects = notes.list();
     Seen::Message(MessageSeen {
         direction,
@@ -168,21 +194,21 @@ pub(crate) fn read(
         processing: processing(message),
         control_id,
         ack_key,
-        journey_key: keys::journey_key(message, &config.key_rule, &config.site_key, scratch),
-        also: Vec::new(),
-        find: FindKeys::default(),
-        batch: None,
-        protocol: Protocol::default(),
-        order: OrderMarks::default(),
+        journey_key,
+        also,
+        find: facts::find(message, &groups, site, scratch),
+        batch,
+        protocol: facts::protocol(message),
+        order: facts::order(message, &groups, times.recorded, site),
         body: config.site_key.fingerprint(body),
         size: crate::index::narrow(bytes.len()),
         ack_mode: AckMode {
             accept: condition(message.header(15)),
             application: condition(message.header(16)),
         },
-        withheld: event_time.is_none().then_some(Withheld::NoTime),
-        made: None,
-        event_time,
+        event_time: times.event,
+        withheld: times.withheld,
+        made: times.made,
         urgency: urgency::of(message, &config.urgent_types),
         verdict: if defects.is_empty() { Verdict::Readable } else { Verdict::Odd },
         defects: defects.to_vec(),
@@ -247,36 +273,4 @@ fn condition(field: &[u8]) -> AckCondition {
         b"SU" => AckCondition::OnSuccess,
         _ => AckCondition::Empty,
     }
-}
-
-/// Order of trust: OBR-22 (released), ORC-9 (the event behind ORC-1), EVN-2 (recorded), MSH-7 (made,
-/// often stamped anew). A time that cannot be read is a defect, and the next one is tried.
-fn event_time(
-    message: &Message<'_>,
-    site: Option<&TimeZone>,
-    notes: &mut Notes,
-) -> Option<EventTime> {
-    let mut read = |field: &[u8], at: usize| {
-        if !valued(field) {
-            return None;
-        }
-        let dtm = crate::dtm::Dtm::read(message.first(field));
-        if dtm.is_err() {
-            notes.add(DefectCode::BadTime, at);
-        }
-        dtm.ok()
-    };
-    let made = read(message.header(7), message.header_at(7));
-    let mut best = None;
-    for (name, n) in [(OBR, 22), (ORC, 9), (EVN, 2)] {
-        if let Some(segment) = message.named(name).next() {
-            let span = message.field_span(segment, n);
-            best = read(span.of(message.frame), span.start as usize);
-        }
-        if best.is_some() {
-            break;
-        }
-    }
-    let message_offset = made.and_then(|dtm| dtm.offset_secs);
-    best.or(made)?.event_time(message_offset, site)
 }

@@ -102,15 +102,15 @@ impl Dtm {
         Some(EventTime { at, precision: self.precision, zone_stated: stated.is_some() })
     }
 
-    /// Offset of the site's zone at this civil time. In the hour that occurs twice the earlier
-    /// instant is taken; in the one that does not exist, the one that the clock showed before.
+    /// Offset of the site's zone at this civil time; None in the hours that occur twice or not at
+    /// all when clocks change: a guess would make a lag wrong by an hour.
     fn site_offset(&self, site: &TimeZone) -> Option<i32> {
         if let Ok(fixed) = site.to_fixed_offset() {
             return Some(fixed.seconds());
         }
         let utc = jiff::Timestamp::from_second(self.civil_secs).ok()?;
         let civil: civil::DateTime = TimeZone::UTC.to_datetime(utc);
-        let instant = site.to_ambiguous_timestamp(civil).compatible().ok()?;
+        let instant = site.to_ambiguous_timestamp(civil).unambiguous().ok()?;
         i32::try_from(self.civil_secs - instant.as_second()).ok()
     }
 }

@@ -68,10 +68,11 @@ impl Inspector {
     pub fn inspect(&mut self, frame: &[u8], out: &mut Vec<Inspection>) {
         let Self { config, index, notes, scratch } = self;
         walk(frame, index, notes, &mut |unit| match unit {
-            Unit::Batch => {}
+            Unit::Batch | Unit::BatchEnd(_) => {}
             Unit::Unreadable { start, end, notes } => out.push(unreadable(start, end, notes)),
-            Unit::Message(message, notes) => {
-                let seen = read(&message, (Direction::ToReceiver, None), config, notes, scratch);
+            Unit::Message(message, notes, _) => {
+                let seen =
+                    read(&message, (Direction::ToReceiver, None, None), config, notes, scratch);
                 let component = |n| Label::from_bytes(message.first(message.header(n)));
                 let mut entry = Inspection {
                     msh9: Label::from_bytes(message.header(9)),

@@ -12,12 +12,12 @@
 //! the control id.
 
 use crate::index::{MSH, Message, Name, Segment, nth, nth_opt, valued};
+use crate::orders::{Group, Groups};
 use crate::path::{Path, Repetition};
 use crate::text::unescape;
 use feedpulse_core::key::{KeyHasher, MessageKey, SiteKey};
+use feedpulse_core::sighting::ALSO_MAX;
 
-const ORC: Name = Name::new(*b"ORC");
-const OBR: Name = Name::new(*b"OBR");
 const PID: Name = Name::new(*b"PID");
 const PV1: Name = Name::new(*b"PV1");
 const EVN: Name = Name::new(*b"EVN");
@@ -35,6 +35,9 @@ pub enum KeyRule {
     Fields(Vec<Path>),
     /// Business identifiers by message type; the table is in the module's text.
     Preset,
+    /// As `Preset`, but every order group (ORC, OBR) of a message is a journey of its own: for engines
+    /// that split one message into several, or join several into one. At most 16 groups count.
+    EachOrder,
 }
 
 /// Domain of journey keys.
@@ -56,12 +59,14 @@ fn start(site: &SiteKey, kind: u8) -> KeyHasher {
     hasher
 }
 
-/// The journey key of a message under a rule.
+/// The journey key of a message under a rule; further ones go to `also`.
 pub(crate) fn journey_key(
     message: &Message<'_>,
+    groups: &Groups,
     rule: &KeyRule,
     site: &SiteKey,
     scratch: &mut Vec<u8>,
+    also: &mut Vec<MessageKey>,
 ) -> Option<MessageKey> {
     let mut maker = Maker { message, hasher: start(site, b'F'), valued: false, scratch };
     match rule {
@@ -72,11 +77,17 @@ pub(crate) fn journey_key(
                 maker.field(segment.map_or(&[], |segment| at_path(message, segment, path)));
             }
         }
-        KeyRule::Preset => {
+        KeyRule::Preset | KeyRule::EachOrder => {
             let kind = kind_of(message);
+            if kind == b'R' && *rule == KeyRule::EachOrder {
+                let first = each_order(message, groups, site, maker.scratch, also);
+                if first.is_some() {
+                    return first;
+                }
+            }
             maker.hasher = start(site, kind);
             match kind {
-                b'R' => maker.orders(),
+                b'R' => maker.orders(&groups.iter().next().copied().unwrap_or_default()),
                 b'D' => maker.documents(),
                 b'S' => maker.scheduling(),
                 b'A' => maker.admissions(),
@@ -88,8 +99,29 @@ pub(crate) fn journey_key(
             }
         }
     }
-    let Maker { hasher, valued, .. } = maker;
-    if valued { hasher.finish() } else { None }
+    maker.finish()
+}
+
+/// A key for each order group that has a number: the first, and the further ones in `also`.
+fn each_order(
+    message: &Message<'_>,
+    groups: &Groups,
+    site: &SiteKey,
+    scratch: &mut Vec<u8>,
+    also: &mut Vec<MessageKey>,
+) -> Option<MessageKey> {
+    let mut first = None;
+    for group in groups.iter() {
+        let mut maker = Maker { message, hasher: start(site, b'R'), valued: false, scratch };
+        maker.orders(group);
+        let Some(key) = maker.finish() else { continue };
+        if first.is_none() {
+            first = Some(key);
+        } else if first != Some(key) && !also.contains(&key) && also.len() < ALSO_MAX {
+            also.push(key);
+        }
+    }
+    first
 }
 
 fn kind_of(message: &Message<'_>) -> u8 {
@@ -167,19 +199,18 @@ impl Maker<'_> {
         self.extra(nth_opt(authority, message.delimiters().subcomponent, 1));
     }
 
-    fn orders(&mut self) {
+    fn finish(self) -> Option<MessageKey> {
+        if self.valued { self.hasher.finish() } else { None }
+    }
+
+    fn orders(&mut self, group: &Group) {
         let message = self.message;
-        let either = |n| {
-            let orc = message.field(ORC, 0, n);
-            if valued(orc) { orc } else { message.field(OBR, 0, n) }
-        };
-        let filler = either(3);
-        self.entity(if valued(filler) { filler } else { either(2) });
-        self.extra(message.field(OBR, 0, 25));
-        let released = message.field(OBR, 0, 22);
-        self.extra(if valued(released) { released } else { message.field(ORC, 0, 9) });
+        self.entity(group.number(message));
+        self.extra(group.obr(message, 25));
+        let released = group.obr(message, 22);
+        self.extra(if valued(released) { released } else { group.orc(message, 9) });
         if message.first(message.header(9)) != b"ORU" {
-            self.extra(message.field(ORC, 0, 1));
+            self.extra(group.orc(message, 1));
         }
     }
 

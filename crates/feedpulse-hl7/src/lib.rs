@@ -26,6 +26,9 @@ pub mod text;
 
 mod ack;
 mod delimiters;
+pub mod facts;
+mod orders;
+mod times;
 mod urgency;
 mod walk;
 

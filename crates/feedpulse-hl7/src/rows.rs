@@ -147,7 +147,7 @@ impl RowSpec {
     pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta, out: &mut String) -> bool {
         let (mut index, mut notes, mut found) = (Index::new(), Notes::default(), false);
         walk(bytes, &mut index, &mut notes, &mut |unit| {
-            if let Unit::Message(message, _) = unit
+            if let Unit::Message(message, ..) = unit
                 && !found
             {
                 found = true;

@@ -11,7 +11,7 @@ const ORC: Name = Name::new(*b"ORC");
 const TQ1: Name = Name::new(*b"TQ1");
 
 /// Critical: OBX-8 HH, LL or AA (table 0078), a STAT order (TQ1-9; OBR-27.6, ORC-7.6; OBR-5), a type
-/// that the site names. Correction: OBX-11 or OBR-25 C, W or D; merges A18, A34, A35, A40; cancels
+/// that the site names. Correction: OBX-11 or OBR-25 C, W or D; merges A18, A34 to A37, A39 to A42, A46 to A49; cancels
 /// A11 to A13; MDM^T11.
 pub(crate) fn of(message: &Message<'_>, site: &[TypeMatch]) -> Urgency {
     let msh9 = message.header(9);
@@ -21,7 +21,11 @@ pub(crate) fn of(message: &Message<'_>, site: &[TypeMatch]) -> Urgency {
         return Urgency::Critical;
     }
     let by_type = match (code, trigger) {
-        (b"ADT", b"A11" | b"A12" | b"A13" | b"A18" | b"A34" | b"A35" | b"A40")
+        (
+            b"ADT",
+            b"A11" | b"A12" | b"A13" | b"A18" | b"A34" | b"A35" | b"A36" | b"A37" | b"A39" | b"A40"
+            | b"A41" | b"A42" | b"A46" | b"A47" | b"A48" | b"A49",
+        )
         | (b"MDM", b"T11") => Urgency::Correction,
         _ => Urgency::Routine,
     };

@@ -13,11 +13,25 @@ use memchr::memchr2_iter;
 /// One part of a frame.
 pub(crate) enum Unit<'a> {
     /// A message, and what is odd about it so far.
-    Message(Message<'a>, &'a mut Notes),
+    /// The last part is BHS-11 of the batch that it is in; empty without one.
+    Message(Message<'a>, &'a mut Notes, &'a [u8]),
     /// A stretch that cannot be read; the first note says why.
     Unreadable { start: usize, end: usize, notes: &'a Notes },
     /// A batch or file header (BHS or FHS).
     Batch,
+    /// The end of a batch, or of a file that has no batches.
+    BatchEnd(BatchEnd<'a>),
+}
+
+/// What a batch's header and trailer say, raw.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct BatchEnd<'a> {
+    /// BHS-11.
+    pub(crate) id: &'a [u8],
+    /// BHS-12: the batch that it answers.
+    pub(crate) answers: &'a [u8],
+    /// BTS-1.
+    pub(crate) declared: Option<u32>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -35,6 +49,8 @@ struct Walk<'a> {
     file: Batch,
     batch: Batch,
     messages: u32,
+    /// Trailers read, to be told behind the message before them.
+    ended: [Option<BatchEnd<'a>>; 2],
 }
 
 /// Visits every part of the frame in order.
@@ -55,7 +71,8 @@ pub(crate) fn walk(
     let text = &frame[..end];
     let census = Census::of(&text[at..]);
     let nothing = Batch::default();
-    let mut walk = Walk { frame: text, end, file: nothing, batch: nothing, messages: 0 };
+    let mut walk =
+        Walk { frame: text, end, file: nothing, batch: nothing, messages: 0, ended: [None; 2] };
     if at >= end {
         notes.add(DefectCode::Empty, at);
         each(Unit::Unreadable { start: 0, end: frame.len(), notes });
@@ -126,7 +143,7 @@ fn leading(text: &[u8], notes: &mut Notes) -> usize {
     }
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn unit(
         &mut self,
         at: usize,
@@ -140,9 +157,11 @@ impl Walk<'_> {
                 Ok(end) => {
                     self.count(at, notes);
                     content(&index.message(self.frame), census, notes);
+                    let batch = self.header_field(self.within(), 11);
                     let next = self.trailers(self.blanks(end), notes);
-                    each(Unit::Message(index.message(self.frame), notes));
+                    each(Unit::Message(index.message(self.frame), notes, batch));
                     notes.clear();
+                    self.tell_ended(each);
                     next
                 }
                 Err(defect) => {
@@ -168,6 +187,7 @@ impl Walk<'_> {
                 }
                 let next = self.trailers(at, notes);
                 self.report(at, notes, each);
+                self.tell_ended(each);
                 next
             }
             None => {
@@ -208,31 +228,68 @@ impl Walk<'_> {
     /// Takes BTS and FTS segments that follow; their faults are noted on the message before them.
     fn trailers(&mut self, mut at: usize, notes: &mut Notes) -> usize {
         loop {
-            let batch = match envelope_name(&self.frame[at.min(self.end)..]) {
-                Some(BTS) => &mut self.batch,
-                Some(FTS) => &mut self.file,
+            let is_file = match envelope_name(&self.frame[at.min(self.end)..]) {
+                Some(BTS) => false,
+                Some(FTS) => true,
                 _ => break,
             };
+            let batch = if is_file { &mut self.file } else { &mut self.batch };
             let line_end = memchr2_iter(CR, b'\n', &self.frame[at..]).next();
             let line = &self.frame[at..line_end.map_or(self.end, |end| at + end)];
-            if batch.open {
-                let stated = nth(line, batch.separator, 2);
-                let stated: Option<u32> =
-                    core::str::from_utf8(stated).ok().and_then(|text| text.trim().parse().ok());
+            let stated = nth(line, batch.separator.max(1), 2);
+            let stated: Option<u32> =
+                core::str::from_utf8(stated).ok().and_then(|text| text.trim().parse().ok());
+            let (open, header) = (batch.open, *batch);
+            if open {
                 let differs = |n: u32| n != batch.messages && (n != batch.batches || n == 0);
                 if stated.is_some_and(differs) {
                     notes.add(DefectCode::BatchCount, at);
                 }
             }
             batch.open = false;
+            if open && (!is_file || header.batches == 0) {
+                self.end_batch(header, stated);
+            }
             at = self.blanks(self.line_end(at));
         }
         if at >= self.end && (self.batch.open || self.file.open) && self.messages > 0 {
             notes.add(DefectCode::BatchOpen, self.open_at());
+            self.end_batch(self.within(), None);
             self.batch.open = false;
             self.file.open = false;
         }
         at
+    }
+
+    /// The batch that is open, else the file.
+    fn within(&self) -> Batch {
+        if self.batch.open { self.batch } else { self.file }
+    }
+
+    /// BHS-`n` or FHS-`n` of an open batch; empty without one. Field 1 is the separator itself.
+    fn header_field(&self, batch: Batch, n: usize) -> &'a [u8] {
+        if !batch.open {
+            return &[];
+        }
+        let line = &self.frame[batch.at..self.line_end(batch.at).min(self.end)];
+        nth(line.trim_ascii_end(), batch.separator, n)
+    }
+
+    fn end_batch(&mut self, batch: Batch, declared: Option<u32>) {
+        let end = BatchEnd {
+            id: self.header_field(batch, 11),
+            answers: self.header_field(batch, 12),
+            declared,
+        };
+        if let Some(place) = self.ended.iter_mut().find(|place| place.is_none()) {
+            *place = Some(end);
+        }
+    }
+
+    fn tell_ended(&mut self, each: &mut impl FnMut(Unit<'_>)) {
+        for end in self.ended.iter_mut().filter_map(Option::take) {
+            each(Unit::BatchEnd(end));
+        }
     }
 
     fn open_at(&self) -> usize {
@@ -251,7 +308,9 @@ impl Walk<'_> {
         if self.batch.open || self.file.open {
             notes.add(DefectCode::BatchOpen, self.open_at());
             self.report(self.open_at(), notes, each);
+            self.end_batch(self.within(), None);
         }
+        self.tell_ended(each);
     }
 
     fn line_end(&self, at: usize) -> usize {

@@ -74,12 +74,7 @@ pub(crate) fn main(args: &ReplayArgs) -> Result<(), Failure> {
         None => DecodeConfig::new(SiteKey::new([0; 16])),
         Some(file) => {
             let config = cli::load(file)?;
-            let mut decode = DecodeConfig::new(SiteKey::new(config.key.unwrap_or_default()));
-            decode.zone = config.zone;
-            if let Some(rule) = config.keys.into_iter().next() {
-                decode.key_rule = rule;
-            }
-            decode
+            config.decoding(SiteKey::new(config.key.unwrap_or_default()), 0)
         }
     };
     let list = files::list(&args.paths)?;

@@ -131,14 +131,14 @@ fn batches() {
     let one = with("PID|1");
     let batch = |trailer: &str| format!("FHS|^~\\&|A\rBHS|^~\\&|A\r{one}\r{one}\r{trailer}");
     let (decoded, seen) = decode(batch("BTS|2\rFTS|1\r"));
-    assert_eq!((decoded.messages, decoded.batches, seen.len()), (2, 2, 2));
+    assert_eq!((decoded.messages, decoded.batches, seen.len()), (2, 2, 3), "and the batch's end");
     assert_eq!(defects(batch("BTS|2\rFTS|1\r")), []);
     assert_eq!(defects(batch("BTS|3\rFTS|1\r")), [BatchCount]);
     assert_eq!(defects(batch("")), [BatchOpen]);
     assert_eq!(defects(batch("").replace('\r', "\n")), [LineFeeds, LineFeeds, BatchOpen]);
-    // An empty batch is a legal heartbeat: counted, no sighting.
+    // An empty batch is a legal heartbeat, or accepts the one that it answers.
     let (decoded, seen) = decode("BHS|^~\\&|A\rBTS|0");
-    assert_eq!((decoded.batches, seen.len()), (1, 0));
+    assert_eq!((decoded.batches, seen.len()), (1, 1));
     assert_eq!(defects("BHS|^~\\&|A\rBTS|4"), [BatchCount]);
     assert_eq!(defects("BHS|^~\\&|A\r"), [BatchOpen]);
 }

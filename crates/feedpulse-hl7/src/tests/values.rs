@@ -6,6 +6,7 @@ use crate::index::Delimiters;
 use crate::path::{Path, PathError, TypeMatch};
 use crate::structure::{MAX_FIELD, StructureError, pick, structure};
 use crate::text::{Charset, unescape};
+use feedpulse_core::lag::Withheld;
 use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Precision;
 use jiff::tz::{Offset, TimeZone};
@@ -67,24 +68,52 @@ fn a_site_zone_knows_its_folds() {
     };
     assert_eq!(secs("20240701120000"), 1_719_828_000);
     assert_eq!(secs("20240101120000"), 1_704_106_800);
-    // 02:30 occurs twice on this day: the earlier one.
-    assert_eq!(secs("20241027023000"), 1_729_989_000);
+    // 02:30 occurs twice on this day, and not at all on the other: nothing is guessed.
+    for text in ["20241027023000", "20240331023000"] {
+        let dtm = Dtm::read(text.as_bytes()).unwrap();
+        assert_eq!(dtm.event_time(None, Some(&berlin)), None, "{text}");
+    }
 }
 
 #[test]
 fn event_time_by_order_of_trust() {
-    let head = "MSH|^~\\&|A|B|C|D|20240101100000+0000||ORU^R01|X|P|2.5\r";
-    let secs = |rest: &str| {
+    let secs = |msh9: &str, rest: &str| {
+        let head = format!("MSH|^~\\&|A|B|C|D|20240101100000+0000||{msh9}|X|P|2.5\r");
         message(format!("{head}{rest}")).event_time.unwrap().at.as_secs() - 1_704_103_200
     };
     let obr22 = format!("OBR|1{}|20240101090000", "|".repeat(20));
-    assert_eq!(secs(&format!("ORC|RE||||||||20240101093000\r{obr22}")), -3600);
-    assert_eq!(secs("ORC|RE||||||||20240101093000\rOBR|1"), -1800);
-    assert_eq!(secs("EVN||20240101095900"), -60);
-    assert_eq!(secs("EVN||\"\""), 0);
-    assert_eq!(secs("EVN||20249999"), 0);
-    let no_zone = message("MSH|^~\\&|A|B|C|D|20240101100000||ADT^A01|X|P|2.5\r");
-    assert_eq!((no_zone.event_time, no_zone.defects.len()), (None, 0));
+    let orc = |control: &str| format!("ORC|{control}||||||||20240101093000\r");
+    let signed = format!("TXA|1{}|D^Dr{}20240101095500", "|".repeat(20), "^".repeat(13));
+    for (msh9, rest, expected) in [
+        ("ORU^R01", format!("{}{obr22}", orc("RE")), -3600),
+        ("ORU^R01", format!("{}OBR|1", orc("RE")), -1800),
+        // Behind any other ORC-1, ORC-9 is about the order, not the result.
+        ("ORU^R01", format!("{}OBR|1", orc("SC")), 0),
+        ("ORM^O01", format!("{}OBR|1", orc("NW")), -1800),
+        ("ORU^R01", "EVN||20240101095900".to_owned(), 0),
+        ("ADT^A01", "EVN||20240101095900".to_owned(), -60),
+        ("ADT^A01", "EVN||\"\"".to_owned(), 0),
+        ("ADT^A01", "EVN||20249999".to_owned(), 0),
+        ("MDM^T02", format!("EVN||20240101095900\r{signed}"), -300),
+        ("MDM^T02", "EVN||20240101095900\rTXA|1".to_owned(), -60),
+        ("SIU^S12", "EVN||20240101095900".to_owned(), 0),
+        ("VXU^V04", orc("RE"), 0),
+    ] {
+        assert_eq!(secs(msh9, &rest), expected, "{msh9} {rest}");
+    }
+}
+
+#[test]
+fn a_missing_event_time_has_its_reason() {
+    let seen = |msh7: &str, rest: &str| {
+        let seen = message(format!("MSH|^~\\&|A|B|C|D|{msh7}||ADT^A01|X|P|2.5\r{rest}"));
+        (seen.event_time.is_some(), seen.withheld, seen.made.is_some(), seen.defects.len())
+    };
+    assert_eq!(seen("20240101100000+0000", ""), (true, None, true, 0));
+    assert_eq!(seen("20240101100000", ""), (false, Some(Withheld::NoZone), false, 0));
+    assert_eq!(seen("", ""), (false, Some(Withheld::NoTime), false, 0));
+    assert_eq!(seen("yesterday", ""), (false, Some(Withheld::Unreadable), false, 1));
+    assert_eq!(seen("", "EVN||20240101100000+0100"), (true, None, false, 0));
 }
 
 #[test]

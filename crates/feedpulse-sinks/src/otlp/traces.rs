@@ -207,11 +207,7 @@ impl Maker<'_> {
         span.attributes = self.messaging(system, "process");
         journey_attributes(journey, &mut span.attributes);
         let failed = failure(journey);
-        span.status = Some(status(
-            failed,
-            journey.end.name(),
-            journey.end.is_well(),
-        ));
+        span.status = Some(status(failed, journey.end.name(), journey.end.is_well()));
         if let Some(kind) = failed {
             span.attributes.push(attribute(Key::ErrorType, Val::Set(kind)));
         }

@@ -1,7 +1,9 @@
 //! Configuration: one YAML file, every error at once with its line, column and a hint.
 
+mod decoding;
 pub(crate) mod document;
 mod parts;
+mod plan;
 pub(crate) mod raw;
 pub(crate) mod resolve;
 #[cfg(test)]

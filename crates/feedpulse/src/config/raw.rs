@@ -18,6 +18,10 @@ pub(crate) struct Raw {
     /// IANA time zone of senders that state none, such as `Europe/Berlin`. Without it a time
     /// without a zone gives no source age.
     pub zone: Option<String>,
+    /// Why messages are refused, in this site's words; added before the built-in dictionary.
+    pub reasons: RawReasons,
+    /// Types that count as critical here, such as `ADT^A40`, beyond critical results and STAT orders.
+    pub urgent_types: Vec<String>,
     /// Where history and progress are kept.
     pub store: Option<RawStore>,
     /// Places where taps look.
@@ -60,6 +64,38 @@ pub(crate) struct RawSecret {
     pub file: Option<String>,
 }
 
+/// What error codes and texts of ACKs mean here. Only the class ever leaves, never the text.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawReasons {
+    /// Codes, compared whole with ERR-3.1, ERR-5.1, ERR-1.4.1 and MSA-6.1.
+    pub codes: BTreeMap<String, RawReason>,
+    /// Words, found anywhere in the texts, whatever their case.
+    pub words: BTreeMap<String, RawReason>,
+}
+
+/// A class of reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RawReason {
+    /// Structure: segment sequence, required field.
+    Structure,
+    /// Type, event, processing id or version not supported.
+    Unsupported,
+    /// Patient, visit or order not known.
+    UnknownKey,
+    /// A duplicate.
+    DuplicateKey,
+    /// A record is locked.
+    Locked,
+    /// Internal error, database, disk, time-out.
+    Internal,
+    /// The receiver is not available.
+    Unavailable,
+    /// Anything else.
+    Other,
+}
+
 /// Where history and progress are kept.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -77,7 +113,7 @@ pub(crate) struct RawWaypoint {
     /// Unique: lower-case letters, digits and `-`.
     pub name: String,
     /// What joins a message here to its sightings elsewhere: `control_id` (default), `preset`
-    /// (by message type: order, document, appointment or visit numbers), or `fields`.
+    /// (by message type: order, document, appointment or visit numbers), `each_order`, or `fields`.
     #[serde(default)]
     pub key: RawKey,
     /// With `key: fields`: HL7 paths such as `ORC-3`, hashed together.
@@ -157,6 +193,9 @@ pub(crate) enum RawKey {
     ControlId,
     /// Business numbers by message type.
     Preset,
+    /// As `preset`, but every order group of a message is a journey of its own: for engines that
+    /// split messages or join them.
+    EachOrder,
     /// The paths of `key_fields`.
     Fields,
 }

@@ -2,16 +2,15 @@
 
 use super::document::{Document, Problem};
 use super::nearest;
-use super::raw::{Raw, RawKey, RawObjectives, RawRole, RawSecret, RawSeverity};
+use super::raw::{Raw, RawRole, RawSecret, RawSeverity};
 use feedpulse_core::codes::Severity;
 use feedpulse_core::frame::WaypointId;
-use feedpulse_core::plan::{
-    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
-};
-use feedpulse_core::sighting::AckMode;
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::plan::Plan;
+use feedpulse_hl7::decode::{DecodeConfig, ReasonRules};
 use feedpulse_hl7::json::ReceiptFormat;
 use feedpulse_hl7::keys::KeyRule;
-use feedpulse_hl7::path::Path;
+use feedpulse_hl7::path::TypeMatch;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +27,10 @@ pub(crate) struct Config {
     pub key: Option<[u8; 16]>,
     /// Zone of senders that state none.
     pub zone: Option<jiff::tz::TimeZone>,
+    /// The site's own reasons of refusals.
+    pub reasons: ReasonRules,
+    /// Types that the site counts as critical.
+    pub urgent_types: Vec<TypeMatch>,
     /// The store's folder.
     pub folder: PathBuf,
     /// Most bytes of the input log.
@@ -154,6 +157,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
     let key = r.key();
     let zone = r.zone();
     let keys = r.keys();
+    let (reasons, urgent_types) = (r.reasons(), r.urgent_types());
     let store = raw.store.clone().unwrap_or_default();
     let folder = PathBuf::from(store.folder.unwrap_or_else(|| "feedpulse-data".into()));
     let mllp = r.mllp(&folder);
@@ -180,6 +184,8 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         site: raw.site.clone().unwrap_or_else(|| "site".into()),
         key,
         zone,
+        reasons,
+        urgent_types,
         folder,
         log_bytes: store.log_mib.unwrap_or(2048) << 20,
         plan,
@@ -207,7 +213,7 @@ impl Resolver<'_> {
         self.problems.push(self.document.problem(path, what, hint));
     }
 
-    fn unique<'n>(&mut self, list: &str, names: impl Iterator<Item = &'n String>) {
+    pub(super) fn unique<'n>(&mut self, list: &str, names: impl Iterator<Item = &'n String>) {
         let mut seen = std::collections::BTreeSet::new();
         for (n, name) in names.enumerate() {
             let path = format!("{list}/{n}/name");
@@ -221,7 +227,7 @@ impl Resolver<'_> {
     }
 
     /// Finds a name in a list, with a hint at the nearest one.
-    fn find(&mut self, path: &str, kind: &str, name: &str, known: &[String]) -> usize {
+    pub(super) fn find(&mut self, path: &str, kind: &str, name: &str, known: &[String]) -> usize {
         if let Some(found) = known.iter().position(|k| k == name) {
             return found;
         }
@@ -302,266 +308,27 @@ impl Resolver<'_> {
         key
     }
 
-    fn zone(&mut self) -> Option<jiff::tz::TimeZone> {
-        let name = self.raw.zone.as_ref()?;
-        match jiff::tz::TimeZone::get(name) {
-            Ok(zone) => Some(zone),
-            Err(_) => {
-                self.wrong(
-                    "zone",
-                    format!("no time zone is called {name:?}"),
-                    "an IANA name such as Europe/Berlin",
-                );
-                None
-            }
-        }
-    }
-
-    fn keys(&mut self) -> Vec<KeyRule> {
-        let raw = self.raw;
-        let mut keys = Vec::new();
-        for (n, waypoint) in raw.waypoints.iter().enumerate() {
-            let path = format!("waypoints/{n}/key_fields");
-            keys.push(match waypoint.key {
-                RawKey::ControlId => KeyRule::ControlId,
-                RawKey::Preset => KeyRule::Preset,
-                RawKey::Fields => {
-                    let mut fields = Vec::new();
-                    for (i, text) in waypoint.key_fields.iter().enumerate() {
-                        match text.parse::<Path>() {
-                            Ok(field) => fields.push(field),
-                            Err(error) => self.wrong(
-                                &format!("{path}/{i}"),
-                                error.to_string(),
-                                "such as ORC-3 or PID-3.1",
-                            ),
-                        }
-                    }
-                    if fields.is_empty() {
-                        self.wrong(&path, "no field", "name at least one, such as ORC-3");
-                    }
-                    KeyRule::Fields(fields)
-                }
-            });
-            if waypoint.key != RawKey::Fields && !waypoint.key_fields.is_empty() {
-                self.wrong(
-                    &path,
-                    "only used with `key: fields`",
-                    "set `key: fields`, or remove it",
-                );
-            }
-        }
-        keys
-    }
-
-    fn plan(&mut self) -> Plan {
-        let raw = self.raw;
-        self.unique("waypoints", raw.waypoints.iter().map(|w| &w.name));
-        self.unique("routes", raw.routes.iter().map(|r| &r.name));
-        self.unique("feeds", raw.feeds.iter().map(|f| &f.name));
-        self.unique("checks", raw.checks.iter().map(|c| &c.name));
-        if raw.waypoints.len() > 4096 || raw.feeds.len() > 10_000 || raw.checks.len() > 64 {
-            self.wrong(
-                "",
-                "at most 4,096 waypoints, 10,000 feeds and 64 checks",
-                "run several instances",
-            );
-        }
-        let waypoints =
-            raw.waypoints.iter().enumerate().map(|(n, _)| self.plan_waypoint(n)).collect();
-        let mut routes: Vec<Route> = Vec::new();
-        for (n, route) in raw.routes.iter().enumerate() {
-            let path = format!("routes/{n}/waypoints");
-            if route.waypoints.is_empty() || route.waypoints.len() > 16 {
-                self.wrong(&path, "1 to 16 waypoints are needed", "");
-            }
-            let here = route.waypoints.iter().enumerate();
-            let list = here.map(|(i, w)| self.waypoint(&format!("{path}/{i}"), w)).collect();
-            routes.push(Route { name: route.name.clone(), waypoints: list });
-        }
-        // A waypoint that no route names is a route of its own.
-        for (n, waypoint) in raw.waypoints.iter().enumerate() {
-            let id = WaypointId(u16::try_from(n).unwrap_or(u16::MAX));
-            if !routes.iter().any(|r| r.waypoints.contains(&id)) {
-                routes.push(Route { name: waypoint.name.clone(), waypoints: vec![id] });
-            }
-        }
-        let defaults = self.objectives("defaults", raw.defaults.as_ref(), &Objectives::default());
-        let feeds = (0..raw.feeds.len()).map(|n| self.feed(n, &defaults)).collect();
-        Plan {
-            waypoints,
-            routes,
-            feeds,
-            checks: raw.checks.iter().map(|c| c.name.clone()).collect(),
-            defaults,
-            journey_expiry: Duration::from_secs(15 * 60),
-            rollup: Duration::from_secs(60),
-            feeds_max: raw.feeds.len() + 1_000,
-            series_max: 500,
-        }
-    }
-
-    fn plan_waypoint(&mut self, n: usize) -> Waypoint {
-        let raw = self.raw;
-        let waypoint = &raw.waypoints[n];
-        let path = format!("waypoints/{n}");
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !waypoint.name.chars().all(fits) {
-            self.wrong(
-                &format!("{path}/name"),
-                "a waypoint's name has lower-case letters, digits and -",
-                "",
-            );
-        }
-        let topic = raw.kafka.iter().flat_map(|k| &k.topics).find(|t| t.waypoint == waypoint.name);
-        let answered = raw
-            .kafka
-            .iter()
-            .flat_map(|k| &k.topics)
-            .any(|t| t.role == RawRole::Ack && t.answers.as_ref() == Some(&waypoint.name));
-        let posted = raw.http.iter().any(|h| h.waypoints.contains(&waypoint.name));
-        let copies = posted || raw.files.iter().any(|f| f.waypoint == waypoint.name);
-        let role = match topic.map(|t| (t.role, &t.answers)) {
-            Some((RawRole::Ack, Some(of))) => {
-                Role::AckOf(self.waypoint(&format!("{path}/name"), of))
-            }
-            Some((RawRole::DeadLetter, _)) => Role::DeadLetter,
-            Some((RawRole::Retry, _)) => Role::Retry,
-            Some((RawRole::Receipt, _)) => Role::Receipt,
-            _ => Role::Message,
-        };
-        let acks = match (topic.is_some(), copies) {
-            (true, _) if answered => Acks::Expected,
-            (true, _) => Acks::Stored,
-            (_, true) => Acks::IfSeen,
-            _ => Acks::Expected,
-        };
-        Waypoint {
-            name: waypoint.name.clone(),
-            acks,
-            no_ack_after: self.time(
-                &format!("{path}/no_ack_after"),
-                waypoint.no_ack_after.as_ref(),
-                Duration::from_secs(30),
-            ),
-            ack_time: self.time(
-                &format!("{path}/ack_time"),
-                waypoint.ack_time.as_ref(),
-                Duration::from_secs(2),
-            ),
-            role,
-            ack_mode: waypoint.ack_mode.as_ref().map(|mode| AckMode {
-                accept: mode.accept.into(),
-                application: mode.application.into(),
-            }),
-            application_acks: waypoint.application_acks,
-            application_after: self.time(
-                &format!("{path}/application_after"),
-                waypoint.application_after.as_ref(),
-                Duration::from_secs(300),
-            ),
-            standby_of: waypoint
-                .standby_of
-                .as_ref()
-                .map(|of| self.waypoint(&format!("{path}/standby_of"), of)),
-        }
-    }
-
-    fn feed(&mut self, n: usize, defaults: &Objectives) -> FeedPlan {
-        let raw = self.raw;
-        let feed = &raw.feeds[n];
-        let path = format!("feeds/{n}");
-        let mut known: Vec<String> = raw.routes.iter().map(|r| r.name.clone()).collect();
-        let alone = raw
-            .waypoints
-            .iter()
-            .map(|w| &w.name)
-            .filter(|w| !raw.routes.iter().any(|r| r.waypoints.contains(w)));
-        known.extend(alone.cloned());
-        let route = self.find(&format!("{path}/route"), "route", &feed.route, &known);
-        self.types(&format!("{path}/types"), &feed.types);
-        let ends_at = feed
-            .ends_at
-            .iter()
-            .enumerate()
-            .map(|(i, w)| self.waypoint(&format!("{path}/ends_at/{i}"), w))
-            .collect();
-        self.types(&format!("{path}/filters"), &feed.filters);
-        FeedPlan {
-            name: feed.name.clone(),
-            route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
-            senders: feed.senders.clone(),
-            types: feed.types.clone(),
-            objectives: self.objectives(
-                &format!("{path}/objectives"),
-                feed.objectives.as_ref(),
-                defaults,
-            ),
-            ends_at,
-            filters: feed.filters.clone(),
-        }
-    }
-
-    fn types(&mut self, path: &str, types: &[String]) {
-        for (i, kind) in types.iter().enumerate() {
-            let fits = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
-            if kind.is_empty() || !kind.chars().all(fits) {
-                self.wrong(&format!("{path}/{i}"), "not a message type", "such as ORU or ORU^R01");
-            }
-        }
-    }
-
-    fn embargoes(
-        &mut self,
-        path: &str,
-        raw: &RawObjectives,
-        defaults: &Objectives,
-    ) -> Vec<Embargo> {
-        let Some(embargoes) = &raw.embargoes else { return defaults.embargoes.clone() };
-        let kinds: Vec<String> = embargoes.keys().cloned().collect();
-        self.types(&format!("{path}/embargoes"), &kinds);
-        let mut all: Vec<Embargo> = embargoes
-            .iter()
-            .map(|(kind, by)| Embargo {
-                kind: kind.clone(),
-                by: self.time(&format!("{path}/embargoes/{kind}"), Some(by), Duration::ZERO),
-            })
-            .collect();
-        // The more exact type first: the first match counts.
-        all.sort_by_key(|e| core::cmp::Reverse(e.kind.contains('^')));
-        all
-    }
-
-    fn objectives(
-        &mut self,
-        path: &str,
-        raw: Option<&RawObjectives>,
-        defaults: &Objectives,
-    ) -> Objectives {
-        let Some(raw) = raw else { return defaults.clone() };
-        let silence = raw.silence.as_ref().map(|_| {
-            self.time(&format!("{path}/silence"), raw.silence.as_ref(), Duration::from_secs(600))
-        });
-        Objectives {
-            transit: self.time(&format!("{path}/transit"), raw.transit.as_ref(), defaults.transit),
-            urgent_transit: self.time(
-                &format!("{path}/urgent_transit"),
-                raw.urgent_transit.as_ref(),
-                defaults.urgent_transit,
-            ),
-            embargoes: self.embargoes(path, raw, defaults),
-            silence: silence.or(defaults.silence),
-            rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
-            backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
-        }
-    }
-
     fn some_tap(&mut self) {
         let raw = self.raw;
         if raw.mllp.is_none() && raw.kafka.is_empty() && raw.http.is_none() && raw.files.is_empty()
         {
             self.wrong("", "no tap", "declare at least one of mllp, kafka, http, files");
         }
+    }
+}
+
+impl Config {
+    /// How the frames of a waypoint are decoded.
+    #[must_use]
+    pub(crate) fn decoding(&self, key: SiteKey, waypoint: usize) -> DecodeConfig {
+        let mut decode = DecodeConfig::new(key);
+        decode.zone.clone_from(&self.zone);
+        decode.reasons.clone_from(&self.reasons);
+        decode.urgent_types.clone_from(&self.urgent_types);
+        if let Some(rule) = self.keys.get(waypoint) {
+            decode.key_rule = rule.clone();
+        }
+        decode
     }
 }
 

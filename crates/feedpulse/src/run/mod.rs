@@ -20,7 +20,7 @@ use feedpulse_core::key::SiteKey;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::tap::Position;
 use feedpulse_core::view::View;
-use feedpulse_hl7::decode::{DecodeConfig, Decoder};
+use feedpulse_hl7::decode::Decoder;
 use feedpulse_sinks::{Deps, SinkHandle};
 use feedpulse_wasm::Runtime as WasmRuntime;
 use feedpulse_web::{OpsConfig, ServeLimits, Source, Token, UiConfig, bind, ops, serve, ui};
@@ -202,17 +202,7 @@ async fn tick(work: mpsc::Sender<Work>, stop: tokio_util::sync::CancellationToke
 }
 
 fn decoders(config: &Config, key: SiteKey) -> Vec<Decoder> {
-    (0..config.plan.waypoints.len()).map(|n| Decoder::new(decode_config(config, key, n))).collect()
-}
-
-/// The decoding rules of a waypoint.
-fn decode_config(config: &Config, key: SiteKey, waypoint: usize) -> DecodeConfig {
-    let mut decode = DecodeConfig::new(key);
-    decode.zone.clone_from(&config.zone);
-    if let Some(rule) = config.keys.get(waypoint) {
-        decode.key_rule = rule.clone();
-    }
-    decode
+    (0..config.plan.waypoints.len()).map(|n| Decoder::new(config.decoding(key, n))).collect()
 }
 
 fn sinks(

@@ -1,6 +1,5 @@
 //! Which taps there are, and how each is started.
 
-use super::decode_config;
 use super::pipeline::Queue;
 use super::supervise::Supervisor;
 use crate::cli::{CONFIG, Failure, UNAVAILABLE};
@@ -208,7 +207,7 @@ fn kafka(
         let decode = tap
             .topics
             .iter()
-            .map(|t| (t.waypoint, decode_config(config, key, usize::from(t.waypoint.0))));
+            .map(|t| (t.waypoint, config.decoding(key, usize::from(t.waypoint.0))));
         let deps = KafkaDeps {
             registry: registry.clone(),
             site_key: key,
@@ -236,7 +235,7 @@ fn kafka(
         .iter()
         .flat_map(|k| &k.topics)
         .map(|t| (&t.topic, t.role, &t.json, &t.receipt));
-    let _ = decode_config(config, key, 0);
+    let _ = config.decoding(key, 0);
     match config.kafka.first() {
         None => Ok(()),
         Some(tap) => Err(Failure::new(

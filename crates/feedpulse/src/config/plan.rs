@@ -1,0 +1,215 @@
+//! Resolving what the engine watches: waypoints, routes, feeds and what they promise.
+
+use super::raw::{RawObjectives, RawRole};
+use super::resolve::Resolver;
+use feedpulse_core::frame::WaypointId;
+use feedpulse_core::plan::{
+    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+};
+use feedpulse_core::sighting::AckMode;
+use std::time::Duration;
+
+impl Resolver<'_> {
+    pub(super) fn plan(&mut self) -> Plan {
+        let raw = self.raw;
+        self.unique("waypoints", raw.waypoints.iter().map(|w| &w.name));
+        self.unique("routes", raw.routes.iter().map(|r| &r.name));
+        self.unique("feeds", raw.feeds.iter().map(|f| &f.name));
+        self.unique("checks", raw.checks.iter().map(|c| &c.name));
+        if raw.waypoints.len() > 4096 || raw.feeds.len() > 10_000 || raw.checks.len() > 64 {
+            self.wrong(
+                "",
+                "at most 4,096 waypoints, 10,000 feeds and 64 checks",
+                "run several instances",
+            );
+        }
+        let waypoints =
+            raw.waypoints.iter().enumerate().map(|(n, _)| self.plan_waypoint(n)).collect();
+        let mut routes: Vec<Route> = Vec::new();
+        for (n, route) in raw.routes.iter().enumerate() {
+            let path = format!("routes/{n}/waypoints");
+            if route.waypoints.is_empty() || route.waypoints.len() > 16 {
+                self.wrong(&path, "1 to 16 waypoints are needed", "");
+            }
+            let here = route.waypoints.iter().enumerate();
+            let list = here.map(|(i, w)| self.waypoint(&format!("{path}/{i}"), w)).collect();
+            routes.push(Route { name: route.name.clone(), waypoints: list });
+        }
+        // A waypoint that no route names is a route of its own, unless it stands in for another.
+        for (n, waypoint) in raw.waypoints.iter().enumerate() {
+            let id = WaypointId(u16::try_from(n).unwrap_or(u16::MAX));
+            let stands_in = waypoint.standby_of.is_some();
+            if !stands_in && !routes.iter().any(|r| r.waypoints.contains(&id)) {
+                routes.push(Route { name: waypoint.name.clone(), waypoints: vec![id] });
+            }
+        }
+        let defaults = self.objectives("defaults", raw.defaults.as_ref(), &Objectives::default());
+        let feeds = (0..raw.feeds.len()).map(|n| self.feed(n, &defaults)).collect();
+        Plan {
+            waypoints,
+            routes,
+            feeds,
+            checks: raw.checks.iter().map(|c| c.name.clone()).collect(),
+            defaults,
+            journey_expiry: Duration::from_secs(15 * 60),
+            rollup: Duration::from_secs(60),
+            feeds_max: raw.feeds.len() + 1_000,
+            series_max: 500,
+        }
+    }
+
+    fn plan_waypoint(&mut self, n: usize) -> Waypoint {
+        let raw = self.raw;
+        let waypoint = &raw.waypoints[n];
+        let path = format!("waypoints/{n}");
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !waypoint.name.chars().all(fits) {
+            self.wrong(
+                &format!("{path}/name"),
+                "a waypoint's name has lower-case letters, digits and -",
+                "",
+            );
+        }
+        let topic = raw.kafka.iter().flat_map(|k| &k.topics).find(|t| t.waypoint == waypoint.name);
+        let answered = raw
+            .kafka
+            .iter()
+            .flat_map(|k| &k.topics)
+            .any(|t| t.role == RawRole::Ack && t.answers.as_ref() == Some(&waypoint.name));
+        let posted = raw.http.iter().any(|h| h.waypoints.contains(&waypoint.name));
+        let copies = posted || raw.files.iter().any(|f| f.waypoint == waypoint.name);
+        let role = match topic.map(|t| (t.role, &t.answers)) {
+            Some((RawRole::Ack, Some(of))) => {
+                Role::AckOf(self.waypoint(&format!("{path}/name"), of))
+            }
+            Some((RawRole::DeadLetter, _)) => Role::DeadLetter,
+            Some((RawRole::Retry, _)) => Role::Retry,
+            Some((RawRole::Receipt, _)) => Role::Receipt,
+            _ => Role::Message,
+        };
+        let acks = match (topic.is_some(), copies) {
+            (true, _) if answered => Acks::Expected,
+            (true, _) => Acks::Stored,
+            (_, true) => Acks::IfSeen,
+            _ => Acks::Expected,
+        };
+        Waypoint {
+            name: waypoint.name.clone(),
+            acks,
+            no_ack_after: self.time(
+                &format!("{path}/no_ack_after"),
+                waypoint.no_ack_after.as_ref(),
+                Duration::from_secs(30),
+            ),
+            ack_time: self.time(
+                &format!("{path}/ack_time"),
+                waypoint.ack_time.as_ref(),
+                Duration::from_secs(2),
+            ),
+            role,
+            ack_mode: waypoint.ack_mode.as_ref().map(|mode| AckMode {
+                accept: mode.accept.into(),
+                application: mode.application.into(),
+            }),
+            application_acks: waypoint.application_acks,
+            application_after: self.time(
+                &format!("{path}/application_after"),
+                waypoint.application_after.as_ref(),
+                Duration::from_secs(300),
+            ),
+            standby_of: waypoint
+                .standby_of
+                .as_ref()
+                .map(|of| self.waypoint(&format!("{path}/standby_of"), of)),
+        }
+    }
+
+    fn feed(&mut self, n: usize, defaults: &Objectives) -> FeedPlan {
+        let raw = self.raw;
+        let feed = &raw.feeds[n];
+        let path = format!("feeds/{n}");
+        let mut known: Vec<String> = raw.routes.iter().map(|r| r.name.clone()).collect();
+        let alone = raw
+            .waypoints
+            .iter()
+            .map(|w| &w.name)
+            .filter(|w| !raw.routes.iter().any(|r| r.waypoints.contains(w)));
+        known.extend(alone.cloned());
+        let route = self.find(&format!("{path}/route"), "route", &feed.route, &known);
+        self.types(&format!("{path}/types"), &feed.types);
+        let ends_at = feed
+            .ends_at
+            .iter()
+            .enumerate()
+            .map(|(i, w)| self.waypoint(&format!("{path}/ends_at/{i}"), w))
+            .collect();
+        self.types(&format!("{path}/filters"), &feed.filters);
+        FeedPlan {
+            name: feed.name.clone(),
+            route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
+            senders: feed.senders.clone(),
+            types: feed.types.clone(),
+            objectives: self.objectives(
+                &format!("{path}/objectives"),
+                feed.objectives.as_ref(),
+                defaults,
+            ),
+            ends_at,
+            filters: feed.filters.clone(),
+        }
+    }
+
+    fn types(&mut self, path: &str, types: &[String]) {
+        for (i, kind) in types.iter().enumerate() {
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '^' || c == '_';
+            if kind.is_empty() || !kind.chars().all(fits) {
+                self.wrong(&format!("{path}/{i}"), "not a message type", "such as ORU or ORU^R01");
+            }
+        }
+    }
+
+    fn embargoes(
+        &mut self,
+        path: &str,
+        raw: &RawObjectives,
+        defaults: &Objectives,
+    ) -> Vec<Embargo> {
+        let Some(embargoes) = &raw.embargoes else { return defaults.embargoes.clone() };
+        let kinds: Vec<String> = embargoes.keys().cloned().collect();
+        self.types(&format!("{path}/embargoes"), &kinds);
+        let mut all: Vec<Embargo> = embargoes
+            .iter()
+            .map(|(kind, by)| Embargo {
+                kind: kind.clone(),
+                by: self.time(&format!("{path}/embargoes/{kind}"), Some(by), Duration::ZERO),
+            })
+            .collect();
+        // The more exact type first: the first match counts.
+        all.sort_by_key(|e| core::cmp::Reverse(e.kind.contains('^')));
+        all
+    }
+
+    fn objectives(
+        &mut self,
+        path: &str,
+        raw: Option<&RawObjectives>,
+        defaults: &Objectives,
+    ) -> Objectives {
+        let Some(raw) = raw else { return defaults.clone() };
+        let silence = raw.silence.as_ref().map(|_| {
+            self.time(&format!("{path}/silence"), raw.silence.as_ref(), Duration::from_secs(600))
+        });
+        Objectives {
+            transit: self.time(&format!("{path}/transit"), raw.transit.as_ref(), defaults.transit),
+            urgent_transit: self.time(
+                &format!("{path}/urgent_transit"),
+                raw.urgent_transit.as_ref(),
+                defaults.urgent_transit,
+            ),
+            embargoes: self.embargoes(path, raw, defaults),
+            silence: silence.or(defaults.silence),
+            rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
+            backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
+        }
+    }
+}
