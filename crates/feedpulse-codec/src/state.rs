@@ -3,6 +3,9 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
+use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
+use feedpulse_core::engine::series::{Series, Set, SetKey};
+use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
     Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Hurt, Incident,
@@ -19,6 +22,14 @@ layout! {
     struct Remembered { key, journey, body, outcome, answered }
     struct EndedJourney { key, feed, at, delivered }
     struct Kind { code, trigger, sender, facility }
+    enum ClockFault { 0 = Fast, 1 = Zone }
+    struct Clock { offsets, skew, spread, fault, ages, window, turn }
+    struct Clocks { senders }
+    struct SetKey { feed, code, facility }
+    struct Set { key, source_age, transit, legs, acks }
+    struct Series { sets }
+    struct Record { updated, gone }
+    struct Sequence { results, results_first, patients, patients_first }
     struct Hurt { messages, last }
     struct Habit { application_first, commit_first, application_after, silent, retried, lasting }
     struct Head { key, times, since, last }
@@ -48,7 +59,7 @@ layout! {
         id, state, severity, code, since, findings, lapses, calm_since, claimed_by, muted_until
     }
     struct State {
-        plan, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
+        plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
         journeys_shed, incidents, resolved, next_incident
     }
 }
@@ -83,5 +94,21 @@ impl<T: Wire> Wire for Fifo<T> {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self { first: from.field("Fifo.first")?, list: from.field("Fifo.list")? })
+    }
+}
+
+impl<T: Wire> Wire for Followed<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.waypoint.put(out);
+        self.key.put(out);
+        self.last.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            waypoint: from.field("Followed.waypoint")?,
+            key: from.field("Followed.key")?,
+            last: from.field("Followed.last")?,
+        })
     }
 }

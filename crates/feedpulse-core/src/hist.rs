@@ -105,6 +105,22 @@ impl Histogram {
         self.buckets.iter().take(index(micros) + 1).map(|n| u64::from(*n)).sum()
     }
 
+    /// Adds all that another one holds; bucket by bucket, so nothing is lost by merging.
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.buckets.is_empty() {
+            self.buckets = vec![0; BUCKETS];
+        }
+        for (to, from) in self.buckets.iter_mut().zip(&other.buckets) {
+            *to = to.saturating_add(*from);
+        }
+        self.count += other.count;
+        self.sum = self.sum.saturating_add(other.sum);
+        self.max = self.max.max(other.max);
+    }
+
     /// Forgets everything, keeps the memory.
     pub fn clear(&mut self) {
         self.buckets.fill(0);

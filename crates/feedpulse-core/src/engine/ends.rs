@@ -166,6 +166,7 @@ impl Engine {
         let missing = self.missing(&journey, end);
         self.lasting_refusals(&journey, end);
         self.count_ended(&journey, &kind, end, late, at);
+        self.count_lags(&journey, &kind, self.transit(&journey, end));
         let feed = self.s.feeds.get(journey.feed.0 as usize);
         let first = journey.sends.iter().min_by_key(|s| s.at).map(|s| s.control_id);
         fx.push(Effect::Journey(Box::new(JourneyRecord {

@@ -178,7 +178,13 @@ impl Engine {
     }
 
     /// Counts the first sighting of a message on its feed.
-    pub(super) fn seen_first(&mut self, placed: &Placed, at: &Sighting, fx: &mut Effects) {
+    pub(super) fn seen_first(
+        &mut self,
+        placed: &Placed,
+        at: &Sighting,
+        message: &MessageSeen,
+        fx: &mut Effects,
+    ) {
         if !placed.fresh {
             return;
         }
@@ -187,6 +193,7 @@ impl Engine {
             feed.current.seen += 1;
             feed.last_seen = feed.last_seen.max(Some(at.at));
         }
+        self.source_age(placed, at, message, fx);
         self.note_unknown(placed.feed, at.at, fx);
     }
 

@@ -148,7 +148,7 @@ impl Engine {
         let ack_key = message.ack_key.unwrap_or(own);
         let journey_key = message.journey_key.or(message.ack_key).unwrap_or(own);
         let placed = self.place(at, message, kind, journey_key, fx);
-        self.seen_first(&placed, at, fx);
+        self.seen_first(&placed, at, message, fx);
         self.follow_standby(at, placed.feed, fx);
         self.count_seen(at.waypoint, placed.feed);
         let sending = self.add_sending(placed.journey, at, message);
@@ -159,6 +159,7 @@ impl Engine {
             let outcome = if retry { Outcome::Errored } else { Outcome::Committed };
             let end = End::unanswered(outcome, at.at);
             self.count_end(at.waypoint, placed.feed, &end, None);
+            self.follow_order(&placed, at, message, None, fx);
             self.sending_ended(placed.journey, sending, at.waypoint, &end, false, fx);
             for (journey, sending) in more {
                 self.sending_ended(Some(journey), sending, at.waypoint, &end, false, fx);
@@ -203,6 +204,7 @@ impl Engine {
             next: None,
         };
         self.open_entry(at.waypoint, entry, at.at.plus(here.no_ack_after), fx);
+        self.follow_order(&placed, at, message, class, fx);
         if let Some(class) = class {
             self.classify(at.waypoint, placed.journey, class, at.at, fx);
         }

@@ -13,9 +13,13 @@ mod fifo;
 mod incidents;
 mod journeys;
 mod kinds;
+mod lags;
 mod ledger;
 mod links;
 mod picture;
+pub mod sequence;
+pub mod series;
+pub mod skew;
 pub mod slab;
 mod standby;
 pub mod state;
@@ -91,6 +95,8 @@ pub struct Engine {
     ended: fifo::Index,
     lookups: Vec<Lookup>,
     kinds: HashMap<Kind, u32>,
+    series: series::Index,
+    sequence: sequence::Index,
     feed_cache: HashMap<(WaypointId, u32), FeedId>,
 }
 
@@ -118,6 +124,8 @@ impl Engine {
         }
         engine.group();
         engine.ended = engine.s.ended.index();
+        engine.series = engine.s.series.index();
+        engine.sequence = engine.s.sequence.index();
         engine.kinds = (0..).zip(&engine.s.kinds).map(|(number, kind)| (*kind, number)).collect();
         engine
     }

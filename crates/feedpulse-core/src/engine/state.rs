@@ -1,5 +1,8 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
+use super::sequence::Sequence;
+use super::series::Series;
+use super::skew::Clocks;
 use super::slab::{Ref, Slab};
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
@@ -22,6 +25,12 @@ use std::sync::Arc;
 pub struct State {
     /// What is watched.
     pub plan: Arc<Plan>,
+    /// Senders' clocks.
+    pub clocks: Clocks,
+    /// Lags by feed, type and facility.
+    pub series: Series,
+    /// Orders and patients that are followed.
+    pub sequence: Sequence,
     /// Inputs applied.
     pub seq: u64,
     /// Latest time given.

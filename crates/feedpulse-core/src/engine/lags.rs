@@ -1,0 +1,101 @@
+//! Three lags kept apart: source age (the sender's clock), transit and legs (ours), ACK time.
+
+use super::Engine;
+use super::journeys::Placed;
+use super::series::SetKey;
+use super::skew::Stated;
+use super::state::{Journey, Kind};
+use crate::class::AckClass;
+use crate::codes::Code;
+use crate::effect::Effects;
+use crate::finding::Subject;
+use crate::label::Label;
+use crate::plan::covers;
+use crate::sighting::{MessageSeen, Sighting};
+use core::time::Duration;
+
+impl Engine {
+    /// The source age of a message at its first sighting, or why it is withheld.
+    pub(super) fn source_age(
+        &mut self,
+        placed: &Placed,
+        at: &Sighting,
+        message: &MessageSeen,
+        fx: &mut Effects,
+    ) {
+        let Some(feed) = self.s.feeds.get_mut(placed.feed.0 as usize) else { return };
+        let held = |e: &&crate::plan::Embargo| covers(&e.kind, message.code, message.trigger);
+        let stated = Stated {
+            sender: (message.sender, message.sender_facility),
+            made: message.made,
+            event: message.event_time,
+            withheld: message.withheld,
+            embargo: feed.objectives.embargoes.iter().find(held).map_or(Duration::ZERO, |e| e.by),
+        };
+        let (age, news) = self.s.clocks.age(at.at, &stated);
+        match age {
+            Ok(micros) => feed.source_age.record(micros),
+            Err(reason) => feed.withheld[reason as usize] += 1,
+        }
+        if let Some(journey) = placed.journey.and_then(|place| self.s.journeys.get_mut(place)) {
+            journey.source_age = age;
+        }
+        if let Some(fault) = news {
+            let detail = Label::from(format!("{} {}", message.sender, fault.name()).as_str());
+            self.happened(Subject::Feed(placed.feed), Code::SenderClock, at.at, detail, fx);
+        }
+    }
+
+    /// Follows the order of results and merges at a waypoint.
+    pub(super) fn follow_order(
+        &mut self,
+        placed: &Placed,
+        at: &Sighting,
+        message: &MessageSeen,
+        class: Option<AckClass>,
+        fx: &mut Effects,
+    ) {
+        let again = class == Some(AckClass::Retry);
+        let here = self.primary(at.waypoint);
+        let fault = self.s.sequence.see(&mut self.sequence, here, &message.order, again);
+        if let Some(code) = fault {
+            self.happened(Subject::Feed(placed.feed), code, at.at, message.code, fx);
+        }
+    }
+
+    /// Counts the lags of a journey that ended, by feed, type and facility.
+    pub(super) fn count_lags(&mut self, journey: &Journey, kind: &Kind, transit: Option<u64>) {
+        let plan = &self.s.plan;
+        let primary = |w: crate::frame::WaypointId| {
+            plan.waypoints.get(usize::from(w.0)).and_then(|p| p.standby_of).unwrap_or(w)
+        };
+        let key = SetKey { feed: journey.feed, code: kind.code, facility: kind.facility };
+        let Some(set) = self.s.series.set(&mut self.series, key, plan.series_max) else { return };
+        if let Ok(micros) = journey.source_age {
+            set.source_age.record(micros);
+        }
+        if let Some(micros) = transit {
+            set.transit.record(micros);
+        }
+        let mut before: Option<(crate::frame::WaypointId, crate::time::Timestamp)> = None;
+        for (place, send) in journey.sends.iter().enumerate() {
+            if let (Some(ended), Some(_)) = (send.ended_at, send.ack) {
+                let took = ended.micros_since(send.at);
+                set.ack(send.waypoint, u64::try_from(took).unwrap_or(0));
+            }
+            let here = primary(send.waypoint);
+            let again = journey.sends.iter().take(place).any(|s| primary(s.waypoint) == here);
+            if again {
+                continue;
+            }
+            if let Some((from, left)) = before {
+                let took = u64::try_from(send.at.micros_since(left));
+                // Two taps that were read out of order: the leg is not known.
+                if let Ok(micros) = took {
+                    set.leg(from, here, micros);
+                }
+            }
+            before = Some((here, send.at));
+        }
+    }
+}

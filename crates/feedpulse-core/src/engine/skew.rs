@@ -1,0 +1,315 @@
+//! Senders' clocks: how far MSH-7 is from our clock, and which source ages can be trusted.
+//!
+//! Skew is the median of (seen here - MSH-7) over a sender's last 63 messages that state MSH-7 to the
+//! second and its zone. A clock is *fast* when that is below -2 s; it has a *zone* fault when it lies
+//! within 90 s of a whole number of quarter hours (not 0) with little spread. Nine messages that
+//! agree on another offset, 30 s away, are a *step*: what was known before is forgotten.
+
+use crate::label::Label;
+use crate::lag::Withheld;
+use crate::time::{EventTime, Precision, Timestamp};
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Senders kept apart; further ones have no source ages (their clock is not known).
+const SENDERS_MAX: usize = 512;
+/// Messages that make up a sender's skew.
+const SAMPLES: usize = 63;
+/// Fewer say nothing.
+const SURE: usize = 9;
+/// Medians are taken anew with every so many messages.
+const EVERY: u32 = 8;
+/// Our own clock may be off by so much, in µs.
+const OURS: i64 = 2_000_000;
+/// How near to a quarter hour is a zone fault, in µs.
+const NEAR: i64 = 90_000_000;
+const QUARTER: i64 = 900_000_000;
+/// Offsets that differ by more than this are a step, in µs.
+const STEP: i64 = 30_000_000;
+/// Before a sender's ages are known, one above this is no delay, in µs (7 days).
+const WINDOW_AT_FIRST: u64 = 7 * 86_400_000_000;
+/// The window is never narrower than this, in µs (24 h).
+const WINDOW_LEAST: u64 = 86_400_000_000;
+
+/// What is wrong with a sender's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockFault {
+    /// It is ahead of ours.
+    Fast,
+    /// It is off by whole quarter hours: a zone or daylight-saving fault.
+    Zone,
+}
+
+impl ClockFault {
+    /// Its name as evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Zone => "zone",
+        }
+    }
+}
+
+/// One sender's clock.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clock {
+    /// The last offsets in µs (seen here - MSH-7), oldest first, at most 63.
+    pub offsets: VecDeque<i64>,
+    /// Their median, once nine are known.
+    pub skew: Option<i64>,
+    /// Median distance from it.
+    pub spread: i64,
+    /// What is wrong with it.
+    pub fault: Option<ClockFault>,
+    /// The last ages in µs, oldest first, at most 63: what is usual.
+    pub ages: VecDeque<u64>,
+    /// An age above this is no delay.
+    pub window: u64,
+    /// Messages so far: the medians are taken anew with every eighth.
+    pub turn: u32,
+}
+
+/// All senders' clocks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Clocks {
+    /// By MSH-3 and MSH-4.
+    pub senders: BTreeMap<(Label, Label), Clock>,
+}
+
+fn median(values: impl Iterator<Item = i64>) -> i64 {
+    let mut sorted: Vec<i64> = values.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+}
+
+impl Clock {
+    fn sample(&mut self, offset: i64) {
+        if self.offsets.len() == SAMPLES {
+            self.offsets.pop_front();
+        }
+        self.offsets.push_back(offset);
+        self.turn = self.turn.wrapping_add(1);
+        let due = self.turn.is_multiple_of(EVERY) || self.skew.is_none();
+        if self.offsets.len() < SURE || !due {
+            return;
+        }
+        let latest = self.offsets.len() - SURE;
+        let new = median(self.offsets.iter().skip(latest).copied());
+        let agree = self.offsets.iter().skip(latest).all(|o| (o - new).abs() < STEP / 2);
+        if agree && self.skew.is_some_and(|skew| (skew - new).abs() > STEP) {
+            self.offsets.drain(..latest);
+            self.ages.clear();
+        }
+        let skew = median(self.offsets.iter().copied());
+        self.spread = median(self.offsets.iter().map(|o| (o - skew).abs()));
+        self.skew = Some(skew);
+        let from_quarter = (skew.rem_euclid(QUARTER)).min(QUARTER - skew.rem_euclid(QUARTER));
+        let quarters = (skew + QUARTER / 2).div_euclid(QUARTER);
+        self.fault = if quarters != 0 && from_quarter < NEAR && self.spread < NEAR {
+            Some(ClockFault::Zone)
+        } else if skew < -OURS {
+            Some(ClockFault::Fast)
+        } else {
+            None
+        };
+    }
+
+    /// Whether the latest offset is far from what the clock is known for: it may be stepping.
+    fn is_odd(&self, offset: i64) -> bool {
+        let usual = self.spread.saturating_mul(8).max(STEP);
+        self.skew.is_some_and(|skew| (offset - skew).abs() > usual && offset < skew)
+    }
+
+    fn judge(&mut self, age: u64) -> Result<u64, Withheld> {
+        let known = self.ages.len() >= SAMPLES / 2;
+        let window = if known { self.window } else { WINDOW_AT_FIRST };
+        if age > window {
+            return Err(Withheld::OutOfWindow);
+        }
+        if self.ages.len() == SAMPLES {
+            self.ages.pop_front();
+        }
+        self.ages.push_back(age);
+        if !self.turn.is_multiple_of(EVERY) && self.window > 0 {
+            return Ok(age);
+        }
+        let mut sorted: Vec<u64> = self.ages.iter().copied().collect();
+        sorted.sort_unstable();
+        let p95 = sorted.get(sorted.len() * 95 / 100).copied().unwrap_or(age);
+        self.window = p95.saturating_mul(20).max(WINDOW_LEAST);
+        Ok(age)
+    }
+}
+
+/// One message's times, as the sender states them.
+#[derive(Clone, Copy, Debug)]
+pub struct Stated {
+    /// MSH-3 and MSH-4.
+    pub sender: (Label, Label),
+    /// MSH-7.
+    pub made: Option<EventTime>,
+    /// The best statement of its event.
+    pub event: Option<EventTime>,
+    /// Why there is none.
+    pub withheld: Option<Withheld>,
+    /// What is held back on purpose.
+    pub embargo: Duration,
+}
+
+impl Clocks {
+    /// The source age of a message seen at `at`, in µs, and a fault that has just begun.
+    ///
+    /// # Errors
+    /// Why it is withheld.
+    pub fn age(
+        &mut self,
+        at: Timestamp,
+        stated: &Stated,
+    ) -> (Result<u64, Withheld>, Option<ClockFault>) {
+        let exact = |t: EventTime| t.precision >= Precision::Second;
+        let offset = stated.made.filter(|t| exact(*t)).map(|t| at.micros_since(t.at));
+        if self.senders.len() >= SENDERS_MAX && !self.senders.contains_key(&stated.sender) {
+            return (Err(Withheld::SenderClock), None);
+        }
+        let clock = self.senders.entry(stated.sender).or_default();
+        let before = clock.fault;
+        let odd = offset.is_some_and(|offset| clock.is_odd(offset));
+        if let Some(offset) = offset {
+            clock.sample(offset);
+        }
+        let news = clock.fault.filter(|fault| before != Some(*fault));
+        let Some(event) = stated.event else {
+            return (Err(stated.withheld.unwrap_or(Withheld::NoTime)), news);
+        };
+        if !exact(event) {
+            return (Err(Withheld::Coarse), news);
+        }
+        if clock.fault.is_some() || odd {
+            return (Err(Withheld::SenderClock), news);
+        }
+        let age = at.micros_since(event.at);
+        if age < -OURS {
+            return (Err(Withheld::Future), news);
+        }
+        // Within our own clock's tolerance an event of just now has no age.
+        let age = u64::try_from(age).unwrap_or(0);
+        let embargo = u64::try_from(stated.embargo.as_micros()).unwrap_or(u64::MAX);
+        (clock.judge(age).map(|age| age.saturating_sub(embargo)), news)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClockFault, Clocks, Stated};
+    use crate::label::Label;
+    use crate::lag::Withheld;
+    use crate::time::{EventTime, Precision, Timestamp};
+    use core::time::Duration;
+
+    const START: i64 = 1_800_000_000;
+
+    fn time(secs: i64, precision: Precision) -> Option<EventTime> {
+        Some(EventTime { at: Timestamp::from_secs(secs), precision, zone_stated: true })
+    }
+
+    /// The sender's clock is `ahead` seconds ahead; its events are 60 s old, seen 1 s after MSH-7.
+    fn message(
+        clocks: &mut Clocks,
+        n: i64,
+        ahead: i64,
+    ) -> (Result<u64, Withheld>, Option<ClockFault>) {
+        let at = START + n * 10;
+        let stated = Stated {
+            sender: (Label::from("LAB"), Label::EMPTY),
+            made: time(at - 1 + ahead, Precision::Second),
+            event: time(at - 60 + ahead, Precision::Second),
+            withheld: None,
+            embargo: Duration::ZERO,
+        };
+        clocks.age(Timestamp::from_secs(at), &stated)
+    }
+
+    #[test]
+    fn a_good_clock_gives_ages() {
+        let mut clocks = Clocks::default();
+        for n in 0..100 {
+            assert_eq!(message(&mut clocks, n, 0), (Ok(60_000_000), None));
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_named_once_and_gives_none() {
+        for (ahead, fault) in [
+            (10, ClockFault::Fast),
+            (300, ClockFault::Fast),
+            (3_600, ClockFault::Zone),
+            (-3_600, ClockFault::Zone),
+            (-7_200, ClockFault::Zone),
+            (5_400 + 20, ClockFault::Zone),
+        ] {
+            let mut clocks = Clocks::default();
+            let said: Vec<_> = (0..50).map(|n| message(&mut clocks, n, ahead)).collect();
+            let news: Vec<_> = said.iter().filter_map(|(_, news)| *news).collect();
+            assert_eq!(news, [fault], "{ahead}");
+            assert!(
+                said[20..].iter().all(|(age, _)| *age == Err(Withheld::SenderClock)),
+                "{ahead}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_step_is_forgotten_once_it_is_over() {
+        let mut clocks = Clocks::default();
+        for (from, ahead) in [(0, 0), (100, 600), (200, 0)] {
+            for n in from..from + 100 {
+                let (age, _) = message(&mut clocks, n, ahead);
+                let near = age.is_err() || age == Ok(60_000_000);
+                assert!(near, "message {n} with {ahead}: {age:?}");
+                if n >= from + 30 {
+                    assert_eq!(age.is_ok(), ahead == 0, "message {n}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_withheld_with_its_reason() {
+        let sender = (Label::from("LAB"), Label::EMPTY);
+        let none =
+            Stated { sender, made: None, event: None, withheld: None, embargo: Duration::ZERO };
+        let at = Timestamp::from_secs(START);
+        let age = |stated: Stated| Clocks::default().age(at, &stated).0;
+        assert_eq!(age(none), Err(Withheld::NoTime));
+        assert_eq!(age(Stated { withheld: Some(Withheld::NoZone), ..none }), Err(Withheld::NoZone));
+        let event = |secs| time(START - secs, Precision::Second);
+        assert_eq!(
+            age(Stated { event: time(START - 60, Precision::Minute), ..none }),
+            Err(Withheld::Coarse)
+        );
+        assert_eq!(age(Stated { event: event(-3), ..none }), Err(Withheld::Future));
+        assert_eq!(age(Stated { event: event(-1), ..none }), Ok(0));
+        assert_eq!(age(Stated { event: event(8 * 86_400), ..none }), Err(Withheld::OutOfWindow));
+        let held = Stated { event: event(4_000), embargo: Duration::from_secs(3_600), ..none };
+        assert_eq!(age(held), Ok(400_000_000));
+    }
+
+    #[test]
+    fn a_late_entry_is_no_delay_once_ages_are_known() {
+        let mut clocks = Clocks::default();
+        for n in 0..50 {
+            let _ = message(&mut clocks, n, 0);
+        }
+        let at = START + 1_000;
+        let stated = Stated {
+            sender: (Label::from("LAB"), Label::EMPTY),
+            made: time(at, Precision::Second),
+            event: time(at - 2 * 86_400, Precision::Second),
+            withheld: None,
+            embargo: Duration::ZERO,
+        };
+        let (age, _) = clocks.age(Timestamp::from_secs(at), &stated);
+        assert_eq!(age, Err(Withheld::OutOfWindow));
+    }
+}
