@@ -2,10 +2,14 @@
 
 use crate::class::AckClass;
 use crate::effect::IncidentState;
+use crate::engine::series::Set;
+use crate::frame::WaypointId;
 use crate::hist::Histogram;
+use crate::lag::Withheld;
 use crate::metrics::{Family, Kind, Point, Registry, Value};
+use crate::plan::FeedId;
 use crate::sighting::Outcome;
-use crate::view::{Totals, View, WaypointView};
+use crate::view::{FeedView, SenderView, Totals, View, WaypointView};
 
 /// Every number there is: the engine's and the shells'.
 #[must_use]
@@ -32,6 +36,7 @@ pub fn gather(view: &View, registry: &Registry) -> Vec<Family> {
     ];
     waypoints(view, &mut families);
     feeds(view, &mut families);
+    lags(view, &mut families);
     families.push(incidents(view));
     families.extend(registry.families());
     families
@@ -215,6 +220,68 @@ fn feeds(view: &View, families: &mut Vec<Family>) {
         "Event to first tap, by the sender's clock.",
         view.feeds.iter().map(|f| (named(&f.name), &f.source_age)),
     ));
+}
+
+/// Source ages that are withheld, senders' clocks, and lags by feed, type and facility: at most
+/// `series_max` sets, then `other`.
+fn lags(view: &View, families: &mut Vec<Family>) {
+    let withheld = |feed: &FeedView| {
+        let name = feed.name.clone();
+        let counts = Withheld::ALL.into_iter().zip(feed.withheld).filter(|(_, count)| *count > 0);
+        let labels = move |reason: Withheld| {
+            vec![("feed", name.clone()), ("reason", reason.name().to_owned())]
+        };
+        counts.map(move |(reason, count)| (labels(reason), count)).collect::<Vec<_>>()
+    };
+    families.push(counter(
+        "feedpulse_source_age_withheld_total",
+        "Source ages that cannot be told, by reason.",
+        "{message}",
+        view.feeds.iter().flat_map(withheld).collect(),
+    ));
+    families.push(Family {
+        name: "feedpulse_sender_skew_seconds",
+        help: "Median of our clock less MSH-7, by sender; negative is a fast clock.",
+        unit: "s",
+        kind: Kind::Gauge,
+        points: view.senders.iter().filter_map(skew).collect(),
+    });
+    let named = |feed: FeedId| view.feeds.iter().find(|f| f.id == feed).map(|f| f.name.clone());
+    let labels = |set: &Set| {
+        vec![
+            ("feed", named(set.key.feed).unwrap_or_default()),
+            ("type", set.key.code.to_string()),
+            ("facility", set.key.facility.to_string()),
+        ]
+    };
+    let of = |lag: &str, set: &Set| [labels(set), vec![("lag", lag.to_owned())]].concat();
+    families.push(times(
+        "feedpulse_lag_seconds",
+        "Source age and transit by feed, type and facility.",
+        view.lags.iter().flat_map(|set| {
+            [(of("source_age", set), &set.source_age), (of("transit", set), &set.transit)]
+        }),
+    ));
+    let place = |w: WaypointId| {
+        view.waypoints.iter().find(|v| v.id == w).map(|v| v.name.clone()).unwrap_or_default()
+    };
+    families.push(times(
+        "feedpulse_leg_seconds",
+        "From the first sighting at one waypoint to the first at the next.",
+        view.lags.iter().flat_map(|set| {
+            set.legs.iter().map(|((from, to), times)| {
+                let leg = vec![("from", place(*from)), ("to", place(*to))];
+                ([labels(set), leg].concat(), times)
+            })
+        }),
+    ));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "µs of an offset are below 2^53")]
+fn skew(sender: &SenderView) -> Option<Point> {
+    let labels =
+        vec![("sender", sender.sender.to_string()), ("facility", sender.facility.to_string())];
+    Some(Point { labels, value: Value::Number(sender.skew? as f64 / 1e6) })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "µs of Unix time are below 2^53")]

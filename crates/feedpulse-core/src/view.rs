@@ -2,8 +2,10 @@
 
 use crate::class::{AckClass, CLASSES};
 use crate::effect::{IncidentChange, Rollup};
+use crate::engine::series::Set;
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
+use crate::label::Label;
 use crate::plan::FeedId;
 use crate::sighting::Urgency;
 use crate::time::Timestamp;
@@ -42,6 +44,10 @@ pub struct View {
     pub waypoints: Vec<WaypointView>,
     /// Incidents that are pending or open, worst first, then the last 100 resolved, newest first.
     pub incidents: Vec<IncidentChange>,
+    /// Senders' clocks, by MSH-3 and MSH-4.
+    pub senders: Vec<SenderView>,
+    /// Lags by feed, type and facility.
+    pub lags: Vec<Set>,
     /// All sendings.
     pub totals: Totals,
     /// Journeys in flight.
@@ -99,6 +105,19 @@ pub struct FeedView {
     pub withheld: [u64; 7],
     /// The last minutes, oldest first, at most 60.
     pub history: Vec<Rollup>,
+}
+
+/// One sender's clock.
+#[derive(Clone, Debug)]
+pub struct SenderView {
+    /// MSH-3.1.
+    pub sender: Label,
+    /// MSH-4.1.
+    pub facility: Label,
+    /// Median of (seen here - MSH-7) in µs: negative is a fast clock. None until nine are known.
+    pub skew: Option<i64>,
+    /// `fast` or `zone`, when its clock is wrong.
+    pub fault: Option<&'static str>,
 }
 
 /// How a feed is.

@@ -8,9 +8,10 @@ use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{IncidentChange, IncidentState, Rollup};
 use feedpulse_core::finding::Subject;
 use feedpulse_core::hist::Histogram;
+use feedpulse_core::lag::Withheld;
 use feedpulse_core::sighting::{Outcome, Urgency};
 use feedpulse_core::time::Timestamp;
-use feedpulse_core::view::{FeedState, FeedView, Totals, View, WaypointView};
+use feedpulse_core::view::{FeedState, FeedView, SenderView, Totals, View, WaypointView};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -60,6 +61,23 @@ pub struct StatusWire {
     pub stray_acks: u64,
     /// ACKs that came after their message counted as unanswered.
     pub late_acks: u64,
+    /// Senders' clocks.
+    pub senders: Vec<SenderWire>,
+}
+
+/// One sender's clock.
+#[derive(Clone, Debug, Serialize)]
+pub struct SenderWire {
+    /// MSH-3.1.
+    pub sender: String,
+    /// MSH-4.1.
+    pub facility: String,
+    /// Our clock less MSH-7, median, in seconds; absent until it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skew_s: Option<f64>,
+    /// `fast` or `zone`: its source ages are withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<&'static str>,
 }
 
 /// Feeds by state.
@@ -147,6 +165,9 @@ pub struct FeedWire {
     /// Event to first tap, by the sender's clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_age: Option<TimesWire>,
+    /// Source ages that cannot be told, by reason.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_age_withheld: BTreeMap<&'static str, u64>,
     /// The last minutes, oldest first, at most 60.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<MinuteWire>>,
@@ -307,6 +328,17 @@ pub fn status_wire(source: &dyn Source) -> StatusWire {
         journeys_shed: view.journeys_shed,
         stray_acks: view.class(AckClass::Stray),
         late_acks: view.class(AckClass::Late),
+        senders: view.senders.iter().map(sender).collect(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "µs of an offset are below 2^53")]
+fn sender(view: &SenderView) -> SenderWire {
+    SenderWire {
+        sender: view.sender.to_string(),
+        facility: view.facility.to_string(),
+        skew_s: view.skew.map(|micros| micros as f64 / 1e6),
+        fault: view.fault,
     }
 }
 
@@ -331,6 +363,12 @@ pub fn feed_wire(feed: &FeedView, detail: bool) -> FeedWire {
         ack_time: times(&feed.ack_time),
         transit: times(&feed.transit),
         source_age: times(&feed.source_age),
+        source_age_withheld: Withheld::ALL
+            .into_iter()
+            .zip(feed.withheld)
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| (reason.name(), count))
+            .collect(),
         history: detail.then(|| feed.history.iter().map(minute).collect()),
     }
 }

@@ -128,12 +128,14 @@ fn headline(feeds: &[&FeedView], worst: FeedState) -> String {
 
 /// Feedpulse's own numbers.
 fn own(view: &View) -> Vec<(&'static str, String)> {
+    let clocks = view.senders.iter().filter(|s| s.fault.is_some()).count() as u64;
     vec![
         ("Inputs applied", text::count(view.inputs)),
         ("Messages in flight", text::count(view.journeys_open)),
         ("In flight, shed (table full)", text::count(view.journeys_shed)),
         ("ACKs that matched no message", text::count(view.class(AckClass::Stray))),
         ("ACKs after the time limit", text::count(view.class(AckClass::Late))),
+        ("Senders whose clock is off", text::count(clocks)),
         ("Blind intervals", text::count(view.waypoints.iter().map(|w| w.blind).sum())),
     ]
 }

@@ -8,7 +8,7 @@ use crate::effect::{IncidentChange, IncidentState};
 use crate::finding::Subject;
 use crate::frame::WaypointId;
 use crate::sighting::Urgency;
-use crate::view::{FeedState as State, FeedView, View, WaypointView};
+use crate::view::{FeedState as State, FeedView, SenderView, View, WaypointView};
 
 impl Engine {
     /// A copy of what people may see. Costs a few µs per feed: made once a second.
@@ -40,10 +40,24 @@ impl Engine {
             feeds,
             waypoints: (0..self.s.waypoints.len()).filter_map(|n| self.waypoint_view(n)).collect(),
             incidents,
+            senders: self.sender_views(),
+            lags: self.s.series.sets.clone(),
             totals: self.s.totals,
             journeys_open: self.s.journeys.len() as u64,
             journeys_shed: self.s.journeys_shed,
         }
+    }
+
+    fn sender_views(&self) -> Vec<SenderView> {
+        let senders = self.s.clocks.senders.iter();
+        senders
+            .map(|((sender, facility), clock)| SenderView {
+                sender: *sender,
+                facility: *facility,
+                skew: clock.skew,
+                fault: clock.fault.map(super::skew::ClockFault::name),
+            })
+            .collect()
     }
 
     fn feed_view(&mut self, number: usize, incidents: &[IncidentChange]) -> Option<FeedView> {

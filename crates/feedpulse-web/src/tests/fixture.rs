@@ -342,6 +342,8 @@ pub fn trouble() -> View {
         feeds: briefs.iter().map(feed).collect(),
         waypoints: waypoints(),
         incidents: incidents(),
+        senders: Vec::new(),
+        lags: Vec::new(),
         totals: totals(219_900, 2_500, 228),
         journeys_open: 228,
         journeys_shed: 0,
