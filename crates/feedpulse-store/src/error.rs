@@ -64,6 +64,8 @@ pub enum Part {
     Log,
     /// Snapshots: without new ones a restart takes longer and segments are kept.
     Snapshots,
+    /// The ledger of messages that ended: without it they are missing from gap reports.
+    Ledger,
     /// The tables of incidents, roll-ups and positions.
     Tables,
 }
@@ -75,6 +77,7 @@ impl Part {
         match self {
             Self::Log => "log",
             Self::Snapshots => "snapshots",
+            Self::Ledger => "ledger",
             Self::Tables => "tables",
         }
     }

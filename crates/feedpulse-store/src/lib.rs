@@ -4,6 +4,7 @@
 //! LOCK              held exclusively while a process has the folder open; holds its process id
 //! FORMAT            "feedpulse-store 1": a later version is refused without writing
 //! log/*.seg         the inputs of the engine: append-only, checksummed, 64 MiB a segment
+//! ledger/*.seg      what became of each message, by its end; read by others while it is written
 //! snapshots/*.snap  whole states of the engine; the last two are kept
 //! feedpulse.redb    incidents, roll-ups, positions
 //! ```
@@ -23,7 +24,7 @@
 //!    succeeds write a snapshot, since the log has a gap, and append from there.
 //!
 //! Limits: a block has at most 16 MiB ([`BLOCK_MAX`]), a snapshot 1 GiB ([`SNAPSHOT_MAX`]), the log
-//! 2 GiB, roll-ups 30 days and incidents 400 days after their end ([`Options`]); a read gives at
+//! 2 GiB, the ledger 4 GiB and 30 days, roll-ups 30 days and incidents 400 days after their end ([`Options`]); a read gives at
 //! most 10,000 incidents and 100,000 roll-ups.
 //!
 //! What a crash may do: bytes that were not synced may be there, torn or missing, in 512-byte
@@ -35,6 +36,7 @@
 mod disk;
 mod error;
 mod frame;
+mod ledger;
 mod log;
 mod scan;
 mod snapshot;
@@ -46,6 +48,7 @@ mod tests;
 
 pub use disk::{Disk, Locked, RealDisk};
 pub use error::{Damage, DamageKind, Failing, FailureClass, OpenError, Part, StoreError};
+pub use ledger::{LedgerBlock, LedgerReader};
 pub use log::Torn;
 pub use snapshot::Snapshot;
 pub use store::{Recovered, Store, Usage};
@@ -71,6 +74,10 @@ pub struct Options {
     /// Over this the oldest closed segments are removed, even if a restart would read them.
     /// Default 2 GiB.
     pub log_bytes_max: u64,
+    /// The same for the ledger. Default 4 GiB.
+    pub ledger_bytes_max: u64,
+    /// Days that the ledger's segments are kept. Default 30.
+    pub ledger_days: u32,
     /// Snapshots that are kept, at least 1. Default 2: the older one stands in for a damaged one.
     pub snapshots_kept: usize,
     /// Days that roll-ups are kept. Default 30.
@@ -86,6 +93,8 @@ impl Default for Options {
         Self {
             segment_bytes: 64 * 1024 * 1024,
             log_bytes_max: 2 * 1024 * 1024 * 1024,
+            ledger_bytes_max: 4 * 1024 * 1024 * 1024,
+            ledger_days: 30,
             snapshots_kept: 2,
             rollup_days: 30,
             incident_days: 400,

@@ -16,13 +16,31 @@ use std::io;
 
 pub(crate) const DIR: &str = "log";
 
-/// The name of segment `number`.
-pub(crate) fn segment_name(number: u64) -> String {
-    format!("{DIR}/{number:010}.seg")
+/// The name of segment `number` in a folder.
+pub(crate) fn segment_name(dir: &str, number: u64) -> String {
+    format!("{dir}/{number:010}.seg")
 }
 
 fn segment_number(name: &str) -> Option<u64> {
     name.strip_suffix(".seg").filter(|digits| digits.len() >= 10)?.parse().ok()
+}
+
+/// Which log it is: the inputs', or the ledger's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its folder.
+    pub(crate) dir: &'static str,
+    /// What fails when it fails.
+    pub(crate) part: Part,
+    /// Over this its oldest closed segments are removed.
+    pub(crate) bytes_max: u64,
+}
+
+impl Place {
+    /// The log of inputs.
+    pub(crate) const fn inputs(options: &Options) -> Self {
+        Self { dir: DIR, part: Part::Log, bytes_max: options.log_bytes_max }
+    }
 }
 
 /// A segment that is no longer written.
@@ -69,7 +87,8 @@ pub struct Torn {
 /// The log, open for appending.
 pub(crate) struct Log<D: Disk> {
     disk: D,
-    options: Options,
+    place: Place,
+    segment_bytes: u64,
     sealed: Vec<Segment>,
     active: Option<Active<D::File>>,
     next_number: u64,
@@ -82,22 +101,21 @@ pub(crate) struct Log<D: Disk> {
 
 impl<D: Disk> Log<D> {
     /// Reads what is there and cuts a torn tail. Nothing is created.
-    pub(crate) fn open(disk: D, options: Options) -> Result<LogFound<D>, OpenError> {
-        let (mut segments, mut damage, headers) = read_headers(&disk)?;
+    pub(crate) fn open(
+        disk: D,
+        place: Place,
+        segment_bytes: u64,
+    ) -> Result<LogFound<D>, OpenError> {
+        let (mut segments, mut damage, headers) = read_headers(&disk, place.dir, true)?;
         let known = headers.iter().map(|header| header.first_seq).max().unwrap_or(1);
         let mut next_seq = known.max(1);
-        // The last header that speaks about a segment is the one that was acknowledged.
-        let counted: BTreeMap<u64, u64> =
-            headers.iter().map(|header| (header.prev_number, header.prev_len)).collect();
-        for segment in &mut segments {
-            segment.len = *counted.get(&segment.number).unwrap_or(&segment.size);
-        }
+        count_acknowledged(&mut segments, &headers);
         let mut torn = None;
         if let Some(last) = segments.last_mut() {
-            let tail = read_last(&disk, last)?;
+            let tail = read_last(&disk, place.dir, last)?;
             next_seq = next_seq.max(tail.next_seq);
             if tail.cut < last.size {
-                let file = segment_name(last.number);
+                let file = segment_name(place.dir, last.number);
                 disk.truncate(&file, tail.cut).map_err(io_error("cut", &file))?;
                 let bytes = last.size - tail.cut;
                 torn = Some(Torn { file, offset: tail.cut, bytes });
@@ -108,7 +126,8 @@ impl<D: Disk> Log<D> {
         let next_number = segments.last().map_or(1, |last| last.number.saturating_add(1));
         let log = Self {
             disk,
-            options,
+            place,
+            segment_bytes,
             sealed: segments,
             active: None,
             next_number,
@@ -150,12 +169,12 @@ impl<D: Disk> Log<D> {
     }
 
     pub(crate) fn failing(&self) -> Option<Failing> {
-        self.failed.map(|class| Failing { part: Part::Log, class })
+        self.failed.map(|class| Failing { part: self.place.part, class })
     }
 
     fn check(&self) -> Result<(), StoreError> {
         match self.failed {
-            Some(class) => Err(StoreError::Failing { part: Part::Log, class }),
+            Some(class) => Err(StoreError::Failing { part: self.place.part, class }),
             None => Ok(()),
         }
     }
@@ -172,7 +191,7 @@ impl<D: Disk> Log<D> {
             });
         }
         self.next_seq = self.durable_next;
-        StoreError::Write { part: Part::Log, doing, source }
+        StoreError::Write { part: self.place.part, doing, source }
     }
 
     pub(crate) fn append(
@@ -190,7 +209,7 @@ impl<D: Disk> Log<D> {
         }
         let size = HEAD_LEN as u64 + block.len() as u64;
         let full = self.active.as_ref().is_some_and(|active| {
-            active.len > HEADER_LEN && active.len + size > self.options.segment_bytes
+            active.len > HEADER_LEN && active.len + size > self.segment_bytes
         });
         if full {
             self.roll()?;
@@ -242,7 +261,7 @@ impl<D: Disk> Log<D> {
                 size: active.len,
             });
         }
-        while self.bytes() > self.options.log_bytes_max && !self.sealed.is_empty() {
+        while self.bytes() > self.place.bytes_max && !self.sealed.is_empty() {
             self.remove_oldest()?;
         }
         Ok(())
@@ -251,7 +270,7 @@ impl<D: Disk> Log<D> {
     /// Begins a new segment; its header and its name are on the disk before any block is.
     fn begin(&mut self) -> Result<(), StoreError> {
         let number = self.next_number;
-        let name = segment_name(number);
+        let name = segment_name(self.place.dir, number);
         let prev = self.sealed.last();
         let header = SegmentHeader {
             number,
@@ -263,7 +282,7 @@ impl<D: Disk> Log<D> {
         let made = self.disk.create(&name).and_then(|mut file| {
             self.disk.append(&mut file, &header.encode())?;
             self.disk.sync(&mut file)?;
-            self.disk.sync_dir(DIR)?;
+            self.disk.sync_dir(self.place.dir)?;
             Ok(file)
         });
         match made {
@@ -281,11 +300,11 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    fn remove_oldest(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn remove_oldest(&mut self) -> Result<(), StoreError> {
         let Some(oldest) = self.sealed.first() else { return Ok(()) };
-        let removed = match self.disk.unlink(&segment_name(oldest.number)) {
+        let removed = match self.disk.unlink(&segment_name(self.place.dir, oldest.number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => self.disk.sync_dir(DIR),
+            _ => self.disk.sync_dir(self.place.dir),
         };
         if let Err(error) = removed {
             return Err(self.fail("remove a segment of", error));
@@ -333,28 +352,46 @@ fn io_error<'a>(doing: &'static str, file: &'a str) -> impl Fn(io::Error) -> Ope
     move |source| OpenError::Io { doing, file: file.to_owned(), source }
 }
 
+/// The last header that speaks about a segment is the one that was acknowledged.
+fn count_acknowledged(segments: &mut [Segment], headers: &[SegmentHeader]) {
+    let counted: BTreeMap<u64, u64> =
+        headers.iter().map(|header| (header.prev_number, header.prev_len)).collect();
+    for segment in segments {
+        segment.len = *counted.get(&segment.number).unwrap_or(&segment.size);
+    }
+}
+
+/// The segments of a log that another process may be writing, without touching anything.
+pub(crate) fn survey<D: Disk>(disk: &D, dir: &str) -> Result<Vec<Segment>, OpenError> {
+    let (mut segments, _, headers) = read_headers(disk, dir, false)?;
+    count_acknowledged(&mut segments, &headers);
+    Ok(segments)
+}
+
 type Headers = (Vec<Segment>, Vec<Damage>, Vec<SegmentHeader>);
 
 /// The segments in order, with damage to their headers. A file that never got past its header is
 /// removed: no block was ever written to it.
-fn read_headers<D: Disk>(disk: &D) -> Result<Headers, OpenError> {
+fn read_headers<D: Disk>(disk: &D, dir: &str, clean: bool) -> Result<Headers, OpenError> {
     let mut files: Vec<(u64, u64)> = disk
-        .list(DIR)
-        .map_err(io_error("list", DIR))?
+        .list(dir)
+        .map_err(io_error("list", dir))?
         .into_iter()
         .filter_map(|(name, size)| Some((segment_number(&name)?, size)))
         .collect();
     files.sort_unstable();
     let (mut segments, mut damage, mut headers) = (Vec::new(), Vec::new(), Vec::new());
     for (number, size) in files {
-        let file = segment_name(number);
+        let file = segment_name(dir, number);
         let mut bytes = [0; HEADER_LEN as usize];
         let read = disk.read_at(&file, 0, &mut bytes).map_err(io_error("read", &file))?;
         let header = SegmentHeader::decode(bytes.get(..read).unwrap_or_default(), &file)?
             .filter(|header| header.number == number);
         if header.is_none() && size <= HEADER_LEN {
-            disk.unlink(&file).map_err(io_error("remove", &file))?;
-            disk.sync_dir(DIR).map_err(io_error("sync", DIR))?;
+            if clean {
+                disk.unlink(&file).map_err(io_error("remove", &file))?;
+                disk.sync_dir(dir).map_err(io_error("sync", dir))?;
+            }
             continue;
         }
         match header {
@@ -382,8 +419,8 @@ struct Last {
 
 /// Finds the torn tail: the first bad place behind all that is known to have been on the disk.
 /// What is bad before that is damage, which the tail reports when it gets there.
-fn read_last<D: Disk>(disk: &D, last: &Segment) -> Result<Last, OpenError> {
-    let file = segment_name(last.number);
+fn read_last<D: Disk>(disk: &D, dir: &str, last: &Segment) -> Result<Last, OpenError> {
+    let file = segment_name(dir, last.number);
     let mut scan = Scan::new(disk.clone(), file.clone(), last.size);
     let mut durable = HEADER_LEN;
     let mut next_seq = 0;

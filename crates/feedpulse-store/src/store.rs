@@ -3,7 +3,8 @@
 use crate::disk::{Disk, Locked, RealDisk};
 use crate::error::{Damage, DamageKind, Failing, FailureClass, OpenError, Part, StoreError};
 use crate::frame::FORMAT_VERSION;
-use crate::log::{self, Log, LogFound, Torn};
+use crate::ledger::{self, LedgerBlock};
+use crate::log::{self, Log, LogFound, Place, Torn};
 use crate::snapshot::{self, Snapshot, Snapshots, SnapshotsFound};
 use crate::tables::{self, Rows, Tables, TablesFault};
 use crate::tail::Tail;
@@ -46,6 +47,8 @@ pub struct Recovered<D: Disk = RealDisk> {
 pub struct Usage {
     /// Bytes of all segments.
     pub log_bytes: u64,
+    /// Bytes of the ledger.
+    pub ledger_bytes: u64,
     /// How many segments.
     pub segments: usize,
     /// How many snapshots.
@@ -57,6 +60,7 @@ pub struct Store<D: Disk = RealDisk> {
     disk: D,
     options: Options,
     log: Log<D>,
+    rows: Log<D>,
     snapshots: Snapshots<D>,
     snapshots_failed: Option<FailureClass>,
     tables: Option<Tables>,
@@ -99,18 +103,23 @@ impl<D: Disk> Store<D> {
             Locked::ByOther(pid) => return Err(OpenError::Held { pid }),
         };
         let mut damage = Vec::new();
-        for dir in [log::DIR, snapshot::DIR] {
+        for dir in [log::DIR, ledger::DIR, snapshot::DIR] {
             disk.make_dir(dir).map_err(io_error("make", dir))?;
         }
         ensure_format(&disk, &mut damage)?;
         let SnapshotsFound { snapshots, newest, damage: more } =
             Snapshots::open(disk.clone(), options.snapshots_kept)?;
         damage.extend(more);
-        let LogFound { mut log, torn, damage: more } = Log::open(disk.clone(), options)?;
+        let LogFound { mut log, torn, damage: more } =
+            Log::open(disk.clone(), Place::inputs(&options), options.segment_bytes)?;
+        damage.extend(more);
+        let place = ledger::place(&options);
+        let LogFound { log: rows, damage: more, .. } =
+            Log::open(disk.clone(), place, options.segment_bytes)?;
         damage.extend(more);
         let covered = newest.as_ref().map_or(0, |snapshot| snapshot.seq);
         log.skip_to(covered);
-        let tail = Tail::new(disk.clone(), log.segments(), covered, log.next_seq());
+        let tail = Tail::new(disk.clone(), log::DIR, log.segments(), covered, log.next_seq());
         let (tables, tables_failed) = open_tables(&disk, &options, &mut damage)?;
         let positions = tables.as_ref().and_then(|tables| tables.positions(None).ok());
         let recovered = Recovered {
@@ -126,6 +135,7 @@ impl<D: Disk> Store<D> {
             disk,
             options,
             log,
+            rows,
             snapshots,
             snapshots_failed,
             tables,
@@ -151,7 +161,26 @@ impl<D: Disk> Store<D> {
     /// [`StoreError`]; then no input behind [`Store::durable_seq`] is recorded. A failed sync is
     /// never tried again on the same segment, since the system may have dropped what it held.
     pub fn sync(&mut self) -> Result<u64, StoreError> {
-        self.log.sync()
+        let durable = self.log.sync()?;
+        self.rows.sync()?;
+        Ok(durable)
+    }
+
+    /// Appends a block of the ledger: rows of messages that ended with the inputs from `first_seq`
+    /// to before `first_seq + count`, the earliest and the latest time in it first. It is durable
+    /// after the next [`Store::sync`].
+    ///
+    /// # Errors
+    /// [`StoreError`]; then no row behind [`Store::ledger_seq`] is recorded.
+    pub fn append_rows(&mut self, block: &LedgerBlock<'_>) -> Result<(), StoreError> {
+        self.rows.append(block.first_seq, block.count, &block.encode())
+    }
+
+    /// The last input whose rows are in the ledger; 0 = none. Rows of later ones come again when
+    /// the log is replayed.
+    #[must_use]
+    pub const fn ledger_seq(&self) -> u64 {
+        self.rows.next_seq().saturating_sub(1)
     }
 
     /// The lowest number that the next block may start with.
@@ -179,7 +208,7 @@ impl<D: Disk> Store<D> {
         if let Some(class) = self.snapshots_failed {
             return Err(StoreError::Failing { part: Part::Snapshots, class });
         }
-        self.log.sync()?;
+        self.sync()?;
         if let Err(source) = self.snapshots.write(seq, bytes) {
             self.snapshots_failed = Some(FailureClass::of(&source));
             return Err(StoreError::Write { part: Part::Snapshots, doing: "write", source });
@@ -206,6 +235,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// [`StoreError`].
     pub fn prune(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        ledger::prune(&mut self.rows, &self.disk, now, self.options.ledger_days)?;
         let done = self.tables()?.prune(now, &self.options);
         self.tables_done("prune", done)
     }
@@ -247,6 +277,7 @@ impl<D: Disk> Store<D> {
         let part = |part, class: Option<FailureClass>| class.map(|class| Failing { part, class });
         self.log
             .failing()
+            .or_else(|| self.rows.failing())
             .or_else(|| part(Part::Snapshots, self.snapshots_failed))
             .or_else(|| part(Part::Tables, self.tables_failed))
     }
@@ -262,6 +293,7 @@ impl<D: Disk> Store<D> {
             return Err(StoreError::Write { part: failing.part, doing: "probe", source });
         }
         self.log.recover()?;
+        self.rows.recover()?;
         self.snapshots_failed = None;
         if self.tables_failed.is_some() {
             // The old handle refuses everything after an error; it must go before a new one comes.
@@ -283,6 +315,7 @@ impl<D: Disk> Store<D> {
     pub fn usage(&self) -> Usage {
         Usage {
             log_bytes: self.log.bytes(),
+            ledger_bytes: self.rows.bytes(),
             segments: self.log.segment_count(),
             snapshots: self.snapshots.count(),
         }

@@ -33,6 +33,7 @@ impl fmt::Debug for LogBlock {
 /// segments.
 pub struct Tail<D: Disk> {
     disk: D,
+    dir: &'static str,
     segments: VecDeque<Segment>,
     scan: Option<Scan<D>>,
     /// The input that comes next.
@@ -53,7 +54,13 @@ impl<D: Disk> fmt::Debug for Tail<D> {
 
 impl<D: Disk> Tail<D> {
     /// The blocks of `segments` behind input `snapshot` (0 = none), up to before input `end`.
-    pub(crate) fn new(disk: D, segments: &[Segment], snapshot: u64, end: u64) -> Self {
+    pub(crate) fn new(
+        disk: D,
+        dir: &'static str,
+        segments: &[Segment],
+        snapshot: u64,
+        end: u64,
+    ) -> Self {
         let expected = snapshot.saturating_add(1);
         // The last segment that begins at or before the first input that is wanted.
         let first = segments
@@ -61,7 +68,16 @@ impl<D: Disk> Tail<D> {
             .rposition(|segment| segment.first_seq.is_some_and(|first| first <= expected))
             .unwrap_or(0);
         let segments = segments.iter().skip(first).cloned().collect();
-        Self { disk, segments, scan: None, expected, end, passed: None, ready: VecDeque::new() }
+        Self {
+            disk,
+            dir,
+            segments,
+            scan: None,
+            expected,
+            end,
+            passed: None,
+            ready: VecDeque::new(),
+        }
     }
 
     fn pass(&mut self, file: &str, offset: u64, bytes: u64, kind: DamageKind) {
@@ -128,10 +144,10 @@ impl<D: Disk> Iterator for Tail<D> {
                     self.scan = Some(scan);
                 }
             } else if let Some(segment) = self.segments.pop_front() {
-                let name = segment_name(segment.number);
+                let name = segment_name(self.dir, segment.number);
                 self.scan = Some(Scan::new(self.disk.clone(), name, segment.len));
             } else {
-                self.settle(self.end, crate::log::DIR, 0);
+                self.settle(self.end, self.dir, 0);
                 return self.ready.pop_front();
             }
         }

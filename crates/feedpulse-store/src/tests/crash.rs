@@ -1,7 +1,7 @@
 //! A crash at every call, and failures of every call.
 
 use super::crash_disk::{CrashDisk, EIO, ENOSPC, Faults, NO_FAULTS};
-use super::work::{Promised, SMALL, block, judge, snapshot, work};
+use super::work::{Promised, SMALL, block, judge, rows, snapshot, work};
 use crate::{FailureClass, Rows, Store, StoreError};
 
 const ROUNDS: u64 = 14;
@@ -34,6 +34,10 @@ fn survives(image: &CrashDisk, mut promised: Promised) -> Result<(), String> {
     judge(recovered, &promised)?;
     if let Some(failing) = store.failing() {
         return Err(format!("{failing:?}"));
+    }
+    let ledger = store.ledger_seq();
+    if ledger < promised.ledger || ledger >= store.next_seq() {
+        return Err(format!("the ledger ends at {ledger}, {promised:?}"));
     }
     // What came back beyond the promise is as good as promised now.
     promised.seq = store.next_seq() - 1;
@@ -94,6 +98,7 @@ fn fails_and_recovers(at: u64, errno: i32, writes_only: bool, class: FailureClas
     assert_eq!(failing.class, class, "call {at}");
     let calls = disk.calls();
     let refused = match failing.part {
+        crate::Part::Ledger => store.append_rows(&rows(store.next_seq(), store.next_seq())),
         crate::Part::Log => store.append(store.next_seq(), 1, b"x"),
         crate::Part::Snapshots => store.write_snapshot(1, b"x"),
         crate::Part::Tables => store.commit(&Rows::default()),

@@ -3,7 +3,7 @@
 
 use super::crash_disk::CrashDisk;
 use super::work::{SMALL, block, snapshot};
-use crate::log::{Log, LogFound};
+use crate::log::{Log, LogFound, Place};
 use crate::snapshot::Snapshots;
 use crate::{Damage, DamageKind, Disk, LogBlock, OpenError, Options, Recovered, Store, Tail};
 
@@ -64,9 +64,10 @@ fn every_flipped_bit_is_named_and_costs_one_block() {
         bytes[at] ^= 1 << (at % 8);
         image.set_bytes(file, &bytes);
         // The log alone: opening the database as well, thousands of times, takes long.
-        let LogFound { log, torn, damage: at_open } = Log::open(image.clone(), SMALL).unwrap();
+        let LogFound { log, torn, damage: at_open } =
+            Log::open(image.clone(), Place::inputs(&SMALL), SMALL.segment_bytes).unwrap();
         let next_seq = log.next_seq();
-        let items: Items = Tail::new(image, log.segments(), 0, next_seq).collect();
+        let items: Items = Tail::new(image, crate::log::DIR, log.segments(), 0, next_seq).collect();
         let found = blocks_of(&items);
         let missing: Vec<u64> =
             firsts.iter().copied().filter(|first| !found.contains(first)).collect();

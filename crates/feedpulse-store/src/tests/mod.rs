@@ -3,6 +3,7 @@
 mod crash;
 mod crash_disk;
 mod damage;
+mod ledger;
 mod real;
 mod rows;
 mod work;

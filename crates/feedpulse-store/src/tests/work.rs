@@ -1,13 +1,16 @@
 //! A caller of the store that remembers what was acknowledged, and a judge of what came back.
 
 use super::crash_disk::{CrashDisk, Rng};
-use crate::{Options, Recovered, Rows, Store, StoreError};
+use crate::{LedgerBlock, Options, Recovered, Rows, Store, StoreError};
 use feedpulse_core::tap::Position;
+use feedpulse_core::time::Timestamp;
 
 /// Small, so that segments roll over and retire within a short test.
 pub(super) const SMALL: Options = Options {
     segment_bytes: 4096,
     log_bytes_max: 1 << 20,
+    ledger_bytes_max: 1 << 20,
+    ledger_days: 30,
     snapshots_kept: 2,
     rollup_days: 30,
     incident_days: 400,
@@ -28,6 +31,13 @@ pub(super) fn snapshot(seq: u64) -> Vec<u8> {
     (0..700 + rng.below(900)).map(|_| rng.next().to_le_bytes()[0]).collect()
 }
 
+/// The ledger block of inputs `first` to `last`.
+pub(super) fn rows(first: u64, last: u64) -> LedgerBlock<'static> {
+    let at = |seq: u64| Timestamp::from_secs(i64::try_from(seq).unwrap());
+    let count = u32::try_from(last + 1 - first).unwrap();
+    LedgerBlock { first_seq: first, count, times: (at(first), at(last)), bytes: &[7; 300] }
+}
+
 pub(super) fn position(offset: u64) -> Position {
     Position { tap: "kafka".into(), lane: "adt/0".into(), epoch: 7, offset }
 }
@@ -39,6 +49,8 @@ pub(super) struct Promised {
     pub(super) seq: u64,
     /// Last input that a written snapshot covers.
     pub(super) snapshot: u64,
+    /// Last input whose ledger rows were synced.
+    pub(super) ledger: u64,
     /// Offset in the tables.
     pub(super) position: u64,
     /// Last input that was handed over, promised or not.
@@ -60,6 +72,11 @@ pub(super) fn work(
         }
         promised.seq = store.sync()?;
         assert_eq!(promised.seq + 1, store.next_seq());
+        promised.ledger = store.ledger_seq();
+        if round % 3 > 0 && promised.seq > promised.ledger {
+            // Rows of inputs that are on the disk.
+            store.append_rows(&rows(promised.ledger + 1, promised.seq))?;
+        }
         if round % 5 == 0 {
             let offset = promised.seq;
             store.commit(&Rows { positions: &[position(offset)], ..Rows::default() })?;
