@@ -17,6 +17,7 @@
 mod basic;
 mod block;
 mod layout;
+mod ledger;
 mod reader;
 mod state;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 mod types;
 
 pub use block::{Block, decode_block, encode_block};
+pub use ledger::{LedgerRow, LedgerRows};
 pub use reader::{DecodeError, Fault, Names, OTHER_NAME, Reader, put_varint};
 
 /// Version of all layouts together; the first two bytes of whatever [`encode`] or

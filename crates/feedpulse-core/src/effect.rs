@@ -158,6 +158,8 @@ impl JourneyEnd {
 pub struct Amendment {
     /// The journey's key.
     pub key: MessageKey,
+    /// MSA-2.
+    pub control_id: ControlId,
     /// Where.
     pub waypoint: WaypointId,
     /// When.

@@ -1,7 +1,8 @@
 //! The command line. Exit codes follow sysexits: 64 usage, 65 bad data, 66 no input, 69 a part is
-//! unavailable, 70 internal, 74 I/O, 78 configuration.
+//! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
+//! for, or nothing was found.
 
-use crate::{config, demo, explain, init, replay, run};
+use crate::{config, demo, explain, find, gaps, init, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,6 +25,10 @@ enum Command {
     Validate(ValidateArgs),
     /// Run the same engine over recorded messages: files and folders.
     Replay(ReplayArgs),
+    /// Say which messages are not accounted for: refused, unanswered, lost; exit code 1 if any.
+    Gaps(gaps::GapsArgs),
+    /// Show the journeys of an accession, visit or record number (or control id) given on standard input.
+    Find(find::FindArgs),
     /// Say what a finding (FP0104) or a defect (HD104) means and what to do.
     Explain {
         /// The code; without it all are listed.
@@ -178,6 +183,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::main(&args),
         Command::Validate(args) => validate(&args),
         Command::Replay(args) => replay::main(&args),
+        Command::Gaps(args) => gaps::main(&args),
+        Command::Find(args) => find::main(&args),
         Command::Explain { code: None } => {
             print!("{}", explain::list());
             Ok(())

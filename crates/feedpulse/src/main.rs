@@ -7,7 +7,10 @@ mod config;
 mod demo;
 mod explain;
 mod files;
+mod find;
+mod gaps;
 mod init;
+mod ledger;
 mod replay;
 mod run;
 

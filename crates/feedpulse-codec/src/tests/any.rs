@@ -1,8 +1,13 @@
 //! Seeded random values of every type that has a layout.
 
+use crate::{LedgerRow, LedgerRows};
+use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
-use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState, Rollup};
+use feedpulse_core::effect::{
+    Amendment, EffectId, IncidentChange, IncidentFinding, IncidentState, JourneyEnd, JourneyRecord,
+    Rollup, Sending,
+};
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
 use feedpulse_core::hist::Histogram;
@@ -183,6 +188,19 @@ any! {
         urgent, claimed_by, muted_until
     }
     struct IncidentFinding { code, severity, since, cleared_at, evidence, detail, times }
+    struct LedgerRows { waypoints, rows }
+    enum LedgerRow { Journey(record), Amend(amendment), Dropped { from, to, rows } }
+    struct EffectId { input, index }
+    struct Amendment { key, control_id, waypoint, at, ack, reason }
+    struct JourneyRecord {
+        key, feed, feed_name, code, trigger, sender, facility, control_id, find, urgency, event_time,
+        source_age, first_at, sends, sends_total, end, missing, classes, ended_at, late, found, trace
+    }
+    from AckClasses(u16) AckClasses;
+    enum JourneyEnd { Delivered(o), Failed(o), Partly(o), Filtered, Expired, Unknown }
+    struct Sending {
+        waypoint, control_id, at, ended_at, outcome, ack, reason, slow, size
+    }
     enum IncidentState { Pending, Open, Resolved }
     struct Rollup {
         feed, feed_name, minute, seen, outcomes, ack_p50, ack_p99, transit_max, backlog, lag
@@ -264,6 +282,18 @@ impl Any for Histogram {
 impl<T: Any> Any for Option<T> {
     fn any(rng: &mut Rng) -> Self {
         rng.any::<bool>().then(|| rng.any())
+    }
+}
+
+impl<T: Any, E: Any> Any for Result<T, E> {
+    fn any(rng: &mut Rng) -> Self {
+        if rng.any() { Ok(rng.any()) } else { Err(rng.any()) }
+    }
+}
+
+impl<T: Any> Any for Box<T> {
+    fn any(rng: &mut Rng) -> Self {
+        Self::new(rng.any())
     }
 }
 

@@ -39,6 +39,7 @@ fn round_trips<T: Any + Wire + PartialEq + Debug>(seed: u64, times: usize) {
 fn random_values_round_trip() {
     round_trips::<Input>(1, 4_000);
     round_trips::<IncidentChange>(2, 500);
+    round_trips::<crate::LedgerRows>(9, 300);
     round_trips::<Rollup>(3, 500);
     round_trips::<Position>(4, 500);
     round_trips::<Histogram>(5, 200);

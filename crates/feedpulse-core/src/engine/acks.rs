@@ -172,6 +172,7 @@ impl Engine {
     ) {
         fx.push(Effect::Amend(Box::new(Amendment {
             key: before.journey,
+            control_id: ack.acked,
             waypoint,
             at,
             ack: ack.code,

@@ -104,6 +104,10 @@ pub(crate) struct RawStore {
     pub folder: Option<String>,
     /// Most MiB of the input log. Default 2048.
     pub log_mib: Option<u64>,
+    /// Most MiB of the ledger of messages. Default 4096.
+    pub ledger_mib: Option<u64>,
+    /// Days that the ledger is kept. Default 30.
+    pub ledger_days: Option<u32>,
 }
 
 /// A place where a tap looks.

@@ -35,6 +35,10 @@ pub(crate) struct Config {
     pub folder: PathBuf,
     /// Most bytes of the input log.
     pub log_bytes: u64,
+    /// Most bytes of the ledger.
+    pub ledger_bytes: u64,
+    /// Days that the ledger is kept.
+    pub ledger_days: u32,
     /// What the engine watches.
     pub plan: Plan,
     /// Key rule of each waypoint, in plan order.
@@ -188,6 +192,8 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         urgent_types,
         folder,
         log_bytes: store.log_mib.unwrap_or(2048) << 20,
+        ledger_bytes: store.ledger_mib.unwrap_or(4096) << 20,
+        ledger_days: store.ledger_days.unwrap_or(30),
         plan,
         keys,
         mllp,

@@ -4,6 +4,7 @@ mod checks;
 mod pipeline;
 mod recorder;
 mod recover;
+mod rows;
 mod side;
 mod supervise;
 mod taps;
@@ -149,6 +150,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         decoders: decoders(&config, key),
         checks: check_feeds,
         recorder: Some(recorder),
+        rows: recovered.rows,
         sinks: sinks.clone(),
         shared: shared.clone(),
         side: side.clone(),

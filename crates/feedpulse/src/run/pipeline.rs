@@ -3,6 +3,7 @@
 
 use super::checks::CheckFeed;
 use super::recorder::{Recorder, Tables, TapDone};
+use super::rows::RowBuffer;
 use super::side::SideBox;
 use crate::clock;
 use feedpulse_core::effect::{Effect, EffectId, Effects, IncidentState};
@@ -78,6 +79,8 @@ pub(crate) struct Pipeline {
     pub checks: Vec<CheckFeed>,
     /// The store's thread; None = nothing is recorded.
     pub recorder: Option<Recorder>,
+    /// Rows of the ledger that wait.
+    pub rows: RowBuffer,
     /// Where effects go.
     pub sinks: SinkHandle,
     /// The picture for the others.
@@ -128,13 +131,13 @@ impl Pipeline {
             let due =
                 now.since(snapshot_at) >= SNAPSHOT_EVERY || seq - snapshot_seq >= SNAPSHOT_INPUTS;
             if due && let Some(recorder) = &mut self.recorder {
-                recorder.snapshot(self.engine.checkpoint());
+                recorder.snapshot(&mut self.rows, self.engine.checkpoint());
                 (snapshot_at, snapshot_seq) = (now, seq);
             }
         }
         self.shared.set(self.engine.view());
         if let Some(recorder) = self.recorder.take() {
-            recorder.finish(self.engine.checkpoint());
+            recorder.finish(&mut self.rows, self.engine.checkpoint());
         }
     }
 
@@ -187,13 +190,16 @@ impl Pipeline {
                     // The story may miss a line; the message stream may not miss a beat.
                     let _ = watcher.try_send((id, effect.clone()));
                 }
-                step.tables.add(effect);
+                if let Some(effect) = self.rows.take(id, effect) {
+                    step.tables.add(effect);
+                }
             }
         }
         if step.ticks > 0 {
             step.ticks = 0;
             self.shared.set(self.engine.view());
             if let Some(recorder) = &mut self.recorder {
+                recorder.ledger(&mut self.rows, self.engine.checkpoint());
                 recorder.tables(&mut step.tables);
             }
             step.tables = Tables::default();

@@ -3,6 +3,7 @@
 //! A disk that fails or is too slow stops the recording and nothing else: blocks are then dropped,
 //! the failure becomes a finding, and recording starts again from a fresh snapshot.
 
+use super::rows::{RowBlock, RowBuffer};
 use super::side::SideBox;
 use crate::clock;
 use feedpulse_codec as codec;
@@ -14,7 +15,7 @@ use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Gauge, Registry};
 use feedpulse_core::tap::{Done, Position};
 use feedpulse_core::time::Timestamp;
-use feedpulse_store::{Rows, Store};
+use feedpulse_store::{LedgerBlock, Rows, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -63,6 +64,7 @@ impl Tables {
 enum Job {
     Block { first_seq: u64, count: u32, bytes: Vec<u8>, dones: Vec<TapDone> },
     Snapshot { seq: u64, bytes: Vec<u8> },
+    Ledger(RowBlock),
     Tables(Tables),
 }
 
@@ -198,8 +200,22 @@ impl Recorder {
         }
     }
 
+    /// Hands over the ledger's rows of all inputs so far; they wait while nothing is recorded.
+    pub(crate) fn ledger(&mut self, rows: &mut RowBuffer, state: &State) {
+        if self.behind || self.failing.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(block) = rows.block(state)
+            && let Err(Job::Ledger(block)) = self.offer(Job::Ledger(block))
+        {
+            rows.lost(&block);
+        }
+    }
+
     /// Asks for a snapshot of `state`.
-    pub(crate) fn snapshot(&mut self, state: &State) {
+    pub(crate) fn snapshot(&mut self, rows: &mut RowBuffer, state: &State) {
+        // What a snapshot covers is not replayed: its rows come first.
+        self.ledger(rows, state);
         if !self.behind {
             let bytes = self.snapshot_bytes(state);
             let _ = self.jobs.try_send(Job::Snapshot { seq: state.seq, bytes });
@@ -227,7 +243,8 @@ impl Recorder {
     }
 
     /// The last snapshot, waiting for room: the process is ending.
-    pub(crate) fn finish(self, state: &State) {
+    pub(crate) fn finish(mut self, rows: &mut RowBuffer, state: &State) {
+        self.ledger(rows, state);
         if !self.failing.load(Ordering::Acquire) {
             let bytes = self.snapshot_bytes(state);
             let _ = self.jobs.send(Job::Snapshot { seq: state.seq, bytes });
@@ -294,6 +311,12 @@ impl Desk {
             }
             Job::Snapshot { seq, bytes } => {
                 self.store.write_snapshot(seq, &bytes).map_err(|e| e.to_string())
+            }
+            Job::Ledger(rows) => {
+                let RowBlock { first_seq, count, times, bytes, .. } = &rows;
+                let (first_seq, count, times) = (*first_seq, *count, *times);
+                let block = LedgerBlock { first_seq, count, times, bytes };
+                self.store.append_rows(&block).map_err(|e| e.to_string())
             }
             Job::Tables(tables) => {
                 let incidents: Vec<IncidentChange> = tables.incidents.into_values().collect();

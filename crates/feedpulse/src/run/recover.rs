@@ -1,5 +1,6 @@
 //! Going on from where it was: the newest snapshot, then the log behind it.
 
+use super::rows::RowBuffer;
 use crate::cli::{Failure, IO};
 use crate::config::Config;
 use anyhow::anyhow;
@@ -21,6 +22,8 @@ pub(crate) struct Start {
     pub store: Store,
     /// The engine as it was.
     pub engine: Engine,
+    /// Rows of the ledger that the replay made and that it did not have.
+    pub rows: RowBuffer,
     /// Where the taps go on.
     pub positions: Vec<Position>,
     /// Stretches of the log that were lost to damage, to be applied first.
@@ -32,7 +35,12 @@ pub(crate) struct Start {
 /// # Errors
 /// Another process has the folder, a later release wrote it, or it cannot be read.
 pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
-    let options = Options { log_bytes_max: config.log_bytes, ..Options::default() };
+    let options = Options {
+        log_bytes_max: config.log_bytes,
+        ledger_bytes_max: config.ledger_bytes,
+        ledger_days: config.ledger_days,
+        ..Options::default()
+    };
     let (store, recovered) = Store::open(&config.folder, options).map_err(|e| {
         Failure::new(IO, anyhow!(e).context(format!("open the store {}", config.folder.display())))
     })?;
@@ -52,6 +60,7 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
         keep(&mut lanes, positions);
         engine = Engine::restore(state);
     }
+    let mut rows = RowBuffer::after(store.ledger_seq());
     let mut effects = Effects::default();
     let (mut applied, mut last, mut blind) = (0_u64, engine.checkpoint().now, Vec::new());
     for item in recovered.tail {
@@ -72,8 +81,11 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
         })?;
         for (now, input) in decoded.inputs.iter().skip(block.skip as usize) {
             engine.apply(*now, input, &mut effects);
-            // What these effects asked for was asked before: open incidents are said again below.
-            effects.drain();
+            // What these effects asked for was asked before: open incidents are said again below,
+            // and the ledger takes the rows that it has not.
+            for (id, effect) in effects.drain() {
+                let _ = rows.take(id, effect);
+            }
             (applied, last) = (applied + 1, *now);
         }
         keep(&mut lanes, decoded.positions);
@@ -84,7 +96,7 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
     if engine.checkpoint().seq > 0 {
         tracing::info!(inputs = engine.checkpoint().seq, replayed = applied, "recovered");
     }
-    Ok(Start { store, engine, positions: lanes.into_values().collect(), blind })
+    Ok(Start { store, engine, rows, positions: lanes.into_values().collect(), blind })
 }
 
 /// The incidents that are open now, to be said again after a restart.

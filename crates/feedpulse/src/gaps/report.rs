@@ -1,0 +1,268 @@
+//! The gap report as text, CSV and JSON.
+
+use super::against::{Fate, List};
+use super::gather::{Class, Gaps, Row, Wanted};
+use super::ranges::{self, Range};
+use crate::clock;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Rows and ranges of a text; the others are in CSV and JSON.
+const TEXT_ROWS: usize = 200;
+
+#[derive(Serialize)]
+struct Count<'a> {
+    feed: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    facility: &'a str,
+    class: Class,
+    messages: u64,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    from: String,
+    to: String,
+    /// The ledger has rows of messages from then on.
+    ledger_from: Option<String>,
+    counts: Vec<Count<'a>>,
+    open: usize,
+    open_urgent: usize,
+    not_listed: u64,
+    rows: &'a [Row],
+    ranges: Vec<Range>,
+    not_recorded: Vec<String>,
+    damage: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<Against<'a>>,
+}
+
+#[derive(Serialize)]
+struct Against<'a> {
+    ids: usize,
+    never_seen: Vec<&'a str>,
+    altered: Vec<(&'a str, &'a Fate)>,
+    seen: Vec<(&'a str, &'a Fate)>,
+}
+
+impl<'a> Against<'a> {
+    fn of(list: &'a List) -> Self {
+        let all = || list.ids.iter().map(|(id, fate)| (id.as_str(), fate));
+        Self {
+            ids: list.ids.len(),
+            never_seen: all().filter(|(_, f)| f.seen == 0).map(|(id, _)| id).collect(),
+            altered: all().filter(|(_, f)| f.seen_as.is_some()).collect(),
+            seen: all().filter(|(_, f)| f.seen > 0 && f.seen_as.is_none()).collect(),
+        }
+    }
+}
+
+fn not_recorded(gaps: &Gaps) -> Vec<String> {
+    let text = |(from, to, rows): &(_, _, u64)| {
+        format!("{rows} messages that ended from {} to {}", clock::show(*from), clock::show(*to))
+    };
+    gaps.dropped.iter().map(text).collect()
+}
+
+/// One JSON object.
+pub(super) fn json(
+    out: &mut impl Write,
+    wanted: &Wanted,
+    gaps: &Gaps,
+    damage: &[String],
+    list: Option<&List>,
+) -> io::Result<()> {
+    let mut counts = Vec::new();
+    for ((feed, kind, facility), by_class) in &gaps.counts {
+        let held = Class::ALL.into_iter().zip(by_class).filter(|(_, n)| **n > 0);
+        counts.extend(held.map(|(class, n)| Count { feed, kind, facility, class, messages: *n }));
+    }
+    let (open, open_urgent) = gaps.open();
+    let report = Report {
+        from: clock::show(wanted.from),
+        to: clock::show(wanted.to),
+        ledger_from: gaps.covers.map(|(from, _)| clock::show(from)),
+        counts,
+        open,
+        open_urgent,
+        not_listed: gaps.beyond,
+        rows: &gaps.rows,
+        ranges: ranges::of(&gaps.rows),
+        not_recorded: not_recorded(gaps),
+        damage,
+        against: list.map(Against::of),
+    };
+    serde_json::to_writer_pretty(&mut *out, &report)?;
+    writeln!(out)
+}
+
+/// One line a message; the first names the columns.
+pub(super) fn csv(out: &mut impl Write, gaps: &Gaps, list: Option<&List>) -> io::Result<()> {
+    let mut writer = ::csv::Writer::from_writer(out);
+    if let Some(list) = list {
+        writer.write_record(["control_id", "listed", "seen", "end", "seen_as"])?;
+        for (id, fate) in &list.ids {
+            writer.write_record([
+                id.as_str(),
+                &fate.listed.to_string(),
+                &fate.seen.to_string(),
+                fate.end.unwrap_or("never reached a tap"),
+                fate.seen_as.as_deref().unwrap_or_default(),
+            ])?;
+        }
+        return writer.flush();
+    }
+    writer.write_record([
+        "first_seen",
+        "feed",
+        "type",
+        "facility",
+        "sender",
+        "urgency",
+        "control_id",
+        "control_id_there",
+        "class",
+        "waypoint",
+        "reason",
+        "tries",
+        "closed",
+    ])?;
+    for row in &gaps.rows {
+        writer.write_record([
+            row.first_seen.as_str(),
+            &row.feed,
+            &row.kind,
+            &row.facility,
+            &row.sender,
+            row.urgency_name,
+            &row.control_id,
+            row.control_id_there.as_deref().unwrap_or_default(),
+            row.class.words(),
+            &row.waypoint,
+            row.reason.as_deref().unwrap_or_default(),
+            &row.tries.to_string(),
+            row.closed.as_deref().unwrap_or_default(),
+        ])?;
+    }
+    writer.flush()
+}
+
+/// For people.
+pub(super) fn text(
+    out: &mut impl Write,
+    wanted: &Wanted,
+    gaps: &Gaps,
+    damage: &[String],
+    list: Option<&List>,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "Messages first seen from {} to {}",
+        clock::show(wanted.from),
+        clock::show(wanted.to)
+    )?;
+    match gaps.covers {
+        Some((from, to)) => {
+            writeln!(out, "(the ledger covers {} to {})", clock::show(from), clock::show(to))?;
+        }
+        None => writeln!(out, "(the ledger is empty)")?,
+    }
+    for text in not_recorded(gaps) {
+        writeln!(out, "NOT RECORDED: {text}")?;
+    }
+    for text in damage {
+        writeln!(out, "DAMAGED: {text}")?;
+    }
+    writeln!(out)?;
+    for ((feed, kind, facility), counts) in &gaps.counts {
+        let total: u64 = counts.iter().sum();
+        let held = Class::ALL.into_iter().zip(counts).filter(|(_, n)| **n > 0);
+        let words: Vec<String> = held.map(|(class, n)| format!("{n} {}", class.words())).collect();
+        let at = if facility.is_empty() { String::new() } else { format!(" at {facility}") };
+        writeln!(out, "{feed}: {kind}{at}: {total}: {}", words.join(", "))?;
+    }
+    let (open, urgent) = gaps.open();
+    writeln!(out, "\n{open} messages are not accounted for, {urgent} of them urgent")?;
+    if gaps.beyond > 0 {
+        writeln!(out, "{} more are counted above and not listed", gaps.beyond)?;
+    }
+    for range in ranges::of(&gaps.rows).iter().take(TEXT_ROWS) {
+        writeln!(
+            out,
+            "  {}…{} ({}) {}, {}: {}",
+            range.first,
+            range.last,
+            range.count,
+            range.sender,
+            range.feed,
+            range.class.words()
+        )?;
+    }
+    if !gaps.rows.is_empty() {
+        writeln!(out)?;
+    }
+    for row in gaps.rows.iter().take(TEXT_ROWS) {
+        line(out, row)?;
+    }
+    if gaps.rows.len() > TEXT_ROWS {
+        writeln!(out, "… {} more: --format csv has all", gaps.rows.len() - TEXT_ROWS)?;
+    }
+    if let Some(list) = list {
+        against(out, &Against::of(list))?;
+    }
+    Ok(())
+}
+
+fn line(out: &mut impl Write, row: &Row) -> io::Result<()> {
+    let urgent = if row.urgency_name == "routine" { "" } else { row.urgency_name };
+    write!(
+        out,
+        "{} {:10} {} {} {} {}: {} at {}",
+        row.first_seen,
+        urgent,
+        row.control_id,
+        row.feed,
+        row.kind,
+        row.facility,
+        row.class.words(),
+        row.waypoint
+    )?;
+    if let Some(id) = &row.control_id_there {
+        write!(out, " as {id}")?;
+    }
+    if let Some(reason) = &row.reason {
+        write!(out, ", {reason}")?;
+    }
+    if row.tries > 1 {
+        write!(out, ", {} tries", row.tries)?;
+    }
+    match &row.closed {
+        Some(at) => writeln!(out, "; accepted {at}"),
+        None => writeln!(out),
+    }
+}
+
+fn against(out: &mut impl Write, list: &Against<'_>) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nOf {} ids in the list {} never reached a tap, {} did",
+        list.ids,
+        list.never_seen.len(),
+        list.seen.len() + list.altered.len()
+    )?;
+    for id in list.never_seen.iter().take(TEXT_ROWS) {
+        writeln!(out, "  {id}: never reached a tap")?;
+    }
+    for (id, fate) in list.altered.iter().take(TEXT_ROWS) {
+        let as_id = fate.seen_as.as_deref().unwrap_or_default();
+        writeln!(out, "  {id}: seen as {as_id}, {}", fate.end.unwrap_or("open"))?;
+    }
+    let well = ["accepted", "committed", "filed", "filtered"];
+    for (id, fate) in
+        list.seen.iter().filter(|(_, f)| f.end.is_none_or(|e| !well.contains(&e))).take(TEXT_ROWS)
+    {
+        writeln!(out, "  {id}: {}", fate.end.unwrap_or("open"))?;
+    }
+    Ok(())
+}

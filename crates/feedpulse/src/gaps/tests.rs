@@ -1,0 +1,190 @@
+//! Rows that open, close, and are counted; lists that are compared.
+
+use super::against::List;
+use super::gather::{Class, Gaps, Wanted};
+use super::{ranges, report};
+use crate::ledger::Waypoints;
+use feedpulse_codec::LedgerRow;
+use feedpulse_core::class::AckClasses;
+use feedpulse_core::effect::{Amendment, JourneyEnd, JourneyRecord, Sending};
+use feedpulse_core::frame::WaypointId;
+use feedpulse_core::key::MessageKey;
+use feedpulse_core::label::{ControlId, Label};
+use feedpulse_core::lag::Withheld;
+use feedpulse_core::plan::FeedId;
+use feedpulse_core::sighting::{AckCode, FindKeys, Outcome, ReasonClass, Urgency};
+use feedpulse_core::time::Timestamp;
+use std::io::Write as _;
+
+fn at(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_790_000_000 + secs)
+}
+
+fn journey(key: u128, id: &str, secs: i64, end: JourneyEnd) -> JourneyRecord {
+    let outcome = match end {
+        JourneyEnd::Delivered(o) | JourneyEnd::Failed(o) | JourneyEnd::Partly(o) => o,
+        _ => Outcome::Accepted,
+    };
+    let control_id = ControlId::from_bytes(id.as_bytes());
+    JourneyRecord {
+        key: MessageKey::from_u128(key),
+        feed: FeedId(0),
+        feed_name: "results".into(),
+        code: Label::from("ORU"),
+        trigger: Label::from("R01"),
+        sender: Label::from("LAB"),
+        facility: Label::from("NORTH"),
+        control_id,
+        find: FindKeys::default(),
+        urgency: Urgency::Routine,
+        event_time: None,
+        source_age: Err(Withheld::NoTime),
+        first_at: at(secs),
+        sends: vec![Sending {
+            waypoint: WaypointId(0),
+            control_id,
+            at: at(secs),
+            ended_at: Some(at(secs + 1)),
+            outcome: Some(outcome),
+            ack: None,
+            reason: ReasonClass::None,
+            slow: false,
+            size: 9,
+        }],
+        sends_total: 1,
+        end,
+        missing: if end == JourneyEnd::Expired { vec![WaypointId(1)] } else { Vec::new() },
+        classes: AckClasses::default(),
+        ended_at: at(secs + 1),
+        late: false,
+        found: Vec::new(),
+        trace: None,
+    }
+}
+
+fn gather(rows: Vec<LedgerRow>) -> Gaps {
+    let wanted = Wanted { from: at(0), to: at(10_000), feed: None };
+    let names: Waypoints =
+        [(WaypointId(0), "portal-in".to_owned()), (WaypointId(1), "archive-in".to_owned())].into();
+    let mut gaps = Gaps::default();
+    for row in rows {
+        gaps.take(&wanted, &names, row);
+    }
+    gaps.ordered(false);
+    gaps
+}
+
+fn ended(key: u128, id: &str, secs: i64, end: JourneyEnd) -> LedgerRow {
+    LedgerRow::Journey(Box::new(journey(key, id, secs, end)))
+}
+
+#[test]
+fn each_end_has_its_class() {
+    for (end, class) in [
+        (JourneyEnd::Delivered(Outcome::Accepted), Class::Accepted),
+        (JourneyEnd::Filtered, Class::Filtered),
+        (JourneyEnd::Failed(Outcome::Errored), Class::Refused),
+        (JourneyEnd::Failed(Outcome::Rejected), Class::Refused),
+        (JourneyEnd::Failed(Outcome::NoAck), Class::NeverAnswered),
+        (JourneyEnd::Failed(Outcome::ConnectionLost), Class::NeverAnswered),
+        (JourneyEnd::Failed(Outcome::Refused), Class::NeverReached),
+        (JourneyEnd::Partly(Outcome::NoAck), Class::PartlyDelivered),
+        (JourneyEnd::Expired, Class::NeverSeenNext),
+        (JourneyEnd::Unknown, Class::Unknown),
+    ] {
+        let gaps = gather(vec![ended(1, "A1", 5, end)]);
+        let counted = gaps.counts.values().next().unwrap()[class as usize];
+        assert_eq!((counted, gaps.rows.len()), (1, usize::from(class.is_gap())), "{end:?}");
+    }
+}
+
+#[test]
+fn a_row_closes_when_its_key_is_accepted_under_whatever_id() {
+    let refused = JourneyEnd::Failed(Outcome::Errored);
+    let accepted = JourneyEnd::Delivered(Outcome::Accepted);
+    let gaps = gather(vec![
+        ended(1, "A1", 5, refused),
+        ended(2, "A2", 6, refused),
+        ended(1, "A1", 60, refused),
+        // Beyond the interval that was asked for: it closes all the same.
+        ended(1, "RESENT9", 20_000, accepted),
+    ]);
+    let rows: Vec<_> =
+        gaps.rows.iter().map(|r| (r.control_id.as_str(), r.tries, r.closed.is_some())).collect();
+    assert_eq!(rows, [("A1", 2, true), ("A2", 1, false)]);
+    assert_eq!(gaps.open(), (1, 0));
+    let counts = gaps.counts.values().next().unwrap();
+    assert_eq!(counts[Class::Refused as usize], 2, "a message counts once");
+}
+
+#[test]
+fn a_late_ack_closes_or_refuses() {
+    let silent = JourneyEnd::Failed(Outcome::NoAck);
+    let amend = |key, ack| {
+        LedgerRow::Amend(Amendment {
+            key: MessageKey::from_u128(key),
+            control_id: ControlId::from_bytes(b"A9"),
+            waypoint: WaypointId(0),
+            at: at(90),
+            ack,
+            reason: ReasonClass::Locked,
+        })
+    };
+    let gaps = gather(vec![
+        ended(1, "A1", 5, silent),
+        ended(2, "A2", 6, silent),
+        amend(1, AckCode::AA),
+        amend(2, AckCode::AE),
+        amend(3, AckCode::AE),
+    ]);
+    let rows: Vec<_> =
+        gaps.rows.iter().map(|r| (r.control_id.as_str(), r.class, r.closed.is_some())).collect();
+    let expected = [
+        ("A1", Class::NeverAnswered, true),
+        ("A2", Class::Refused, false),
+        ("A9", Class::Refused, false),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(gaps.rows[1].reason.as_deref(), Some("locked"));
+}
+
+#[test]
+fn urgent_rows_come_first_and_runs_are_ranges() {
+    let lost = JourneyEnd::Expired;
+    let mut rows: Vec<LedgerRow> =
+        (17..30_u32).map(|n| ended(n.into(), &format!("LAB{n:05}"), n.into(), lost)).collect();
+    let mut urgent = journey(99, "LAB00099", 99, lost);
+    urgent.urgency = Urgency::Critical;
+    rows.push(LedgerRow::Journey(Box::new(urgent)));
+    let gaps = gather(rows);
+    assert_eq!(gaps.rows[0].control_id, "LAB00099");
+    assert_eq!(gaps.rows[0].waypoint, "archive-in");
+    let ranges = ranges::of(&gaps.rows);
+    let shown: Vec<_> = ranges.iter().map(|r| (&*r.first, &*r.last, r.count)).collect();
+    assert_eq!(shown, [("LAB00017", "LAB00029", 13)]);
+    let wanted = Wanted { from: at(0), to: at(1_000), feed: None };
+    let mut text = Vec::new();
+    report::text(&mut text, &wanted, &gaps, &[], None).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("14 messages are not accounted for, 1 of them urgent"), "{text}");
+    assert!(text.contains("LAB00017…LAB00029 (13)"), "{text}");
+}
+
+#[test]
+fn a_list_shows_what_never_reached_a_tap() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, "when,Message Control ID\n1,A1\n2,A2\n3,007\n3,A1\n").unwrap();
+    let names = Waypoints::new();
+    for column in [None, Some("message control id"), Some("2")] {
+        let mut list = List::read(file.path(), column).unwrap();
+        list.take(&names, &ended(1, "A1", 5, JourneyEnd::Delivered(Outcome::Accepted)));
+        list.take(&names, &ended(2, "7", 6, JourneyEnd::Failed(Outcome::Errored)));
+        let fates: Vec<_> =
+            list.ids.iter().map(|(id, f)| (id.as_str(), f.listed, f.seen, f.end)).collect();
+        let expected =
+            [("007", 1, 1, Some("errored")), ("A1", 2, 1, Some("accepted")), ("A2", 1, 0, None)];
+        assert_eq!(fates, expected, "{column:?}");
+        assert_eq!(list.ids["007"].seen_as.as_deref(), Some("7"));
+    }
+    assert!(List::read(file.path(), Some("nope")).unwrap_err().error.to_string().contains("nope"));
+}
