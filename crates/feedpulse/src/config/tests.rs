@@ -31,7 +31,7 @@ otlp: {endpoint: \"http://c:1\", healthy_per_minute: many}
     );
     assert!(
         found[1].starts_with("3:15: waypoints/0/key:")
-            && found[1].contains("control_id, preset, fields")
+            && found[1].contains("control_id, preset, each_order, fields")
     );
     assert!(found[2].contains("\"forward\" is missing"));
     assert!(found[3].starts_with("6:44:") && found[3].contains("did you mean \"forward\"?"));

@@ -111,7 +111,7 @@ fn a_row_closes_when_its_key_is_accepted_under_whatever_id() {
     ]);
     let rows: Vec<_> =
         gaps.rows.iter().map(|r| (r.control_id.as_str(), r.tries, r.closed.is_some())).collect();
-    assert_eq!(rows, [("A1", 2, true), ("A2", 1, false)]);
+    assert_eq!(rows, [("A1", 3, true), ("A2", 1, false)]);
     assert_eq!(gaps.open(), (1, 0));
     let counts = gaps.counts.values().next().unwrap();
     assert_eq!(counts[Class::Refused as usize], 2, "a message counts once");
