@@ -20,7 +20,7 @@ layout! {
         opened_at, open, latest, latest_at, previous, pipelines, slipped, off_run
     }
     struct Remembered { key, journey, body, outcome, answered }
-    struct EndedJourney { key, feed, at, delivered }
+    struct EndedJourney { key, feed, at, delivered, whole }
     struct Kind { code, trigger, sender, facility }
     enum ClockFault { 0 = Fast, 1 = Zone }
     struct Clock { offsets, skew, spread, fault, ages, window, turn }

@@ -1,12 +1,12 @@
 //! The rules: what Feedpulse must say of a world that the oracle knows, and what it must not.
 
-use crate::plan::{Fault, FaultKind, Plan, SECOND};
+use crate::plan::{Fault, FaultKind, Plan, SECOND, SILENCE};
 use crate::run::{Report, moment};
 use crate::text::Kind;
-use crate::world::{Fate, Truth, World};
+use crate::world::{Event, Fate, Passed, Truth, World};
 use feedpulse_core::class::AckClass;
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::effect::{IncidentState, JourneyEnd, JourneyRecord};
+use feedpulse_core::effect::{IncidentChange, IncidentState, JourneyEnd, JourneyRecord};
 use feedpulse_core::finding::Subject;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::sighting::Outcome;
@@ -26,7 +26,7 @@ pub fn judge(plan: &Plan, world: &World, report: &Report) -> Verdict {
         message(plan, truth, records)
             .map_err(|broken| format!("{broken}\ntruth: {truth:#?}\nsaid: {records:#?}"))?;
     }
-    calm(plan, report)?;
+    calm(plan, world, report)?;
     for fault in &plan.faults {
         outage(plan, world, report, fault)?;
     }
@@ -78,6 +78,7 @@ fn is_hidden(plan: &Plan, truth: &Truth) -> bool {
         // A blind interval within the message's life makes it unknown: nobody can say.
         let end = truth.passed.iter().flatten().copied().max().unwrap_or(truth.sent);
         fault.kind == FaultKind::Blind
+            && truth.fates[fault.portal] != Fate::NotMeant
             && fault.from <= end.max(truth.sent) + 960 * SECOND
             && fault.to >= truth.sent
     };
@@ -147,6 +148,10 @@ fn nowhere(meant: &[Fate], records: &[&JourneyRecord]) -> Verdict {
 
 /// A source age is right, or withheld.
 fn age(truth: &Truth, records: &[&JourneyRecord]) -> Verdict {
+    if truth.kind == Kind::Appointment {
+        // Its age is MSH-7's, and its event is not in it.
+        return Ok(());
+    }
     for record in records {
         // A journey that begins at a portal has the engine's clock, which is right as well.
         let Ok(told) = record.source_age else { continue };
@@ -159,12 +164,24 @@ fn age(truth: &Truth, records: &[&JourneyRecord]) -> Verdict {
     Ok(())
 }
 
+/// Whether nobody sent a result for as long as the objective allows before a moment.
+fn was_silent(world: &World, at: i64) -> bool {
+    let results = world.messages.iter().filter(|truth| truth.kind == Kind::Result);
+    let mut times = results.flat_map(|truth| truth.passed.iter().flatten().copied().chain([truth.sent]));
+    !times.any(|time| time <= at && time > at - SILENCE + SECOND)
+}
+
 /// Without a fault nothing is found.
-fn calm(plan: &Plan, report: &Report) -> Verdict {
+fn calm(plan: &Plan, world: &World, report: &Report) -> Verdict {
     if !plan.faults.is_empty() {
         return Ok(());
     }
-    if let Some(incident) = report.incidents.iter().find(|i| i.severity > Severity::Note) {
+    let is_wrong = |incident: &&IncidentChange| {
+        let found = incident.findings.iter().map(|f| f.since.micros_since(moment(0)));
+        let silent = || found.clone().all(|since| was_silent(world, since + SILENCE));
+        incident.severity > Severity::Note && !(incident.code == Code::Silence && silent())
+    };
+    if let Some(incident) = report.incidents.iter().find(is_wrong) {
         return Err(format!("nothing is wrong, and {} is said", incident.summary));
     }
     let classes = AckClass::ALL.iter().find(|class| report.view.class(**class) > 0);
@@ -175,6 +192,16 @@ fn calm(plan: &Plan, report: &Report) -> Verdict {
         Some(journey) => Err(format!("nothing is wrong, and this is said: {journey:#?}")),
         None => Ok(()),
     }
+}
+
+/// When a connection to a portal was first refused in a fault.
+fn knocks(world: &World, fault: &Fault) -> Option<i64> {
+    let refused = |event: &&Event| {
+        event.waypoint == fault.portal + 1
+            && matches!(event.what, Passed::Refused)
+            && (fault.from..fault.to).contains(&event.at)
+    };
+    world.events.iter().find(refused).map(|event| event.at)
 }
 
 /// An outage at a portal with enough messages in it is found in time.
@@ -189,9 +216,10 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
         FaultKind::Silence => &[Code::Silence],
         _ => return Ok(()),
     };
-    // Two faults at once may hide each other.
-    let others = plan.faults.iter().filter(|other| *other != fault);
-    if others.into_iter().any(|o| o.from < fault.to + 60 * SECOND && o.to + 60 * SECOND > fault.from) {
+    // Two faults at once may hide each other; a lost message is judged when its journey expires.
+    let until = fault.to + if fault.kind == FaultKind::Drop { 960 } else { 60 } * SECOND;
+    let mut others = plan.faults.iter().filter(|other| *other != fault);
+    if others.any(|o| o.from < until && o.to + 60 * SECOND > fault.from) {
         return Ok(());
     }
     let hit = |truth: &&Truth| match fault.kind {
@@ -202,7 +230,8 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
     let messages = world.messages.iter().filter(hit).count();
     let long = fault.to - fault.from;
     let enough = match fault.kind {
-        FaultKind::Refuse => long >= 30 * SECOND,
+        // Somebody must have knocked, and have had the time to knock again.
+        FaultKind::Refuse => knocks(world, fault).is_some_and(|at| fault.to - at >= 30 * SECOND),
         FaultKind::Silence => long >= 150 * SECOND,
         FaultKind::Drop => messages >= 8 && long < 250 * SECOND,
         FaultKind::Hang => long >= 60 * SECOND && messages >= 3,

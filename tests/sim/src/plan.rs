@@ -9,6 +9,9 @@ pub const LENGTH: i64 = 1_200 * SECOND;
 /// Then this much passes, so that every journey ends.
 pub const DRAIN: i64 = 1_500 * SECOND;
 
+/// Results are silent after this much: the objective.
+pub const SILENCE: i64 = 120 * SECOND;
+
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {

@@ -1,6 +1,6 @@
 //! What Feedpulse sees of a world, and what it says: the real decoder and engine, in simulated time.
 
-use crate::plan::{DRAIN, FaultKind, LENGTH, Plan, SECOND};
+use crate::plan::{DRAIN, FaultKind, LENGTH, Plan, SECOND, SILENCE};
 use crate::text::EPOCH_SECS;
 use crate::world::{Event, Passed, World};
 use feedpulse_core::effect::{Effect, EffectId, Effects, IncidentChange, JourneyRecord};
@@ -58,7 +58,7 @@ fn watched(plan: &Plan) -> Watched {
         route: RouteId(route),
         senders: Vec::new(),
         types: vec![kind.into()],
-        objectives: Objectives { silence: Some(Duration::from_secs(120)), ..Objectives::default() },
+        objectives: Objectives { silence: Some(Duration::from_micros(SILENCE.unsigned_abs())), ..Objectives::default() },
         ends_at,
         filters: filters.iter().map(|f| (*f).to_owned()).collect(),
     };
@@ -91,17 +91,21 @@ fn inputs(plan: &Plan, world: &World) -> (Vec<(Timestamp, Input)>, u64) {
     config.key_rule = KeyRule::Preset;
     let mut decoder = Decoder::new(config);
     let (mut timed, mut shown): (Vec<(i64, u8, Input)>, u64) = (Vec::new(), 0);
-    let mut seen = Vec::new();
+    let (mut seen, mut read_to) = (Vec::new(), vec![0; plan.portals + 1]);
     for event in &world.events {
         let portal = event.waypoint.wrapping_sub(1);
         if plan.holds(FaultKind::Blind, portal, event.at).is_some() {
             continue;
         }
         let lag = plan.holds(FaultKind::TapLag, portal, event.at).map_or(0, |_| LAG);
+        // A tap shows things in their order, late or not.
+        let read = &mut read_to[event.waypoint];
+        *read = (*read).max(event.at + lag);
+        let read = *read;
         sightings(&mut decoder, event, &mut seen);
         for sighting in seen.drain(..) {
             shown += u64::from(matches!(sighting.what, Seen::Message(_)));
-            timed.push((event.at + lag, 0, Input::Seen(sighting)));
+            timed.push((read, 0, Input::Seen(sighting)));
         }
     }
     for second in 1..=(LENGTH + DRAIN) / SECOND {

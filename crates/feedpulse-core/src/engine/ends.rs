@@ -133,10 +133,14 @@ impl Engine {
                 outcome => JourneyEnd::Failed(outcome),
             };
         }
-        if journey.open > 0 || was_blind(&self.s, feed, journey.first_at, at) {
+        if journey.open > 0 {
             return JourneyEnd::Unknown;
         }
-        if self.is_expected_further(place) { JourneyEnd::Expired } else { JourneyEnd::Filtered }
+        if !self.is_expected_further(place) {
+            return JourneyEnd::Filtered;
+        }
+        let blind = was_blind(&self.s, feed, journey.first_at, at);
+        if blind { JourneyEnd::Unknown } else { JourneyEnd::Expired }
     }
 
     /// Ends a journey: it leaves memory, and its record goes out.
@@ -153,13 +157,18 @@ impl Engine {
         }
         self.out_of_backlog(place);
         let Some(journey) = self.s.journeys.remove(place) else { return };
+        let ends = self.s.feeds.get(journey.feed.0 as usize).map_or(0, all_ends);
         self.journeys.remove(&journey.key);
         self.s.journey_timers.remove(&(journey.timer, place));
         let ended = EndedJourney {
             key: journey.key,
             feed: journey.feed,
             at: journey.sends.iter().map(|s| s.at).max().unwrap_or(at).max(at),
-            delivered: matches!(end, JourneyEnd::Delivered(_)),
+            delivered: match end {
+                JourneyEnd::Delivered(_) => ends,
+                _ => journey.delivered,
+            },
+            whole: matches!(end, JourneyEnd::Delivered(_)),
         };
         self.s.ended.push(&mut self.ended, ended, ENDED_MAX);
         let kind = self.kind(journey.kind);
@@ -205,11 +214,14 @@ impl Engine {
         let reached = |n: usize| journey.reached & (1 << n.min(31)) != 0;
         let last = (0..feed.waypoints.len()).rev().find(|n| reached(*n));
         let next = last.map_or(0, |n| n + 1);
-        let unreached = feed
-            .waypoints
-            .iter()
-            .enumerate()
-            .filter(|(n, w)| !reached(*n) && (*n >= next || feed.ends_at.contains(w)));
+        // An end may have had it in an earlier journey of the same key.
+        let has_it = |w: &WaypointId| {
+            let end = feed.ends_at.iter().position(|e| e == w);
+            end.is_some_and(|n| journey.delivered & (1 << n.min(15)) != 0)
+        };
+        let unreached = feed.waypoints.iter().enumerate().filter(|(n, w)| {
+            !reached(*n) && !has_it(w) && (*n >= next || feed.ends_at.contains(w))
+        });
         unreached.map(|(_, w)| *w).collect()
     }
 

@@ -139,13 +139,14 @@ impl Engine {
             found: Vec::new(),
             failed: None,
             reached: 0,
-            delivered: 0,
+            // A retry after its journey ended owes only what did not have it then.
+            delivered: before.filter(|ended| !ended.whole).map_or(0, |ended| ended.delivered),
             refused: 0,
             weakest: Outcome::Filed,
             urgency: message.urgency,
             classes: AckClasses::default(),
             in_backlog: true,
-            repeat: before.is_some_and(|ended| ended.delivered),
+            repeat: before.is_some_and(|ended| ended.whole),
         };
         let place = self.s.journeys.insert(journey);
         self.journeys.insert(key, place);

@@ -219,8 +219,10 @@ pub struct EndedJourney {
     pub feed: FeedId,
     /// When it ended.
     pub at: Timestamp,
-    /// Whether it was delivered.
-    pub delivered: bool,
+    /// The ends of its feed that have it, by their places.
+    pub delivered: u16,
+    /// Whether it was delivered as far as it was meant.
+    pub whole: bool,
 }
 
 /// What messages are, interned: most of them are alike.
