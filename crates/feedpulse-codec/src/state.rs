@@ -17,9 +17,9 @@ layout! {
     struct Recent { at }
     struct Answer { at, slow, bad }
     struct Connection {
-        opened_at, open, latest, latest_at, previous, pipelines, slipped, off_run
+        opened_at, open, latest, latest_at, previous, answered, unmatched, latest_key, pipelines, slipped, off_run
     }
-    struct Remembered { key, journey, body, outcome, answered }
+    struct Remembered { key, journey, body, outcome, sent, answers }
     struct EndedJourney { key, feed, at, delivered, whole }
     struct Kind { code, trigger, sender, facility }
     enum ClockFault { 0 = Fast, 1 = Zone }
@@ -35,7 +35,7 @@ layout! {
     struct Head { key, times, since, last }
     struct Learned { ended, reached }
     struct Entry {
-        seq, key, at, connection, feed, journey, sending, more, kind, batch, urgency, committed,
+        seq, key, at, connection, feed, journey, sending, more, kind, batch, urgency, committed, slow,
         wants_application, application_due, silence_accepts, blind, next
     }
     struct WaypointState {

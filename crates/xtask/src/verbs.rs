@@ -13,6 +13,9 @@ Developer commands of Feedpulse: cargo xtask VERB [OPTION]…
                       --no-parts   fetch nothing; what needs a part is skipped
                       -p CRATE     only that crate's tests
                       --seed N     the seed of the simulated tests
+  sim [--seeds N] [--from SEED]
+                    simulated hospitals, judged by an oracle, release build; a failing seed is
+                    printed and plays again exactly
   bench [GROUP] [--json]
                     the benchmarks, release build
   demo [OPTION]…    the demo, release build
@@ -43,6 +46,7 @@ pub fn dispatch(words: &[String]) -> Result<()> {
         }
         "check" => no_options(verb, rest).and_then(|()| check()),
         "test" => test(&TestOptions::parse(rest)?),
+        "sim" => sim(rest),
         "bench" => bench(rest),
         "demo" => run(cargo().args(["run", "--release", "--", "demo"]).args(rest)),
         "plugins" => no_options(verb, rest).and_then(|()| plugins::build()),
@@ -198,6 +202,12 @@ fn cargo_tests(options: &TestOptions) -> Result<()> {
         test.env("FEEDPULSE_SEED", seed.to_string());
     }
     run(&mut test)
+}
+
+fn sim(rest: &[String]) -> Result<()> {
+    let mut sim = cargo();
+    sim.args(["run", "--release", "-q", "-p", "feedpulse-tests-sim", "--bin", "sim", "--"]);
+    run(sim.args(rest))
 }
 
 fn bench(rest: &[String]) -> Result<()> {

@@ -20,10 +20,13 @@ pub mod world;
 pub fn trial(seed: u64) -> Result<run::Report, String> {
     let plan = plan::Plan::from_seed(seed);
     let world = world::World::play(&plan);
-    let report = run::run(&plan, &world);
     let told = |broken: String| {
-        format!("seed {seed}: {broken}\nfaults: {:#?}\nplay it again: cargo xtask sim --seeds 1 --from {seed}", plan.faults)
+        format!(
+            "seed {seed}: {broken}\nfaults: {:#?}\n{:?}\nplay it again: cargo xtask sim --seeds 1 --from {seed}",
+            plan.faults, plan.portals
+        )
     };
+    let report = run::run(&plan, &world).map_err(told)?;
     oracle::judge(&plan, &world, &report).map_err(told)?;
     Ok(report)
 }

@@ -29,10 +29,20 @@ pub enum FaultKind {
     Garbage,
     /// The portal writes MSA-2 in lower case.
     AlteredIds,
+    /// The portal leaves MSA-2 empty.
+    EmptyIds,
+    /// The portal names the message before.
+    OffByOne,
+    /// An enhanced portal commits, and never says what became of it.
+    CommitOnly,
     /// The engine loses what it has accepted, on its way to this portal.
     Drop,
     /// The engine sends everything to this portal twice.
     Duplicate,
+    /// The engine holds each message back for two and a half minutes.
+    Delay,
+    /// The engine sends messages in another order.
+    Reorder,
     /// The connection to the portal is reset behind each fourth message, before its answer.
     Cut,
     /// Feedpulse sees nothing at this portal.
@@ -41,6 +51,8 @@ pub enum FaultKind {
     TapLag,
     /// The senders' clocks are an hour ahead.
     ClockStep,
+    /// The senders' clocks run 1 % fast, until they are set right at the end.
+    Drift,
     /// The senders are silent.
     Silence,
 }
@@ -67,6 +79,19 @@ pub struct Sender {
     pub enhanced: bool,
 }
 
+/// A portal.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Portal {
+    /// It commits (CA), and tells later what became of it (MSH-15 AL, MSH-16 AL).
+    pub enhanced: bool,
+    /// What it tells later comes on a connection of its own.
+    pub returns: bool,
+    /// The engine sends it batches, every twenty seconds.
+    pub batches: bool,
+    /// It answers a batch of which all is well with an empty one.
+    pub error_only: bool,
+}
+
 /// Everything that a seed decides.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -74,15 +99,15 @@ pub struct Plan {
     pub seed: u64,
     /// Who sends.
     pub senders: Vec<Sender>,
-    /// How many portals results go to.
-    pub portals: usize,
+    /// Where results go.
+    pub portals: Vec<Portal>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
-    /// Feedpulse is killed behind each of these shares of the inputs, in thousandths.
-    pub crashes: Vec<u64>,
+    /// Feedpulse is killed: its last snapshot, and what it had written, as shares in thousandths.
+    pub crashes: Vec<(u64, u64)>,
 }
 
-const KINDS: [FaultKind; 14] = [
+const KINDS: [FaultKind; 20] = [
     FaultKind::Error,
     FaultKind::Reject,
     FaultKind::Hang,
@@ -90,12 +115,18 @@ const KINDS: [FaultKind; 14] = [
     FaultKind::LateAcks,
     FaultKind::Garbage,
     FaultKind::AlteredIds,
+    FaultKind::EmptyIds,
+    FaultKind::OffByOne,
+    FaultKind::CommitOnly,
     FaultKind::Drop,
     FaultKind::Duplicate,
+    FaultKind::Delay,
+    FaultKind::Reorder,
     FaultKind::Cut,
     FaultKind::Blind,
     FaultKind::TapLag,
     FaultKind::ClockStep,
+    FaultKind::Drift,
     FaultKind::Silence,
 ];
 
@@ -105,22 +136,29 @@ impl Plan {
     pub fn from_seed(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed);
         let senders = (0..rng.range(1, 3))
-            .map(|_| Sender {
-                every: rng.range(3, 12) * SECOND,
-                enhanced: rng.one_in(3),
+            .map(|_| Sender { every: rng.range(3, 12) * SECOND, enhanced: rng.one_in(3) })
+            .collect();
+        let portals: Vec<Portal> = (0..rng.range(1, 3))
+            .map(|_| {
+                let enhanced = rng.one_in(3);
+                Portal {
+                    enhanced,
+                    returns: rng.one_in(2),
+                    batches: !enhanced && rng.one_in(4),
+                    error_only: rng.one_in(2),
+                }
             })
             .collect();
-        let portals = usize::try_from(rng.range(1, 3)).expect("1 to 3");
         let count = if rng.one_in(3) { 0 } else { rng.range(1, 3) };
         let mut faults: Vec<Fault> = Vec::new();
         for _ in 0..count {
-            let kind = KINDS[usize::try_from(rng.range(0, 13)).expect("an index")];
+            let kind = KINDS[rng.index(KINDS.len())];
             let from = rng.range(60, 700) * SECOND;
             let to = from + rng.range(30, 300) * SECOND;
-            let portal = usize::try_from(rng.range(0, 2)).expect("an index") % portals;
-            faults.push(Fault { kind, from, to, portal });
+            faults.push(Fault { kind, from, to, portal: rng.index(portals.len()) });
         }
-        let crashes = (0..rng.range(0, 3)).map(|_| rng.next() % 1_000).collect();
+        let crashes =
+            (0..rng.range(0, 3)).map(|_| (rng.next() % 1_000, rng.next() % 1_000)).collect();
         Self { seed, senders, portals, faults, crashes }
     }
 

@@ -30,4 +30,9 @@ impl Rng {
     pub const fn one_in(&mut self, n: u64) -> bool {
         self.next().is_multiple_of(n)
     }
+
+    /// A place in a list of so many, which is not empty.
+    pub fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.next() % len as u64).expect("below the length")
+    }
 }

@@ -18,7 +18,8 @@ pub fn dtm(micros: i64) -> String {
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let mp = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let (day, month) =
+        (day_of_year - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (h, m, s) = (rest / 3_600, rest / 60 % 60, rest % 60);
     format!("{year:04}{month:02}{day:02}{h:02}{m:02}{s:02}+0000")
@@ -50,8 +51,8 @@ pub struct Letter<'a> {
     pub made: i64,
     /// OBR-22 or EVN-2.
     pub event: i64,
-    /// MSH-15 AL, MSH-16 NE.
-    pub enhanced: bool,
+    /// MSH-15 and MSH-16 with their separators, or nothing.
+    pub mode: &'static str,
     /// A critical result.
     pub critical: bool,
 }
@@ -59,9 +60,8 @@ pub struct Letter<'a> {
 /// Its bytes.
 #[must_use]
 pub fn message(letter: &Letter<'_>) -> Vec<u8> {
-    let Letter { from, id, kind, number, made, event, enhanced, critical } = letter;
+    let Letter { from, id, kind, number, made, event, mode, critical } = letter;
     let (msh9, made, event) = (msh9(*kind), dtm(*made), dtm(*event));
-    let mode = if *enhanced { "|||AL|NE" } else { "" };
     let mut text = format!("MSH|^~\\&|{from}|NORTH|PORTAL|WEB|{made}||{msh9}|{id}|P|2.5.1{mode}\r");
     let patient = 1_000 + number % 97;
     let written = match kind {
@@ -75,7 +75,10 @@ pub fn message(letter: &Letter<'_>) -> Vec<u8> {
             )
         }
         Kind::Update => {
-            write!(text, "EVN|A08|{event}\rPID|1||{patient}^^^NORTH\rPV1|1|I|W{number}|||||||||||||||||V{number}\r")
+            write!(
+                text,
+                "EVN|A08|{event}\rPID|1||{patient}^^^NORTH\rPV1|1|I|W{number}|||||||||||||||||V{number}\r"
+            )
         }
         Kind::Appointment => write!(text, "SCH|A{number}|B{number}\rPID|1||{patient}^^^NORTH\r"),
     };
@@ -89,6 +92,19 @@ const fn msh9(kind: Kind) -> &'static str {
         Kind::Update => "ADT^A08",
         Kind::Appointment => "SIU^S12",
     }
+}
+
+/// A batch of messages (BHS-11 its id), or the answer to one (BHS-12 the id of that).
+#[must_use]
+pub fn batch(id: &str, answers: &str, at: i64, parts: &[Vec<u8>]) -> Vec<u8> {
+    let at = dtm(at);
+    let mut bytes =
+        format!("BHS|^~\\&|ENGINE|NORTH|PORTAL|WEB|{at}||||{id}|{answers}\r").into_bytes();
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
+    bytes.extend_from_slice(format!("BTS|{}\r", parts.len()).as_bytes());
+    bytes
 }
 
 /// An ACK.

@@ -112,7 +112,8 @@ fn silence(feed: &FeedState, now: Timestamp, started: Timestamp) -> Condition {
 }
 
 fn backlog(feed: &FeedState, now: Timestamp, oldest: Option<Timestamp>) -> Condition {
-    let total = feed.backlog_total();
+    // As of the feed's own time: while a tap is behind, what it has not shown is no backlog.
+    let total = feed.looks.back().copied().unwrap_or(0);
     if total < feed.objectives.backlog_min {
         return Condition::Over;
     }

@@ -62,13 +62,14 @@ fn is_carried(s: &State, place: usize) -> bool {
 
 /// The oldest sending that waits, and whether any that waits is urgent.
 fn oldest_open(w: &mut WaypointState) -> Option<(Timestamp, Urgency)> {
-    while let Some((_, place)) = w.deadlines.front() {
-        if let Some(entry) = w.entries.get(*place) {
-            return Some((entry.at, entry.urgency));
-        }
+    while let Some((_, place)) = w.deadlines.front()
+        && w.entries.get(*place).is_none()
+    {
         w.deadlines.pop_front();
     }
-    None
+    // Nobody waits for what was committed.
+    let mut waiting = w.deadlines.iter().filter_map(|(_, place)| w.entries.get(*place));
+    waiting.find(|entry| !entry.committed).map(|entry| (entry.at, entry.urgency))
 }
 
 fn receiver_down(w: &WaypointState, now: Timestamp) -> Condition {
@@ -137,13 +138,12 @@ fn ack_slow(
     if plan.acks != Acks::Expected {
         return Condition::Over;
     }
-    let recent = recent(w, now);
-    let slow = recent.iter().filter(|a| a.slow).count();
+    let recent = recent(w, now, |a| a.slow);
+    let slow = recent.iter().filter(|(_, slow)| *slow).count();
     let waits = oldest.filter(|(at, _)| now.since(*at) > plan.ack_time * 3);
-    if (recent.len() >= 5 && slow * 5 > recent.len() && ends_bad(&recent, |a| a.slow))
-        || waits.is_some()
-    {
-        let since = recent.iter().find(|a| a.slow).map(|a| a.at).or(waits.map(|(at, _)| at));
+    if (recent.len() >= 5 && slow * 5 > recent.len() && ends_bad(&recent)) || waits.is_some() {
+        let since =
+            recent.iter().find(|(_, slow)| *slow).map(|(at, _)| *at).or(waits.map(|(at, _)| at));
         return Condition::Holds(Verdict::new(
             Code::AckSlow,
             since.unwrap_or(now),
@@ -159,11 +159,11 @@ fn ack_slow(
 }
 
 fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
-    let recent = recent(w, now);
-    let bad = recent.iter().filter(|a| a.bad).count();
+    let recent = recent(w, now, |a| a.bad);
+    let bad = recent.iter().filter(|(_, bad)| *bad).count();
     let held = number(bad) / number(recent.len().max(1));
-    if bad >= 5 && held > share && ends_bad(&recent, |a| a.bad) {
-        let since = recent.iter().find(|a| a.bad).map_or(now, |a| a.at);
+    if bad >= 5 && held > share && ends_bad(&recent) {
+        let since = recent.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);
         return Condition::Holds(Verdict::new(
             Code::RejectedShare,
             since,
@@ -177,16 +177,23 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     Condition::Over
 }
 
-/// The last answers that count, oldest first.
-fn recent(w: &WaypointState, now: Timestamp) -> Vec<Answer> {
-    let first = w.answers.len().saturating_sub(ANSWERS);
-    let last = w.answers.iter().skip(first).copied();
-    last.filter(|a| now.micros_since(a.at) <= WINDOW * 1_000_000).collect()
+/// The last answers of which something is known, oldest first.
+fn recent(
+    w: &WaypointState,
+    now: Timestamp,
+    known: impl Fn(&Answer) -> Option<bool>,
+) -> Vec<(Timestamp, bool)> {
+    let known = w.answers.iter().rev().filter_map(|a| Some((a.at, known(a)?)));
+    let last =
+        known.take(ANSWERS).take_while(|(at, _)| now.micros_since(*at) <= WINDOW * 1_000_000);
+    let mut answers: Vec<_> = last.collect();
+    answers.reverse();
+    answers
 }
 
 /// Whether the condition still lasts: it is over after ten good answers in a row.
-fn ends_bad<T>(answers: &[T], bad: impl Fn(&T) -> bool) -> bool {
-    answers.iter().rev().take(10).any(bad)
+fn ends_bad(answers: &[(Timestamp, bool)]) -> bool {
+    answers.iter().rev().take(10).any(|(_, bad)| *bad)
 }
 
 fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {

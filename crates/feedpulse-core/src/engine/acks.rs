@@ -8,7 +8,7 @@ use crate::class::AckClass;
 use crate::codes::Code;
 use crate::effect::{Amendment, Effect, Effects};
 use crate::finding::{Finding, FindingState, Subject};
-use crate::frame::WaypointId;
+use crate::frame::{ConnectionId, WaypointId};
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
 use crate::plan::Role;
@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// ACKs in a row that name the sending before: a run.
 const OFF_BY_ONE: u32 = 3;
+/// Where no more sendings than this wait at a waypoint, an altered MSA-2 is compared with each.
+const ALTERED_AMONG: usize = 256;
 /// MSH-10 has at most this many characters up to HL7 v2.6 (§2.14.9.10); receivers cut it there, and
 /// not shorter.
 const CUT_FROM: usize = 15;
@@ -56,8 +58,13 @@ impl Engine {
         if let Some(class) = class {
             self.classify(here, journey, class, at.at, fx);
         }
-        if self.off_by_one(number, at, ack.ack_key) {
+        if self.off_by_one(number, at, ack.ack_key, class) {
             self.classify(here, journey, AckClass::OffByOne, at.at, fx);
+        }
+        let waypoint = self.s.waypoints.get_mut(number);
+        if let Some(link) = waypoint.and_then(|w| w.connections.get_mut(&at.connection)) {
+            link.answered = true;
+            link.unmatched |= place.is_none() && !outcome_of(ack.code).is_success();
         }
         if let Some(place) = place {
             self.answer(number, place, at, ack, fx);
@@ -77,9 +84,13 @@ impl Engine {
         let Some(entry) = waypoint.entries.get_mut(place) else { return };
         waypoint.habit.answered(ack.code, entry.committed);
         if ack.code == AckCode::CA && entry.wants_application {
-            let sent = entry.at;
+            let (sent, feed) = (entry.at, entry.feed);
             if !core::mem::replace(&mut entry.committed, true) {
-                self.answered(number, sent, at.at, false);
+                let slow = self.answered_first(at.waypoint, feed, sent, at.at, None);
+                let entry = self.s.waypoints.get_mut(number).and_then(|w| w.entries.get_mut(place));
+                if let Some(entry) = entry {
+                    entry.slow = slow;
+                }
             }
             return;
         }
@@ -108,22 +119,32 @@ impl Engine {
         Some(head)
     }
 
-    /// An ACK that names nothing answers the only sending that waits on its connection.
+    /// An ACK that names nothing answers the only sending that waits on its connection, or the latest
+    /// where the sender waits for each answer before it sends on.
     fn only_open(&self, number: usize, at: &Sighting) -> Option<Ref> {
         let waypoint = self.s.waypoints.get(number)?;
         let connection = waypoint.connections.get(&at.connection)?;
-        let latest = connection.latest.filter(|_| connection.open == 1)?;
+        let latest = connection.latest.filter(|_| connection.open == 1 || !connection.pipelines)?;
         waypoint.entries.get(latest).map(|_| latest)
     }
 
-    /// The latest sending on the connection, when the ACK's id is its id in another dress.
+    /// The sending on the connection whose id in another dress the ACK's is: the latest one is looked
+    /// at, and where few wait, each.
     fn altered(&self, number: usize, at: &Sighting, acked: ControlId) -> Option<Ref> {
         let waypoint = self.s.waypoints.get(number)?;
+        let is_it = |place: &Ref| {
+            let sent = waypoint.entries.get(*place).filter(|e| e.connection == at.connection);
+            let sent = sent.and_then(|entry| {
+                self.s.journeys.get(entry.journey?)?.sends.get(entry.sending as usize)
+            });
+            sent.is_some_and(|sent| {
+                is_altered(sent.control_id.clear().as_str(), acked.clear().as_str())
+            })
+        };
         let latest = waypoint.connections.get(&at.connection)?.latest?;
-        let entry = waypoint.entries.get(latest)?;
-        let journey = self.s.journeys.get(entry.journey?)?;
-        let sent = journey.sends.get(entry.sending as usize)?.control_id;
-        is_altered(sent.clear().as_str(), acked.clear().as_str()).then_some(latest)
+        let few = waypoint.entries.len() <= ALTERED_AMONG;
+        let others = waypoint.entries.iter().map(|(place, _)| place).filter(|_| few);
+        core::iter::once(latest).chain(others).find(is_it)
     }
 
     /// An ACK that matches no sending that waits.
@@ -148,16 +169,16 @@ impl Engine {
         let application = matches!(ack.code, AckCode::AA | AckCode::AE | AckCode::AR);
         if before.outcome == Some(Outcome::Committed) && application {
             // The link sends application ACKs behind its commits: from now on they are waited for.
-            remembered.answered = true;
+            remembered.answers = remembered.answers.saturating_add(1);
             remembered.outcome = Some(outcome_of(ack.code));
             waypoint.habit.application_after = waypoint.habit.application_after.saturating_add(1);
             self.amend(here, at.at, ack, &before, fx);
             return AckClass::Late;
         }
-        if before.answered {
+        if before.answers >= before.sent {
             return AckClass::Duplicate;
         }
-        remembered.answered = true;
+        remembered.answers = remembered.answers.saturating_add(1);
         self.amend(here, at.at, ack, &before, fx);
         AckClass::Late
     }
@@ -180,15 +201,33 @@ impl Engine {
         })));
     }
 
-    /// Follows whether a connection's ACKs lag one message behind; true when a run begins.
-    fn off_by_one(&mut self, number: usize, at: &Sighting, key: Option<MessageKey>) -> bool {
+    /// Whether a sending waits on a connection: then the journey of the latest one, if it has one.
+    pub(super) fn waits_on(&self, number: usize, on: ConnectionId) -> Option<Option<Ref>> {
+        let waypoint = self.s.waypoints.get(number)?;
+        let latest = waypoint.connections.get(&on)?.latest?;
+        waypoint.entries.get(latest).map(|entry| entry.journey)
+    }
+
+    /// Follows whether a connection's ACKs lag one message behind; true when a run begins. It slips
+    /// by a time-out on a kept connection, or by an ACK to the message before, which had ended.
+    fn off_by_one(
+        &mut self,
+        number: usize,
+        at: &Sighting,
+        key: Option<MessageKey>,
+        class: Option<AckClass>,
+    ) -> bool {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return false };
         let Some(connection) = waypoint.connections.get(&at.connection) else { return false };
         let latest = connection.latest.and_then(|place| waypoint.entries.get(place));
         let (waits, latest) = (latest.is_some(), latest.map(|e| e.key));
-        let slipped = connection.slipped && !connection.pipelines;
         let behind = key.is_some() && key == connection.previous && key != latest;
         let Some(connection) = waypoint.connections.get_mut(&at.connection) else { return false };
+        let ended = matches!(class, Some(AckClass::Duplicate | AckClass::Late));
+        if behind && waits && ended && !connection.pipelines {
+            connection.slipped = true;
+        }
+        let slipped = connection.slipped && !connection.pipelines;
         if slipped && waits && behind {
             connection.off_run = connection.off_run.saturating_add(1);
             return connection.off_run == OFF_BY_ONE;

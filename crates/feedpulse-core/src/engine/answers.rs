@@ -89,15 +89,16 @@ impl Habit {
 }
 
 impl Connection {
-    /// Notes a sending. `before` is the key of the one before, if that still waits.
+    /// Notes a sending; `waits`: the one before still does.
     pub(super) fn sends(
         &mut self,
         place: Ref,
+        key: MessageKey,
         at: Timestamp,
-        before: Option<MessageKey>,
+        waits: bool,
         slip: Duration,
     ) {
-        if before.is_some() && !self.slipped {
+        if waits && !self.slipped && !self.answered {
             // Sent on while one waits: at once is pipelining, after a long wait is a time-out.
             if at.since(self.latest_at) < slip {
                 self.pipelines = true;
@@ -105,9 +106,8 @@ impl Connection {
                 self.slipped = true;
             }
         }
-        if before.is_some() {
-            self.previous = before;
-        }
+        self.previous = self.latest_key.replace(key);
+        (self.answered, self.unmatched) = (false, false);
         self.open += 1;
         self.latest = Some(place);
         self.latest_at = at;

@@ -27,21 +27,28 @@ impl Engine {
         }
         let answers = batch.answers.filter(|_| batch.messages == 0);
         if let Some(of) = answers.filter(|of| *of != 0) {
-            self.accept_batch(at, of, fx);
+            self.accept_batch(at, of, batch.acks, fx);
         }
     }
 
     /// A batch of ACKs came: those that it did not name are accepted. Under error-only
     /// acknowledgment an empty one accepts all (§2.10.3.3).
-    fn accept_batch(&mut self, at: &Sighting, batch: u64, fx: &mut Effects) {
+    fn accept_batch(&mut self, at: &Sighting, batch: u64, acks: u32, fx: &mut Effects) {
         let number = usize::from(at.waypoint.0);
         let Some(waypoint) = self.s.waypoints.get(number) else { return };
+        if waypoint.connections.get(&at.connection).is_some_and(|link| link.unmatched) {
+            // Whose refusal that is cannot be told: nobody is accepted by omission.
+            return;
+        }
         let mut open: Vec<(u64, Ref)> = waypoint
             .entries
             .iter()
             .filter(|(_, entry)| entry.batch == batch)
             .map(|(place, entry)| (entry.seq, place))
             .collect();
+        if open.is_empty() && acks == 0 {
+            self.classify(at.waypoint, None, AckClass::Stray, at.at, fx);
+        }
         open.sort_unstable();
         for (_, place) in open {
             self.end_entry(number, place, &End::unanswered(Outcome::Accepted, at.at), fx);

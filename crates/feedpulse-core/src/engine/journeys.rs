@@ -114,7 +114,7 @@ impl Engine {
             return Placed { feed: journey.feed, journey: Some(place), fresh: false };
         }
         let before = self.s.ended.get_mut(&self.ended, key).copied();
-        if let Some(ended) = before.filter(|ended| at.at <= ended.at) {
+        if let Some(ended) = before.filter(|ended| at.at < ended.at) {
             return Placed { feed: ended.feed, journey: None, fresh: false };
         }
         let here = self.primary(at.waypoint);

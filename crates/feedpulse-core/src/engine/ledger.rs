@@ -6,7 +6,7 @@ use super::state::{Answer, Entry, Head, Remembered, WaypointState};
 use super::{Engine, KeyMap, OPEN_MAX};
 use crate::class::AckClass;
 use crate::effect::Effects;
-use crate::frame::WaypointId;
+use crate::frame::{Direction, WaypointId};
 use crate::key::MessageKey;
 use crate::label::Label;
 use crate::plan::{Acks, FeedId, Role, Waypoint};
@@ -71,11 +71,14 @@ fn chain(waypoint: &mut WaypointState, map: &mut KeyMap, key: MessageKey, at: Re
 
 impl WaypointState {
     /// Remembers a sending; says what it is to the one before with the same id.
-    fn remember(&mut self, index: &mut Index, new: Remembered) -> Option<AckClass> {
-        let before = self.memory.get_mut(index, new.key).map(|r| r.body);
+    fn remember(&mut self, index: &mut Index, mut new: Remembered) -> Option<AckClass> {
+        let before = self.memory.get_mut(index, new.key).copied();
+        let same = before.filter(|before| before.body == new.body);
+        if let Some(before) = same {
+            (new.sent, new.answers) = (before.sent.saturating_add(1), before.answers);
+        }
         self.memory.push(index, new, MEMORY_MAX);
-        let body = before?;
-        Some(if body == new.body { AckClass::Retry } else { AckClass::IdReuse })
+        before.map(|_| if same.is_some() { AckClass::Retry } else { AckClass::IdReuse })
     }
 
     /// Follows the message that a sender cannot get past; true when it has just become one.
@@ -138,7 +141,17 @@ struct Agreed {
 }
 
 impl Engine {
+    /// A message; one that comes back while its sender waits for an ACK is no answer to that.
     pub(super) fn message(&mut self, at: &Sighting, message: &MessageSeen, fx: &mut Effects) {
+        let number = usize::from(at.waypoint.0);
+        let back = message.direction == Direction::ToSender;
+        match self.waits_on(number, at.connection).filter(|_| back) {
+            Some(journey) => self.classify(at.waypoint, journey, AckClass::Garbage, at.at, fx),
+            None => self.sending(at, message, fx),
+        }
+    }
+
+    fn sending(&mut self, at: &Sighting, message: &MessageSeen, fx: &mut Effects) {
         let number = usize::from(at.waypoint.0);
         let plan = std::sync::Arc::clone(&self.s.plan);
         let Some(here) = plan.waypoints.get(number) else { return };
@@ -158,7 +171,7 @@ impl Engine {
             let retry = here.role == Role::Retry;
             let outcome = if retry { Outcome::Errored } else { Outcome::Committed };
             let end = End::unanswered(outcome, at.at);
-            self.count_end(at.waypoint, placed.feed, &end, None);
+            self.count_end(at.waypoint, placed.feed, &end);
             self.follow_order(&placed, at, message, None, fx);
             self.sending_ended(placed.journey, sending, at.waypoint, &end, false, fx);
             for (journey, sending) in more {
@@ -166,13 +179,7 @@ impl Engine {
             }
             return;
         }
-        let remembered = Remembered {
-            key: ack_key,
-            journey: journey_key,
-            body: message.body,
-            outcome: None,
-            answered: false,
-        };
+        let remembered = Remembered::new(ack_key, journey_key, message.body);
         let (Some(waypoint), Some(lookup)) =
             (self.s.waypoints.get_mut(number), self.lookups.get_mut(number))
         else {
@@ -197,6 +204,7 @@ impl Engine {
             batch: message.batch.unwrap_or(0),
             urgency: message.urgency,
             committed: false,
+            slow: false,
             wants_application: agreed.wants_application,
             application_due: agreed.application_due,
             silence_accepts: agreed.silence_accepts,
@@ -236,9 +244,9 @@ impl Engine {
         chain(waypoint, &mut lookup.entries, key, place);
         waypoint.deadlines.push_back((deadline, place));
         let before = waypoint.connections.get(&connection).and_then(|c| c.latest);
-        let before = before.and_then(|r| waypoint.entries.get(r)).map(|e| e.key);
+        let waits = before.is_some_and(|r| waypoint.entries.get(r).is_some());
         let connection = waypoint.connections.entry(connection).or_default();
-        connection.sends(place, sent, before, slip);
+        connection.sends(place, key, sent, waits, slip);
     }
 
     /// The table is full: the oldest sending ends as unknown rather than growing without bound.
@@ -258,10 +266,14 @@ impl Engine {
         let Some(entry) = self.unlink(number, place) else { return };
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
         let sender = self.kind(entry.kind).sender;
-        let mut slow = false;
+        let mut slow = entry.slow;
         if end.ack.is_some() {
-            let bad = matches!(end.outcome, Outcome::Errored | Outcome::Rejected);
-            slow = self.answered(number, entry.at, end.at, bad);
+            let bad = Some(matches!(end.outcome, Outcome::Errored | Outcome::Rejected));
+            if entry.committed {
+                self.note_answer(number, Answer { at: end.at, slow: None, bad });
+            } else {
+                slow = self.answered_first(id, entry.feed, entry.at, end.at, bad);
+            }
         }
         let mut blocked = false;
         if let (Some(waypoint), Some(lookup)) =
@@ -275,12 +287,11 @@ impl Engine {
             }
             if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
                 remembered.outcome = Some(end.outcome);
-                remembered.answered = end.ack.is_some();
+                remembered.answers = remembered.answers.saturating_add(end.ack.is_some().into());
             }
             blocked = waypoint.follow_head(sender, entry.key, end);
         }
-        let took = end.ack.map(|_| end.at.since(entry.at));
-        self.count_end(id, entry.feed, end, took);
+        self.count_end(id, entry.feed, end);
         if blocked {
             self.classify(id, entry.journey, AckClass::HeadOfLine, end.at, fx);
         }
@@ -323,24 +334,41 @@ impl Engine {
         Some(entry)
     }
 
-    /// Notes an answer and says whether it was slow.
-    pub(super) fn answered(
+    /// Notes the first answer to a sending, which its sender waited for: that is the ACK time. Says
+    /// whether it was slow.
+    pub(super) fn answered_first(
         &mut self,
-        number: usize,
+        here: WaypointId,
+        feed: FeedId,
         sent: Timestamp,
         at: Timestamp,
-        bad: bool,
+        bad: Option<bool>,
     ) -> bool {
+        let number = usize::from(here.0);
         let objective = self.s.plan.waypoints.get(number).map_or(Duration::MAX, |w| w.ack_time);
-        let Some(waypoint) = self.s.waypoints.get_mut(number) else { return false };
         let took = at.since(sent);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let slow = took > objective;
+        self.note_answer(number, Answer { at, slow: Some(slow), bad });
+        if let Some(waypoint) = self.s.waypoints.get_mut(number) {
+            waypoint.ack_time.record(micros);
+        }
+        let primary = self.primary(here);
+        if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize)
+            && feed.ends_at.contains(&primary)
+        {
+            feed.ack_time.record(micros);
+            feed.current.ack_time.record(micros);
+        }
+        slow
+    }
+
+    fn note_answer(&mut self, number: usize, answer: Answer) {
+        let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         if waypoint.answers.len() == 64 {
             waypoint.answers.pop_front();
         }
-        waypoint.answers.push_back(Answer { at, slow, bad });
-        waypoint.ack_time.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        slow
+        waypoint.answers.push_back(answer);
     }
 
     /// Judges the sendings whose time is over, by the waypoint's own time.
@@ -417,21 +445,15 @@ impl Engine {
         }
     }
 
-    fn count_end(&mut self, at: WaypointId, feed: FeedId, end: &End, took: Option<Duration>) {
+    fn count_end(&mut self, at: WaypointId, feed: FeedId, end: &End) {
         let place = end.outcome as usize;
         for totals in self.totals(at, Some(feed)) {
             totals.open = totals.open.saturating_sub(1);
             totals.outcomes[place] += 1;
         }
-        let primary = self.primary(at);
         let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) else { return };
         if let Some(count) = feed.current.outcomes.get_mut(place) {
             *count += 1;
-        }
-        if let Some(took) = took.filter(|_| feed.ends_at.contains(&primary)) {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            feed.ack_time.record(micros);
-            feed.current.ack_time.record(micros);
         }
     }
 }

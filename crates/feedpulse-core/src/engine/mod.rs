@@ -7,6 +7,7 @@
 mod acks;
 mod answers;
 mod batches;
+mod blind;
 mod ends;
 mod feeds;
 mod fifo;
@@ -31,7 +32,7 @@ mod truth;
 use crate::checks;
 use crate::effect::Effects;
 use crate::frame::WaypointId;
-use crate::input::{Blind, Input};
+use crate::input::Input;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
@@ -44,8 +45,6 @@ use std::sync::Arc;
 
 /// Most journeys in flight; above it the oldest is dropped and counted.
 pub const JOURNEYS_MAX: usize = 1_000_000;
-/// Blind intervals that a waypoint remembers.
-const BLINDS_KEPT: usize = 16;
 /// Most sendings that wait for an answer at one waypoint.
 pub const OPEN_MAX: usize = 262_144;
 
@@ -201,31 +200,6 @@ impl Engine {
             waypoint.time = waypoint.time.max(at);
             waypoint.alive_at = Some(waypoint.alive_at.map_or(at, |old| old.max(at)));
         }
-    }
-
-    fn blind(&mut self, blind: &Blind, fx: &mut Effects) {
-        for (number, waypoint) in self.s.waypoints.iter_mut().enumerate() {
-            if blind.waypoint.is_some_and(|w| usize::from(w.0) != number) {
-                continue;
-            }
-            waypoint.blind += 1;
-            if waypoint.blinds.len() == BLINDS_KEPT {
-                waypoint.blinds.pop_front();
-            }
-            waypoint.blinds.push_back((blind.from, blind.to));
-            let touched: Vec<Ref> = waypoint
-                .entries
-                .iter()
-                .filter(|(_, entry)| entry.at <= blind.to)
-                .map(|(at, _)| at)
-                .collect();
-            for at in touched {
-                if let Some(entry) = waypoint.entries.get_mut(at) {
-                    entry.blind = true;
-                }
-            }
-        }
-        self.happened_blind(blind, fx);
     }
 
     /// Once a second: deadlines, then checks, then incidents, then the interval counts.

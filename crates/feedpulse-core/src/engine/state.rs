@@ -153,6 +153,8 @@ pub struct Entry {
     pub urgency: Urgency,
     /// A commit ACK came; the application's may follow.
     pub committed: bool,
+    /// The commit ACK was slow.
+    pub slow: bool,
     /// An application ACK may follow the commit.
     pub wants_application: bool,
     /// It is due: its absence is worth a word.
@@ -178,6 +180,12 @@ pub struct Connection {
     pub latest_at: Timestamp,
     /// What the ACK of the sending before it names.
     pub previous: Option<MessageKey>,
+    /// An answer came since the latest sending, whatever it named.
+    pub answered: bool,
+    /// One that refuses, and names nothing that waits.
+    pub unmatched: bool,
+    /// What an ACK to the latest one names.
+    pub latest_key: Option<MessageKey>,
     /// It sends ahead without waiting.
     pub pipelines: bool,
     /// It sent on after waiting in vain.
@@ -206,8 +214,17 @@ pub struct Remembered {
     pub body: u64,
     /// How it ended; None = it waits.
     pub outcome: Option<Outcome>,
-    /// Whether an ACK ended it.
-    pub answered: bool,
+    /// How often it was sent.
+    pub sent: u8,
+    /// How many answers it got.
+    pub answers: u8,
+}
+
+impl Remembered {
+    /// Sent for the first time.
+    pub(super) const fn new(key: MessageKey, journey: MessageKey, body: u64) -> Self {
+        Self { key, journey, body, outcome: None, sent: 1, answers: 0 }
+    }
 }
 
 /// One journey as remembered after it ended.
@@ -273,10 +290,10 @@ pub struct Head {
 pub struct Answer {
     /// When.
     pub at: Timestamp,
-    /// Over the waypoint's objective.
-    pub slow: bool,
-    /// An error or reject.
-    pub bad: bool,
+    /// Over the waypoint's objective; None for an application ACK behind a commit: nobody waited.
+    pub slow: Option<bool>,
+    /// An error or reject; None for a commit that the application's word follows.
+    pub bad: Option<bool>,
 }
 
 /// Times of the last 64 events of one kind.

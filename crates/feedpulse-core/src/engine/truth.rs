@@ -46,7 +46,7 @@ const COLUMNS: &[Column] = &[
 ///
 /// Steps: `M` sends message 1, `M2` message 2, `M1'` id 1 with another body; `AA`, `CE`, … answer
 /// message 1 (`AA2` message 2) on its connection, `AA@` on another, `AA?` without MSA-2, `AA~` with
-/// an altered one, `AA!` with an unknown one, `XX` has an unknown MSA-1, `--` no MSA, `##` cannot be
+/// an altered one, `AA!` with an unknown one, `XX` has an unknown MSA-1, `--` no MSA, `<M` is a message, `##` cannot be
 /// read; `close`, `reset`, `blind` as they say; `+5` lets five seconds pass. The answer is due after
 /// 10 s, slow after 1 s; at the end 400 s pass. `say` lists the outcomes of the sendings in order,
 /// then the classes.
@@ -175,6 +175,16 @@ const ROWS: &[Row] = &[
         ],
     ),
     row(
+        "an answer that is a message of its own",
+        "M <M",
+        &[
+            "no_ack | garbage_ack",
+            "no_ack | garbage_ack",
+            "accepted | garbage_ack",
+            "accepted | garbage_ack",
+        ],
+    ),
+    row(
         "an answer that cannot be read",
         "M ##",
         &[
@@ -221,10 +231,10 @@ const ROWS: &[Row] = &[
         "sent again after a wait, then AA to each",
         "M +5 M AA AA",
         &[
-            "no_ack accepted | duplicate_ack retry",
-            "no_ack accepted | duplicate_ack retry",
-            "accepted accepted | duplicate_ack retry",
-            "accepted accepted | duplicate_ack retry",
+            "no_ack accepted | late_ack retry",
+            "no_ack accepted | late_ack retry",
+            "accepted accepted | late_ack retry",
+            "accepted accepted | late_ack retry",
         ],
     ),
     same("AE, sent again, then AA", "M AE +5 M AA", "errored accepted | nack_then_accepted retry"),
@@ -387,6 +397,11 @@ impl Bench {
                     defects: vec![Defect { code: DefectCode::NoHeader, offset: 0 }],
                 }),
             ),
+            "<M" => {
+                let mut other = message("OTHER", "F9");
+                other.direction = Direction::ToSender;
+                self.see(1, Seen::Message(other));
+            }
             "blind" => {
                 let (from, to) = (self.now, self.now.plus(Duration::from_millis(10)));
                 let waypoint = Some(WaypointId(0));
