@@ -17,7 +17,7 @@ layout! {
     struct Recent { at }
     struct Answer { at, slow, bad }
     struct Connection {
-        opened_at, open, latest, latest_at, previous, answered, unmatched, latest_key, pipelines, slipped, off_run
+        opened_at, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
     }
     struct Remembered { key, journey, body, outcome, sent, answers }
     struct EndedJourney { key, feed, at, delivered, whole }

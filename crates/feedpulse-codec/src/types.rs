@@ -83,6 +83,7 @@ layout! {
         4 = Future,
         5 = SenderClock,
         6 = OutOfWindow,
+        7 = Repeat,
     }
     struct BatchSeen { direction, id, answers, messages, acks, declared }
     struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }

@@ -18,11 +18,13 @@ pub enum Withheld {
     SenderClock,
     /// It lies so far back that it is no delay: a late entry or a replay.
     OutOfWindow,
+    /// It was told when the message was first seen; this is a repeat.
+    Repeat,
 }
 
 impl Withheld {
     /// Every reason, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoTime,
         Self::NoZone,
         Self::Coarse,
@@ -30,6 +32,7 @@ impl Withheld {
         Self::Future,
         Self::SenderClock,
         Self::OutOfWindow,
+        Self::Repeat,
     ];
 
     /// Its name in metrics, JSON and pages.
@@ -43,6 +46,7 @@ impl Withheld {
             Self::Future => "future",
             Self::SenderClock => "sender_clock",
             Self::OutOfWindow => "out_of_window",
+            Self::Repeat => "repeat",
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::engine::series::Set;
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
 use crate::label::Label;
+use crate::lag::Withheld;
 use crate::plan::FeedId;
 use crate::sighting::Urgency;
 use crate::time::Timestamp;
@@ -101,8 +102,8 @@ pub struct FeedView {
     pub transit: Histogram,
     /// Event to first tap, where the sender's clock can be read to the second.
     pub source_age: Histogram,
-    /// Source ages that were withheld, by [`Withheld`](crate::lag::Withheld) in order.
-    pub withheld: [u64; 7],
+    /// Source ages that were withheld, by [`Withheld`] in order.
+    pub withheld: [u64; Withheld::ALL.len()],
     /// The last minutes, oldest first, at most 60.
     pub history: Vec<Rollup>,
 }

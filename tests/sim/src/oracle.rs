@@ -70,9 +70,9 @@ fn is_hidden(plan: &Plan, truth: &Truth) -> bool {
     };
     let named_another = |fault: &Fault| {
         let mut passed = truth.passed[fault.portal].iter();
-        // The first one behind the fault meets what it left open.
-        let to = fault.to + 60 * SECOND;
-        fault.kind == FaultKind::OffByOne && passed.any(|at| (fault.from..to).contains(at))
+        // It names what was given up before; the first one behind meets what it left open.
+        let (from, to) = (fault.from - 60 * SECOND, fault.to + 60 * SECOND);
+        fault.kind == FaultKind::OffByOne && passed.any(|at| (from..to).contains(at))
     };
     plan.faults.iter().any(|fault| near(fault) || named_another(fault))
 }
@@ -104,7 +104,9 @@ fn message(plan: &Plan, report: &Report, truth: &Truth, records: &[&JourneyRecor
         let mut at_portals = sends.filter(|send| send.waypoint.0 > 0);
         let told = at_portals.any(|send| send.outcome.is_some_and(Outcome::is_success))
             || records.iter().any(|record| report.amended.contains(&record.key))
-            // An empty answer to a batch that has ended names nobody.
+            // An answer without an exact id to what has ended names nobody; nor does an empty batch.
+            || plan.has(FaultKind::EmptyIds)
+            || plan.has(FaultKind::AlteredIds)
             || plan.portals.iter().any(|portal| portal.batches && portal.error_only);
         return if told { Ok(()) } else { Err("it was accepted, late, and nobody said so".into()) };
     }
@@ -223,11 +225,12 @@ const fn explain(class: AckClass) -> &'static [FaultKind] {
         AckClass::Late => &[LateAcks, OffByOne, Blind],
         AckClass::Stray => &[Blind],
         AckClass::Duplicate => &[LateAcks, OffByOne],
-        AckClass::OffByOne => &[OffByOne],
+        // A sender that gives up and sends on gets each answer one behind.
+        AckClass::OffByOne => &[OffByOne, LateAcks],
         AckClass::WithoutId => &[EmptyIds],
         AckClass::AlteredId => &[AlteredIds],
         AckClass::Garbage => &[Garbage],
-        AckClass::CommitOnly => &[CommitOnly],
+        AckClass::CommitOnly => &[CommitOnly, OffByOne],
         // A second copy is accepted where the first was refused.
         AckClass::NackThenAccepted => &[Reject, Duplicate],
         AckClass::Retry => &[Hang, Garbage, LateAcks, Cut, Reject, Refuse],
@@ -270,6 +273,7 @@ fn classes(plan: &Plan, world: &World, report: &Report) -> Verdict {
         FaultKind::AlteredIds | FaultKind::EmptyIds => !here.batches,
         // It must have been seen to tell more before.
         FaultKind::CommitOnly => here.enhanced && fault.from >= 400 * SECOND,
+        FaultKind::Hang | FaultKind::LateAcks | FaultKind::Reject => here.tries > 1,
         _ => true,
     };
     let hit = |truth: &&Truth| {
@@ -341,6 +345,10 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
     };
     let (from, to) = (moment(fault.from), moment(fault.to + slack * SECOND));
     let waypoint = WaypointId(u16::try_from(fault.portal + 1).expect("three at most"));
+    // What was open when the fault began, about the same, says it already.
+    let over = |id: u64| {
+        report.incidents.iter().any(|i| i.id == id && i.resolved_at.is_some_and(|at| at < from))
+    };
     let found = report.incidents.iter().any(|incident| {
         let place = matches!(incident.subject, Subject::Feed(_))
             || incident.subject == Subject::Waypoint(waypoint);
@@ -348,16 +356,16 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
         place
             && incident.state == IncidentState::Open
             && incident.since <= to
-            && incident
-                .findings
-                .iter()
-                .any(|f| f.since.plus(core::time::Duration::from_secs(300)) >= from)
+            && !over(incident.id)
             && codes.iter().any(about)
     });
     if found {
         return Ok(());
     }
-    let said: Vec<&str> = report.incidents.iter().map(|i| i.summary.as_str()).collect();
+    let secs = |i: &IncidentChange| i.since.micros_since(moment(0)) / SECOND;
+    let said = report.incidents.iter();
+    let said: Vec<String> =
+        said.map(|i| format!("{} {} since {} s", i.state.name(), i.summary, secs(i))).collect();
     Err(format!("{fault:?} was not found ({messages} messages)\nsaid: {said:#?}"))
 }
 

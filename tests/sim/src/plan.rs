@@ -49,7 +49,7 @@ pub enum FaultKind {
     Blind,
     /// Feedpulse sees what happens at this portal eight seconds late.
     TapLag,
-    /// The senders' clocks are an hour ahead.
+    /// The senders' clocks are an hour, or 45 seconds, ahead.
     ClockStep,
     /// The senders' clocks run 1 % fast, until they are set right at the end.
     Drift,
@@ -88,6 +88,8 @@ pub struct Portal {
     pub returns: bool,
     /// The engine sends it batches, every twenty seconds.
     pub batches: bool,
+    /// The engine sends it a message so often at most.
+    pub tries: u32,
     /// It answers a batch of which all is well with an empty one.
     pub error_only: bool,
 }
@@ -144,6 +146,7 @@ impl Plan {
                 Portal {
                     enhanced,
                     returns: rng.one_in(2),
+                    tries: if rng.one_in(3) { 1 } else { 3 },
                     batches: !enhanced && rng.one_in(4),
                     error_only: rng.one_in(2),
                 }

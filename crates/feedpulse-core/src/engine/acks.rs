@@ -61,11 +61,7 @@ impl Engine {
         if self.off_by_one(number, at, ack.ack_key, class) {
             self.classify(here, journey, AckClass::OffByOne, at.at, fx);
         }
-        let waypoint = self.s.waypoints.get_mut(number);
-        if let Some(link) = waypoint.and_then(|w| w.connections.get_mut(&at.connection)) {
-            link.answered = true;
-            link.unmatched |= place.is_none() && !outcome_of(ack.code).is_success();
-        }
+        self.came_back(number, at, place.is_none() && !outcome_of(ack.code).is_success());
         if let Some(place) = place {
             self.answer(number, place, at, ack, fx);
         }
@@ -201,11 +197,23 @@ impl Engine {
         })));
     }
 
-    /// Whether a sending waits on a connection: then the journey of the latest one, if it has one.
+    /// Something came back on a connection; `unmatched`: a refusal of nobody knows what.
+    pub(super) fn came_back(&mut self, number: usize, at: &Sighting, unmatched: bool) {
+        let waypoint = self.s.waypoints.get_mut(number);
+        if let Some(link) = waypoint.and_then(|w| w.connections.get_mut(&at.connection)) {
+            link.answered = true;
+            link.owed = link.owed.saturating_sub(1);
+            link.unmatched |= unmatched;
+        }
+    }
+
+    /// Whether a sending on a connection has had no answer, given up or not: then its journey, if that
+    /// is known.
     pub(super) fn waits_on(&self, number: usize, on: ConnectionId) -> Option<Option<Ref>> {
         let waypoint = self.s.waypoints.get(number)?;
-        let latest = waypoint.connections.get(&on)?.latest?;
-        waypoint.entries.get(latest).map(|entry| entry.journey)
+        let link = waypoint.connections.get(&on)?;
+        let latest = waypoint.entries.get(link.latest?);
+        (latest.is_some() || link.owed > 0).then(|| latest.and_then(|entry| entry.journey))
     }
 
     /// Follows whether a connection's ACKs lag one message behind; true when a run begins. It slips

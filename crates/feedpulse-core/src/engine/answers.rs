@@ -108,6 +108,7 @@ impl Connection {
         }
         self.previous = self.latest_key.replace(key);
         (self.answered, self.unmatched) = (false, false);
+        self.owed = self.owed.saturating_add(1);
         self.open += 1;
         self.latest = Some(place);
         self.latest_at = at;

@@ -8,6 +8,7 @@ use crate::finding::{Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
 use crate::label::Label;
+use crate::lag::Withheld;
 use crate::plan::{FeedId, FeedPlan, Objectives, Plan, covers};
 use crate::sighting::MessageSeen;
 use crate::time::Timestamp;
@@ -38,7 +39,7 @@ impl FeedState {
             missing: Recent::default(),
             missing_critical: Recent::default(),
             partly: Recent::default(),
-            withheld: [0; 7],
+            withheld: [0; Withheld::ALL.len()],
             late: Recent::default(),
             hurt: Hurt::default(),
             looks: VecDeque::new(),

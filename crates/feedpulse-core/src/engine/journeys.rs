@@ -33,6 +33,8 @@ pub(super) struct Placed {
     pub(super) journey: Option<Ref>,
     /// Whether this sighting started the journey.
     pub(super) fresh: bool,
+    /// A journey of the same key had ended before.
+    pub(super) again: bool,
 }
 
 /// How a stated outcome ends a journey.
@@ -111,11 +113,11 @@ impl Engine {
             journey.urgency = journey.urgency.max(message.urgency);
             // Two waypoints on different lanes may be read out of order.
             journey.first_at = journey.first_at.min(at.at);
-            return Placed { feed: journey.feed, journey: Some(place), fresh: false };
+            return Placed { feed: journey.feed, journey: Some(place), fresh: false, again: false };
         }
         let before = self.s.ended.get_mut(&self.ended, key).copied();
         if let Some(ended) = before.filter(|ended| at.at < ended.at) {
-            return Placed { feed: ended.feed, journey: None, fresh: false };
+            return Placed { feed: ended.feed, journey: None, fresh: false, again: true };
         }
         let here = self.primary(at.waypoint);
         let feed = self.feed_of(here, message, kind);
@@ -158,7 +160,7 @@ impl Engine {
                 feed.urgent.push_back((at.at, place));
             }
         }
-        Placed { feed, journey: Some(place), fresh: true }
+        Placed { feed, journey: Some(place), fresh: true, again: before.is_some() }
     }
 
     /// Further journeys of a message whose order groups are journeys of their own.

@@ -10,6 +10,7 @@ use crate::codes::Code;
 use crate::effect::Effects;
 use crate::finding::Subject;
 use crate::label::Label;
+use crate::lag::Withheld;
 use crate::plan::covers;
 use crate::sighting::{MessageSeen, Sighting};
 use core::time::Duration;
@@ -32,7 +33,11 @@ impl Engine {
             withheld: message.withheld,
             embargo: feed.objectives.embargoes.iter().find(held).map_or(Duration::ZERO, |e| e.by),
         };
-        let (age, news) = self.s.clocks.age(at.at, &stated);
+        // Whoever sends it again has another clock than who wrote down its event.
+        let (age, news) = match placed.again {
+            true => (Err(Withheld::Repeat), None),
+            false => self.s.clocks.age(at.at, &stated),
+        };
         match age {
             Ok(micros) => feed.source_age.record(micros),
             Err(reason) => feed.withheld[reason as usize] += 1,

@@ -146,7 +146,10 @@ impl Engine {
         let number = usize::from(at.waypoint.0);
         let back = message.direction == Direction::ToSender;
         match self.waits_on(number, at.connection).filter(|_| back) {
-            Some(journey) => self.classify(at.waypoint, journey, AckClass::Garbage, at.at, fx),
+            Some(journey) => {
+                self.came_back(number, at, true);
+                self.classify(at.waypoint, journey, AckClass::Garbage, at.at, fx);
+            }
             None => self.sending(at, message, fx),
         }
     }

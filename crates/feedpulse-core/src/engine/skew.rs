@@ -83,6 +83,12 @@ fn median(values: impl Iterator<Item = i64>) -> i64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(0)
 }
 
+/// Whether an offset is near a whole number of quarter hours, and not near 0.
+fn is_quarters(offset: i64) -> bool {
+    let past = offset.rem_euclid(QUARTER);
+    (offset + QUARTER / 2).div_euclid(QUARTER) != 0 && past.min(QUARTER - past) < NEAR
+}
+
 impl Clock {
     fn sample(&mut self, offset: i64) {
         if self.offsets.len() == SAMPLES {
@@ -104,9 +110,7 @@ impl Clock {
         let skew = median(self.offsets.iter().copied());
         self.spread = median(self.offsets.iter().map(|o| (o - skew).abs()));
         self.skew = Some(skew);
-        let from_quarter = (skew.rem_euclid(QUARTER)).min(QUARTER - skew.rem_euclid(QUARTER));
-        let quarters = (skew + QUARTER / 2).div_euclid(QUARTER);
-        self.fault = if quarters != 0 && from_quarter < NEAR && self.spread < NEAR {
+        self.fault = if is_quarters(skew) && self.spread < NEAR {
             Some(ClockFault::Zone)
         } else if skew < -OURS {
             Some(ClockFault::Fast)
@@ -115,10 +119,13 @@ impl Clock {
         };
     }
 
-    /// Whether the latest offset is far from what the clock is known for: it may be stepping.
+    /// Whether a message's own offset says that the clock cannot be trusted: it is ahead, far below
+    /// what the clock is known for (it may be stepping), or whole quarter hours off while nothing is
+    /// known.
     fn is_odd(&self, offset: i64) -> bool {
         let usual = self.spread.saturating_mul(8).max(STEP);
-        self.skew.is_some_and(|skew| (offset - skew).abs() > usual && offset < skew)
+        let steps = |skew: i64| (offset - skew).abs() > usual && offset < skew;
+        offset < -OURS || self.skew.map_or(is_quarters(offset), steps)
     }
 
     fn judge(&mut self, age: u64) -> Result<u64, Withheld> {

@@ -182,6 +182,8 @@ pub struct Connection {
     pub previous: Option<MessageKey>,
     /// An answer came since the latest sending, whatever it named.
     pub answered: bool,
+    /// Sendings on it minus answers, as far as both were seen.
+    pub owed: u32,
     /// One that refuses, and names nothing that waits.
     pub unmatched: bool,
     /// What an ACK to the latest one names.
@@ -386,8 +388,8 @@ pub struct FeedState {
     pub missing_critical: Recent,
     /// Journeys that reached some of their ends.
     pub partly: Recent,
-    /// Source ages that were withheld, by [`Withheld`](crate::lag::Withheld) in order.
-    pub withheld: [u64; 7],
+    /// Source ages that were withheld, by [`Withheld`] in order.
+    pub withheld: [u64; Withheld::ALL.len()],
     /// Journeys that finished late.
     pub late: Recent,
     /// Urgent messages that failed or were late.

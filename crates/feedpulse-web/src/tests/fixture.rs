@@ -163,7 +163,7 @@ fn feed(brief: &Brief) -> FeedView {
         ack_time: times(38_000),
         transit: times(210_000),
         source_age: if id == 5 { Histogram::default() } else { times(4_100_000) },
-        withheld: [0; 7],
+        withheld: [0; feedpulse_core::lag::Withheld::ALL.len()],
         history: if id == 5 { Vec::new() } else { history(id, name, rate, trouble) },
     }
 }

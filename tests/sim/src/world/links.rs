@@ -2,15 +2,13 @@
 //! time; what is not answered is sent again.
 
 use super::{Fate, Passed, Play, Reply, Step};
-use crate::plan::{FaultKind, SECOND};
+use crate::plan::{Fault, FaultKind, SECOND};
 use crate::text::{self, Letter};
 use feedpulse_core::frame::Direction;
 use std::collections::VecDeque;
 
 /// A sender or the engine waits this long for an answer before it sends again.
 const TIME_OUT: i64 = 8 * SECOND;
-/// Sendings of one message on one link, at most.
-pub(super) const TRIES: u32 = 3;
 /// A refused connection, or a refused message, is tried again after this.
 pub(super) const RECONNECT: i64 = 5 * SECOND;
 /// Messages in a batch, at most.
@@ -130,10 +128,14 @@ impl Play<'_> {
 
     /// How far the senders' clocks are ahead.
     fn ahead(&self, at: i64) -> i64 {
-        let step = if self.plan.is(FaultKind::ClockStep, at) { 3_600 * SECOND } else { 0 };
-        let mut faults = self.plan.faults.iter();
-        let drift = faults.find(|f| f.kind == FaultKind::Drift && f.from <= at && at < f.to);
-        step + drift.map_or(0, |fault| (at - fault.from) / 100)
+        let held = |kind| {
+            let mut faults = self.plan.faults.iter();
+            faults.find(move |f| f.kind == kind && f.from <= at && at < f.to)
+        };
+        let large = |fault: &Fault| (fault.from / SECOND) % 2 == 0;
+        let step = held(FaultKind::ClockStep);
+        let step = step.map_or(0, |f| if large(f) { 3_600 * SECOND } else { 45 * SECOND });
+        step + held(FaultKind::Drift).map_or(0, |fault| (at - fault.from) / 100)
     }
 
     fn connect(&mut self, now: i64, link: usize) -> bool {
@@ -162,7 +164,8 @@ impl Play<'_> {
     pub(super) fn unanswered(&mut self, now: i64, link: usize) {
         let Some(sent) = self.links[link].open.take() else { return };
         self.fate(link, &sent, Fate::Unanswered);
-        if sent.tries < TRIES {
+        let portal = self.portal_of(link);
+        if sent.tries < portal.map_or(3, |p| self.plan.portals[p].tries) {
             self.links[link].again = Some(sent);
             self.pump(now, link);
             return;

@@ -1,6 +1,6 @@
 //! Portals: what they answer, and what the engine makes of it.
 
-use super::links::{RECONNECT, Sent, TRIES};
+use super::links::{RECONNECT, Sent};
 use super::{Fate, Passed, Play, Step};
 use crate::plan::{FaultKind, SECOND};
 use crate::text;
@@ -129,7 +129,8 @@ impl Play<'_> {
             return;
         };
         let rejected = matches!(reply.code.as_str(), "AR" | "CR");
-        if rejected && sent.tries < TRIES {
+        let tries = self.portal_of(link).map_or(1, |portal| self.plan.portals[portal].tries);
+        if rejected && sent.tries < tries {
             // Perhaps the moment: the same again under the same ids, a little later.
             self.fate(link, &sent, Fate::Rejected);
             self.links[link].not_before = now + RECONNECT;
