@@ -216,6 +216,12 @@ impl AckMode {
     pub fn is_original(self) -> bool {
         self == Self::default()
     }
+
+    /// One field is valued and the other is not: a fault of the sender.
+    #[must_use]
+    pub fn is_half(self) -> bool {
+        (self.accept == AckCondition::Empty) != (self.application == AckCondition::Empty)
+    }
 }
 
 /// How urgent a message is for a patient.

@@ -134,6 +134,9 @@ impl Engine {
         if differs {
             self.note_once(at, message, Code::AckModeDiffers, fx);
         }
+        if asked.is_half() {
+            self.note_once(at, message, Code::AckModeHalf, fx);
+        }
     }
 
     /// Says something once per sender and waypoint.
