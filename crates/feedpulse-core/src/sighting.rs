@@ -52,7 +52,7 @@ pub struct MessageSeen {
     pub trigger: Label,
     /// MSH-3.1.
     pub sender: Label,
-    /// MSH-4.1.
+    /// MSH-4.1, or the field that the site names.
     pub sender_facility: Label,
     /// MSH-5.1.
     pub receiver: Label,
