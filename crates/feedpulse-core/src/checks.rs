@@ -22,6 +22,8 @@ pub(crate) struct Verdict {
     since: Timestamp,
     evidence: Vec<Evidence>,
     detail: &'static str,
+    /// A detail that is no fixed word.
+    label: Label,
 }
 
 /// How a rule reads its condition: holds, is over, or neither (stays as it was).
@@ -38,7 +40,14 @@ impl Verdict {
             .filter(|(_, value)| value.is_finite())
             .map(|(name, value)| Evidence { name, value: *value })
             .collect();
-        Self { code, severity: code.text().severity, since, evidence, detail: "" }
+        Self {
+            code,
+            severity: code.text().severity,
+            since,
+            evidence,
+            detail: "",
+            label: Label::EMPTY,
+        }
     }
 }
 
@@ -84,7 +93,11 @@ fn report(
                 state: FindingState::Raised,
                 since: verdict.since,
                 evidence: verdict.evidence,
-                detail: Label::from(verdict.detail),
+                detail: if verdict.label.is_empty() {
+                    Label::from(verdict.detail)
+                } else {
+                    verdict.label
+                },
             });
         }
         Condition::Over if raised.remove(&code) => findings.push(Finding {

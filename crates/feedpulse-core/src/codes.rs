@@ -71,23 +71,23 @@ codes! {
     AckSlow "FP0101" Ticket "ACKs are slow"
         "Of the last 20 answers (of the last minute) at least 5 came and more than a fifth took longer than the waypoint's ack_time objective, or the oldest open message has waited three times as long. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
         "Look at the receiver's database, disk and scheduled jobs. If its queue grows as well (FP0107), tell the clients now.";
-    NoAck "FP0102" Page "Messages get no ACK"
-        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes; its application does not answer."
+    NoAck "FP0102" Ticket "Messages get no ACK"
+        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes; its application does not answer. A page when an urgent message waits, or when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
         "Restart or unblock the receiving application. Nothing is accepted while this lasts; the sender will resend, so expect duplicates.";
     RejectedShare "FP0103" Ticket "Messages are refused by the receiver"
         "Of the last 20 answers (of the last minute) at least 5 were errors or rejects (AE, AR, CE, CR), and their share is over the rejected_share objective."
         "Look at the reason classes. AR: version, processing id or a receiver that is not available. AE: content; look for a mapping or master file that changed.";
-    ReceiverDown "FP0104" Page "The receiver cannot be reached"
-        "Connections to the receiver were refused or timed out, twice within ten seconds or for five seconds, and none has been accepted since."
+    ReceiverDown "FP0104" Ticket "The receiver cannot be reached"
+        "Connections to the receiver were refused or timed out, twice within ten seconds or for five seconds, and none has been accepted since. A page when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
         "Refused: the service is down, its host lives. Unreachable: host, route, firewall or name. Other receivers behind the same prefix tell which.";
     TransitSlow "FP0105" Ticket "Messages take too long end to end"
         "Messages finished later than the feed's transit objective (first tap to last tap, one clock: ours), or the oldest unfinished one is older than that."
         "See which leg holds them: the feed's page shows each. An urgent message past its objective makes this a page.";
     Silence "FP0106" Ticket "A feed has gone silent"
-        "No message of this feed was seen for longer than its silence limit, while the tap itself lives."
+        "No message of this feed, or of one of its types or facilities, was seen for longer than its stated limit; or, as learned by the hour of the week in the site's time, so many messages were expected since the last one as a gap holds once a quarter. The tap itself lives. Learning takes seven days; `feedpulse learn` fills it at once."
         "Is the sender still connected? Connected and silent: a trigger or channel was switched off upstream. Not connected: the sender or its route.";
     BacklogGrowing "FP0107" Ticket "A backlog is growing"
-        "Unfinished messages are above backlog_min and grew in three consecutive looks of five seconds."
+        "Unfinished messages are above backlog_min and have grown for two minutes, by the median of all slopes between looks of fifteen seconds, so that a burst which drains is none; and at this pace the transit objective breaks within the hour, or is broken. Less than 30 minutes before a longer objective breaks it is a page."
         "Out = 0 is an outage, out > 0 is a lack of capacity. Drain time = backlog / (out - in) once it recovers.";
     ConnectionLost "FP0108" Ticket "Connections break before the ACK"
         "Five or more messages within a minute lost their connection before they were answered."
@@ -104,6 +104,18 @@ codes! {
     PartlyDelivered "FP0112" Ticket "Messages reach some receivers and not others"
         "Five or more messages within five minutes of a fan-out reached at least one of their ends and failed or were missing at another."
         "The ends that refuse are in the feed's journeys; the others have the message already: do not send it to all again.";
+    NewReason "FP0113" Ticket "Messages are refused for a reason that is new here"
+        "Five refusals within an hour for a class of reasons that this link had not refused for in its last 500 answers."
+        "Look at what was deployed or mapped last; the class is in the evidence. Reasons that are normal here can be stated as `expected_reasons`.";
+    VolumeUnusual "FP0114" Ticket "Unusually many or few messages"
+        "The last whole hour had less than a third or more than three times what this hour of the week usually has, and lies six deviations off."
+        "Many: a backfill, a replay or a loop. Few: one type, trigger or facility has stopped.";
+    TooQuiet "FP0115" Note "A feed is too quiet for statistics"
+        "Its busiest hour of the week has fewer than two messages: its silence would be noticed after a day at best."
+        "State a `silence` limit, or let a heartbeat watch it.";
+    RetryStorm "FP0116" Ticket "Messages are sent again and again"
+        "Of the sendings of the last minute at least ten, and more than a third, were repeats of the same message."
+        "The sender's ACK time-out is shorter than the receiver's answer: raise the time-out, not the number of threads.";
     Malformed "FP0201" Ticket "Unreadable frames"
         "Five or more frames within a minute held nothing that can be read as HL7 v2; each has a defect that names its place."
         "Run `feedpulse replay` on a captured file to see the defects by place.";
@@ -116,6 +128,15 @@ codes! {
     UnknownFeed "FP0204" Note "A feed that no configuration names"
         "Messages of a sender and type that match no declared feed are tracked under a name made from them, at note level."
         "Declare it, or let `feedpulse init` write the declaration.";
+    EncodingDamage "FP0205" Ticket "Characters are damaged"
+        "Five or more messages within five minutes hold bytes that their character set does not have, at a link where that was rare."
+        "Look at MSH-18 and at what was restarted or upgraded last: names and results will show wrong characters in the portal.";
+    WrongProcessing "FP0206" Ticket "Test messages on a production link, or the other way round"
+        "MSH-11 differs from what this link carries: twenty messages said otherwise before. Said once per sender."
+        "Find out which system is connected to the wrong port before test data reaches patients.";
+    SchemaDrift "FP0207" Ticket "Messages have a new version"
+        "MSH-12 of this sender and type changed after at least twenty messages of another one."
+        "An upgrade: compare what else changed with it. The change is kept in the timeline of incidents.";
     CheckFound "FP0301" Ticket "A check found something"
         "A WASM check reported a finding; its own code and explanation are in the evidence."
         "Read the check's README: its manifest explains each of its codes.";

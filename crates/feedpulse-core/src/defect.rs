@@ -43,6 +43,12 @@ macro_rules! defects {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// Whether it is about characters that the receiver cannot read.
+            #[must_use]
+            pub const fn is_of_characters(self) -> bool {
+                matches!(self, Self::NotUtf8 | Self::UndeclaredCharset)
+            }
+
             /// What it leaves usable.
             #[must_use]
             pub const fn verdict(self) -> Verdict {

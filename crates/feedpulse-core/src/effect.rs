@@ -1,5 +1,6 @@
 //! What a step asks for. Effects are data; shells carry them out. All are idempotent by their id.
 
+pub use crate::cause::{CauseClass, Clue};
 use crate::class::AckClasses;
 use crate::codes::{Code, Severity};
 use crate::finding::{Evidence, Subject};
@@ -245,6 +246,149 @@ pub struct IncidentChange {
     pub claimed_by: Label,
     /// No notices until then.
     pub muted_until: Option<Timestamp>,
+    /// What else is known.
+    pub story: Story,
+}
+
+/// What is known about an incident beside its findings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Story {
+    /// When people were told; None before.
+    pub opened_at: Option<Timestamp>,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Names of the feeds that it touches, at most 20.
+    pub feeds: Vec<String>,
+    /// How many feeds it touches.
+    pub feeds_total: u32,
+    /// Messages that wait or failed because of it.
+    pub messages: u32,
+    /// Seconds until a transit objective breaks at this pace; 0 where one is broken.
+    pub breach_s: Option<u32>,
+    /// Seconds until the backlog is empty at this pace.
+    pub drained_s: Option<u32>,
+    /// Why, probably.
+    pub cause: Option<Cause>,
+    /// Incidents with the same code on the same subject in the 30 days before.
+    pub earlier: u32,
+    /// The latest of them.
+    pub earlier_at: Option<Timestamp>,
+    /// How often it was calm and came back.
+    pub flaps: u32,
+    /// What happened to it, in order, at most 64.
+    pub timeline: Vec<Moment>,
+}
+
+/// How far an incident reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Feedpulse's own parts, or a check.
+    #[default]
+    Own,
+    /// One feed.
+    Feed,
+    /// Several feeds.
+    Feeds,
+    /// One link, with the feeds behind it.
+    Link,
+    /// Several links of one receiving system.
+    System,
+    /// Every link, or every feed.
+    Everything,
+}
+
+impl Scope {
+    /// Its name in JSON and pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Feed => "feed",
+            Self::Feeds => "feeds",
+            Self::Link => "link",
+            Self::System => "system",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+/// Something in the course of an incident.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: MomentKind,
+}
+
+/// What happened to an incident.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MomentKind {
+    /// The first bad message, as far as is known.
+    Began,
+    /// A finding was said for the first time.
+    Found(Code),
+    /// People were told.
+    Told(Severity),
+    /// Something changed around the stream.
+    Changed(Change),
+    /// Somebody took it.
+    Claimed(Label),
+    /// Notices were stopped until then.
+    Muted(Timestamp),
+    /// No finding holds any more.
+    Calm,
+    /// It came back.
+    Returned,
+    /// It is over.
+    Resolved,
+}
+
+/// Something that changed around the stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// What kind: `deploy`, `config`, `certificate`, `version`, …
+    pub kind: Label,
+    /// What changed.
+    pub what: Label,
+}
+
+/// Why an incident is, probably.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cause {
+    /// The class.
+    pub class: CauseClass,
+    /// How sure.
+    pub confidence: Confidence,
+    /// What speaks for it.
+    pub clues: Vec<Clue>,
+    /// What speaks against it.
+    pub against: Vec<Clue>,
+}
+
+/// How sure a cause hint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// One sign, others are possible.
+    Low,
+    /// Several signs, or one that has few other reasons.
+    Medium,
+    /// The sign names it.
+    High,
+}
+
+impl Confidence {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
 }
 
 /// One finding within an incident.

@@ -78,4 +78,6 @@ pub enum OperatorAction {
         /// Until when.
         until: Timestamp,
     },
+    /// Somebody, or something, changed software or settings around the stream.
+    Changed(crate::effect::Change),
 }

@@ -51,6 +51,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod calendar;
+pub mod cause;
 mod checks;
 pub mod class;
 pub mod codes;
@@ -59,6 +61,7 @@ pub mod effect;
 pub mod engine;
 pub mod families;
 pub mod finding;
+mod forecast;
 pub mod frame;
 pub mod hist;
 pub mod input;

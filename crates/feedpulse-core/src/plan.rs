@@ -1,12 +1,13 @@
 //! The resolved configuration as the engine needs it: waypoints, routes, feeds, objectives.
 
+use crate::calendar::Calendar;
 use crate::frame::WaypointId;
 use crate::label::Label;
-use crate::sighting::AckMode;
+use crate::sighting::{AckMode, ReasonClass};
 use core::time::Duration;
 
 /// What the engine watches. A new plan is an input like any other.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// Places where taps look; [`WaypointId`] is the index here.
     pub waypoints: Vec<Waypoint>,
@@ -24,9 +25,38 @@ pub struct Plan {
     pub rollup: Duration,
     /// Most feeds that are kept apart; further ones share the feed `other`. Default 1,000.
     pub feeds_max: usize,
+    /// The site's civil time, by which usual traffic is learned.
+    pub calendar: Calendar,
+    /// No finding for this long ends an incident. Default 5 min; one that came back needs three
+    /// times as long.
+    pub resolve_after: Duration,
+    /// Nothing accepted for this long, though something was offered, gets somebody up. Default 5 min.
+    pub page_after: Duration,
+    /// The same where urgent messages flow. Default 2 min.
+    pub page_after_urgent: Duration,
     /// Most sets of lag series (one per feed, type and facility); further ones share `other`.
     /// Default 500.
     pub series_max: usize,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            waypoints: Vec::new(),
+            routes: Vec::new(),
+            feeds: Vec::new(),
+            checks: Vec::new(),
+            defaults: Objectives::default(),
+            journey_expiry: Duration::from_secs(900),
+            rollup: Duration::from_secs(60),
+            feeds_max: 1_000,
+            calendar: Calendar::default(),
+            resolve_after: Duration::from_secs(300),
+            page_after: Duration::from_secs(300),
+            page_after_urgent: Duration::from_secs(120),
+            series_max: 500,
+        }
+    }
 }
 
 /// Index into [`Plan::routes`].
@@ -59,6 +89,10 @@ pub struct Waypoint {
     pub application_after: Duration,
     /// The waypoint that this one stands in for: their messages are one stream.
     pub standby_of: Option<WaypointId>,
+    /// Reasons for which this link refuses all day: counted, and never a finding.
+    pub expected_reasons: Vec<ReasonClass>,
+    /// The receiving system behind it: links of one system fail together. Empty = not known.
+    pub system: Label,
 }
 
 impl Waypoint {
@@ -75,6 +109,8 @@ impl Waypoint {
             application_acks: false,
             application_after: Duration::from_secs(300),
             standby_of: None,
+            expected_reasons: Vec::new(),
+            system: Label::EMPTY,
         }
     }
 }
@@ -142,12 +178,24 @@ pub struct Objectives {
     pub urgent_transit: Duration,
     /// Release embargoes: subtracted from the source age of a type, first match.
     pub embargoes: Vec<Embargo>,
-    /// Nothing seen for this long is silence; None = not judged.
-    pub silence: Option<Duration>,
+    /// When it is silent.
+    pub silence: Silence,
     /// Share of answers that may be errors or rejects, 0..=1. Default 0.05.
     pub rejected_share: f64,
     /// Backlog below this is never a finding. Default 20.
     pub backlog_min: u32,
+}
+
+/// When a feed is silent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// As learned by the hour of the week.
+    #[default]
+    Learned,
+    /// Nothing seen for this long.
+    After(Duration),
+    /// Never.
+    Off,
 }
 
 /// A policy that holds a type back on purpose: no lag.
@@ -174,7 +222,7 @@ impl Default for Objectives {
             transit: Duration::from_secs(60),
             urgent_transit: Duration::from_secs(30),
             embargoes: Vec::new(),
-            silence: None,
+            silence: Silence::Learned,
             rejected_share: 0.05,
             backlog_min: 20,
         }

@@ -260,6 +260,37 @@ pub enum ReasonClass {
     Other,
 }
 
+impl ReasonClass {
+    /// Every class, in order.
+    pub const ALL: [Self; 9] = [
+        Self::None,
+        Self::Structure,
+        Self::Unsupported,
+        Self::UnknownKey,
+        Self::DuplicateKey,
+        Self::Locked,
+        Self::Internal,
+        Self::Unavailable,
+        Self::Other,
+    ];
+
+    /// Its name in JSON, reports and evidence.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Structure => "structure",
+            Self::Unsupported => "unsupported",
+            Self::UnknownKey => "unknown_key",
+            Self::DuplicateKey => "duplicate_key",
+            Self::Locked => "locked",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEvent {

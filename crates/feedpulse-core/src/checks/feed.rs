@@ -3,11 +3,17 @@
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
 use crate::engine::feed_time;
+use crate::engine::profile::{Gap, Profile};
+use crate::engine::series::SetKey;
 use crate::engine::state::{FeedState, Recent, State};
 use crate::finding::{Finding, Subject};
-use crate::plan::FeedId;
+use crate::plan::{FeedId, Silence};
 use crate::time::Timestamp;
 
+/// A breach nearer than this, in seconds, gets somebody up.
+const PAGE_BEFORE: u64 = 1_800;
+/// Looks at the backlog that are kept: six minutes.
+const LOOKS: usize = 24;
 /// Losses older than this do not count, in seconds.
 const LOSS_WINDOW: i64 = 300;
 
@@ -22,22 +28,49 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let started = s.started;
     let oldest_any = oldest(s, place, false);
     let oldest_urgent = oldest(s, place, true);
+    let subject = Subject::Feed(FeedId(u32::try_from(place).unwrap_or(u32::MAX)));
+    let silence = silence_at(s, place, first_time, started);
     let Some(feed) = s.feeds.get_mut(place) else { return };
-    look(feed, now);
+    look(feed, now, oldest_any);
     let rules = [
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
-        (Code::Silence, silence(feed, first_time, started)),
+        (Code::Silence, silence),
+        (Code::VolumeUnusual, volume(feed, first_time)),
+        (Code::TooQuiet, too_quiet(feed, first_time)),
         (Code::BacklogGrowing, backlog(feed, now, oldest_any)),
         (Code::DeadLetters, dead_letters(feed, now)),
         (Code::Missing, missing(feed, now)),
         (Code::PartlyDelivered, partly(feed, now)),
     ];
-    let subject = Subject::Feed(FeedId(u32::try_from(place).unwrap_or(u32::MAX)));
     for (code, condition) in rules {
         report(&mut feed.raised, subject, code, condition, s.now, findings);
     }
     feed.hurt.settle(feed.raised.is_empty() && feed.backlog_total() == 0, s.now);
 }
+
+/// Lets the profiles of a feed follow its first waypoint's time, and judges them.
+fn silence_at(s: &mut State, place: usize, now: Timestamp, started: Timestamp) -> Condition {
+    let plan = std::sync::Arc::clone(&s.plan);
+    let Some(feed) = s.feeds.get_mut(place) else { return Condition::Over };
+    feed.profile.advance(&plan.calendar, now);
+    let id = FeedId(u32::try_from(place).unwrap_or(u32::MAX));
+    let mut parts: Vec<&mut (SetKey, Profile)> =
+        s.profiles.iter_mut().filter(|(key, _)| key.feed == id).collect();
+    for (_, profile) in &mut parts {
+        profile.advance(&plan.calendar, now);
+    }
+    let shown: Vec<(SetKey, &Profile)> = parts.iter().map(|part| (part.0, &part.1)).collect();
+    let condition = silence(feed, &shown, now, started);
+    let silent = matches!(condition, Condition::Holds(_));
+    feed.profile.silent |= silent;
+    for (_, profile) in &mut parts {
+        profile.silent |= silent;
+    }
+    condition
+}
+
+/// Profiles of a feed's types and facilities.
+type Parts<'a> = [(SetKey, &'a Profile)];
 
 /// First sighting of the oldest journey that is unfinished; with `urgent`, of the urgent ones.
 pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timestamp> {
@@ -52,17 +85,20 @@ pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timest
     None
 }
 
-/// Every five seconds of the feed's time: how large the backlog is.
-fn look(feed: &mut FeedState, now: Timestamp) {
-    if now.micros_since(feed.looked_at) < 5_000_000 {
+/// Every fifteen seconds of the feed's time: how large the backlog is, and how old.
+fn look(feed: &mut FeedState, now: Timestamp, oldest: Option<Timestamp>) {
+    if now.micros_since(feed.looked_at) < 15_000_000 {
         return;
     }
     feed.looked_at = now;
-    if feed.looks.len() == 4 {
+    if feed.looks.len() == LOOKS {
         feed.looks.pop_front();
     }
-    let backlog = feed.backlog_total();
-    feed.looks.push_back(backlog);
+    let age = oldest.map_or(0.0, |at| now.since(at).as_secs_f32());
+    feed.looks.push_back((feed.backlog_total(), age));
+    let foreseen = crate::forecast::of(feed).is_some_and(|f| f.breaks(feed.objectives.backlog_min));
+    feed.foreseen =
+        if foreseen { (feed.foreseen + 1).min(4) } else { feed.foreseen.saturating_sub(2) };
 }
 
 fn transit(
@@ -98,41 +134,97 @@ fn transit(
     Condition::Holds(verdict)
 }
 
-fn silence(feed: &FeedState, now: Timestamp, started: Timestamp) -> Condition {
-    let Some(limit) = feed.objectives.silence else { return Condition::Over };
+fn silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp, started: Timestamp) -> Condition {
     let last = feed.last_seen.unwrap_or(started);
-    if now.since(last) <= limit {
-        return Condition::Over;
+    match feed.objectives.silence {
+        Silence::Off => Condition::Over,
+        Silence::After(limit) if now.since(last) <= limit => Condition::Over,
+        Silence::After(limit) => Condition::Holds(Verdict::new(
+            Code::Silence,
+            last,
+            &[("silent_s", seconds(now, last)), ("limit_s", limit.as_secs_f64())],
+        )),
+        Silence::Learned => learned_silence(feed, parts, now),
     }
-    Condition::Holds(Verdict::new(
+}
+
+/// The whole feed is silent, or one of its types or facilities is while the others go on.
+fn learned_silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp) -> Condition {
+    let silent = |profile: &Profile| match profile.judge() {
+        Gap::Known { expected, limit } if expected > limit => Some((expected, limit)),
+        _ => None,
+    };
+    let part = || parts.iter().find_map(|(key, p)| Some((key.part(), p.last, silent(p)?)));
+    let whole = silent(&feed.profile).map(|gap| (None, feed.profile.last, gap));
+    let Some((part, last, (expected, limit))) = whole.or_else(part) else {
+        return Condition::Over;
+    };
+    let mut verdict = Verdict::new(
         Code::Silence,
         last,
-        &[("silent_s", seconds(now, last)), ("limit_s", limit.as_secs_f64())],
+        &[
+            ("silent_s", seconds(now, last)),
+            ("expected_total", f64::from(expected).round()),
+            ("limit_total", f64::from(limit).round()),
+        ],
+    );
+    verdict.label = part.unwrap_or_default();
+    Condition::Holds(verdict)
+}
+
+/// The last whole hour was far from what is usual.
+fn volume(feed: &FeedState, now: Timestamp) -> Condition {
+    if feed.objectives.silence == Silence::Off {
+        return Condition::Over;
+    }
+    let Some(times) = feed.profile.unusual() else { return Condition::Over };
+    Condition::Holds(Verdict::new(
+        Code::VolumeUnusual,
+        now.minus(core::time::Duration::from_secs(3_600)),
+        &[
+            ("messages_total", f64::from(feed.profile.hour.0)),
+            ("expected_total", f64::from(feed.profile.hour.1).round()),
+            ("times_share", f64::from(times)),
+        ],
     ))
+}
+
+/// Statistics cannot help a feed that is too quiet: it is said once, and stays so.
+fn too_quiet(feed: &FeedState, now: Timestamp) -> Condition {
+    let quiet = feed.declared
+        && feed.objectives.silence == Silence::Learned
+        && feed.profile.judge() == Gap::TooQuiet;
+    if !quiet {
+        return Condition::Over;
+    }
+    Condition::Holds(Verdict::new(Code::TooQuiet, now, &[]))
 }
 
 fn backlog(feed: &FeedState, now: Timestamp, oldest: Option<Timestamp>) -> Condition {
     // As of the feed's own time: while a tap is behind, what it has not shown is no backlog.
-    let total = feed.looks.back().copied().unwrap_or(0);
-    if total < feed.objectives.backlog_min {
+    let total = feed.looks.back().map_or(0, |(backlog, _)| *backlog);
+    let forecast = crate::forecast::of(feed).filter(|f| f.growth > 0.0);
+    let Some(forecast) = forecast.filter(|_| total >= feed.objectives.backlog_min) else {
         return Condition::Over;
-    }
-    let grows = feed.looks.len() == 4
-        && feed.looks.iter().zip(feed.looks.iter().skip(1)).all(|(before, after)| after > before);
-    if !grows && !feed.raised.contains(&Code::BacklogGrowing) {
+    };
+    if feed.foreseen < 3 {
         return Condition::Undecided;
     }
-    let span = feed.looks.back().zip(feed.looks.front());
-    let growth = span.map_or(0.0, |(last, first)| (f64::from(*last) - f64::from(*first)) / 15.0);
-    Condition::Holds(Verdict::new(
+    let mut verdict = Verdict::new(
         Code::BacklogGrowing,
         oldest.unwrap_or(now),
         &[
             ("backlog_total", f64::from(total)),
-            ("growth_per_s", growth),
+            ("growth_per_s", f64::from(forecast.growth)),
             ("oldest_s", oldest.map_or(0.0, |at| seconds(now, at))),
+            ("breach_s", forecast.breach.map_or(f64::NAN, |s| f64::from(s).round())),
         ],
-    ))
+    );
+    let long = feed.objectives.transit.as_secs() > PAGE_BEFORE;
+    if long && forecast.breach.is_some_and(|s| s < PAGE_BEFORE as f32) {
+        verdict.severity = Severity::Page;
+    }
+    Condition::Holds(verdict)
 }
 
 fn dead_letters(feed: &FeedState, now: Timestamp) -> Condition {

@@ -4,10 +4,11 @@ use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
 use crate::engine::HEAD_TIMES;
 use crate::engine::state::{Answer, Head, State, WaypointState};
+use crate::engine::usual::Minute;
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
-use crate::plan::{Acks, Waypoint};
-use crate::sighting::Urgency;
+use crate::plan::{Acks, Plan, Waypoint};
+use crate::sighting::{ReasonClass, Urgency};
 use crate::time::Timestamp;
 
 /// Answers and events older than this do not count, in seconds.
@@ -15,6 +16,8 @@ const WINDOW: i64 = 60;
 /// So many of the last answers are judged: a fast link must not hide a fault for a minute.
 const ANSWERS: usize = 20;
 
+/// Urgent messages flow where one was seen within this, in µs.
+const URGENT_FLOWS: i64 = 3_600_000_000;
 /// A blocked message that was not tried again for this long is given up, in seconds.
 const HEAD_WINDOW: i64 = 900;
 
@@ -29,6 +32,11 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let subject = Subject::Waypoint(WaypointId(u16::try_from(place).unwrap_or(u16::MAX)));
     let oldest = oldest_open(w);
     let mut down = receiver_down(w, s.now);
+    let mut silent = no_ack(w, plan_here, now, oldest);
+    if is_all_refused(w, &plan, s.now) {
+        louder(&mut down);
+        louder(&mut silent);
+    }
     if let Condition::Holds(verdict) = &mut down
         && carried
     {
@@ -36,18 +44,34 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     }
     let rules = [
         (Code::ReceiverDown, down),
-        (Code::NoAck, no_ack(w, plan_here, now, oldest)),
+        (Code::NoAck, silent),
         (Code::AckSlow, ack_slow(w, plan_here, now, oldest)),
         (Code::RejectedShare, rejected(w, share, now)),
         (Code::ConnectionLost, connection_lost(w, now)),
         (Code::Malformed, malformed(w, now)),
         (Code::HeadOfLine, head_of_line(w, now)),
         (Code::CommitOnly, commit_only(w, now)),
+        (Code::NewReason, new_reason(w, plan_here, now)),
+        (Code::RetryStorm, retry_storm(w, now)),
+        (Code::EncodingDamage, damaged(w, now)),
     ];
     for (code, condition) in rules {
         report(&mut w.raised, subject, code, condition, s.now, findings);
     }
     w.hurt.settle(w.raised.is_empty(), s.now);
+}
+
+/// Nothing was accepted for the page delay, of all that was offered.
+fn is_all_refused(w: &WaypointState, plan: &Plan, now: Timestamp) -> bool {
+    let urgent = w.urgent_at.is_some_and(|at| now.micros_since(at) < URGENT_FLOWS);
+    let after = if urgent { plan.page_after_urgent } else { plan.page_after };
+    w.refusing_since.is_some_and(|since| now.since(since) > after)
+}
+
+fn louder(condition: &mut Condition) {
+    if let Condition::Holds(verdict) = condition {
+        verdict.severity = Severity::Page;
+    }
 }
 
 /// Whether another of its group (active and standby) was answered since it went down.
@@ -122,11 +146,15 @@ fn no_ack(
     if silent.len() < 3 && !urgent {
         return Condition::Undecided;
     }
-    Condition::Holds(Verdict::new(
+    let mut verdict = Verdict::new(
         Code::NoAck,
         first,
         &[("unanswered_total", number(silent.len())), ("open_total", number(w.entries.len()))],
-    ))
+    );
+    if urgent {
+        verdict.severity = Severity::Page;
+    }
+    Condition::Holds(verdict)
 }
 
 fn ack_slow(
@@ -158,31 +186,55 @@ fn ack_slow(
     Condition::Over
 }
 
+/// The share of refusals: of the last answers, or of the last hour and still of the last minutes.
+/// Reasons that this link refuses for all day do not count, unless they are four times as frequent.
 fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
-    let recent = recent(w, now, |a| a.bad);
-    let bad = recent.iter().filter(|(_, bad)| *bad).count();
-    let held = number(bad) / number(recent.len().max(1));
-    if bad >= 5 && held > share && ends_bad(&recent) {
-        let since = recent.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);
-        return Condition::Holds(Verdict::new(
-            Code::RejectedShare,
-            since,
-            &[
-                ("refused_total", number(bad)),
-                ("answers_total", number(recent.len())),
-                ("refused_share", held),
-            ],
-        ));
+    let recent = recent(w, now, |a| a.bad.map(|bad| bad.then_some(a.reason)));
+    let counts = ReasonClass::ALL
+        .map(|class| recent.iter().filter(|(_, reason)| *reason == Some(class)).count());
+    let is_usual = |class: ReasonClass| {
+        let usual = f64::from(w.usual.share(class));
+        usual >= 0.01 && number(counts[class as usize]) <= 4.0 * usual * number(recent.len())
+    };
+    let judged: Vec<(Timestamp, bool)> = recent
+        .iter()
+        .map(|(at, reason)| (*at, reason.is_some_and(|class| !is_usual(class))))
+        .collect();
+    let bad = judged.iter().filter(|(_, bad)| *bad).count();
+    let held = number(bad) / number(judged.len().max(1));
+    let (hour, minutes) = (w.usual.sum(now, 60), w.usual.sum(now, 5));
+    let part = |m: &Minute| f64::from(m.bad) / f64::from(m.answers.max(1));
+    let usual: f64 = w.usual.reasons.iter().map(|r| f64::from(*r)).sum();
+    // Twice the budget over an hour spends a month's in two weeks; and it goes on.
+    let over = (share * 2.0).max(usual * 4.0);
+    let burns = hour.bad >= 10 && part(&hour) > over && minutes.bad >= 3 && part(&minutes) > over;
+    let fast = bad >= 5 && held > share && ends_bad(&judged);
+    if !fast && !(burns && ends_bad(&judged)) {
+        return Condition::Over;
     }
-    Condition::Over
+    let since = judged.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);
+    let (refused, answers) = if fast {
+        (number(bad), number(judged.len()))
+    } else {
+        (f64::from(hour.bad), f64::from(hour.answers))
+    };
+    Condition::Holds(Verdict::new(
+        Code::RejectedShare,
+        since,
+        &[
+            ("refused_total", refused),
+            ("answers_total", answers),
+            ("refused_share", refused / answers.max(1.0)),
+        ],
+    ))
 }
 
 /// The last answers of which something is known, oldest first.
-fn recent(
+fn recent<T>(
     w: &WaypointState,
     now: Timestamp,
-    known: impl Fn(&Answer) -> Option<bool>,
-) -> Vec<(Timestamp, bool)> {
+    known: impl Fn(&Answer) -> Option<T>,
+) -> Vec<(Timestamp, T)> {
     let known = w.answers.iter().rev().filter_map(|a| Some((a.at, known(a)?)));
     let last =
         known.take(ANSWERS).take_while(|(at, _)| now.micros_since(*at) <= WINDOW * 1_000_000);
@@ -248,5 +300,48 @@ fn commit_only(w: &WaypointState, now: Timestamp) -> Condition {
         Code::CommitOnly,
         since.unwrap_or(now),
         &[("commit_only_total", number(commits))],
+    ))
+}
+
+/// Five refusals for a reason that was not given in the last 500 answers.
+fn new_reason(w: &WaypointState, plan: &Waypoint, now: Timestamp) -> Condition {
+    let fresh = ReasonClass::ALL.iter().zip(&w.usual.bursts).filter(|(class, burst)| {
+        burst.times >= 5
+            && now.micros_since(burst.last) < 600_000_000
+            && !plan.expected_reasons.contains(class)
+    });
+    let Some((class, burst)) = fresh.max_by_key(|(_, burst)| burst.times) else {
+        return Condition::Over;
+    };
+    let times = f64::from(burst.times);
+    let mut verdict = Verdict::new(Code::NewReason, burst.first, &[("new_reason_total", times)]);
+    verdict.detail = class.name();
+    Condition::Holds(verdict)
+}
+
+fn retry_storm(w: &WaypointState, now: Timestamp) -> Condition {
+    let last = w.usual.sum(now, 1);
+    if last.repeats < 10 || last.repeats * 3 < last.sendings {
+        return Condition::Over;
+    }
+    Condition::Holds(Verdict::new(
+        Code::RetryStorm,
+        last.at.minus(core::time::Duration::from_secs(60)),
+        &[("repeats_total", f64::from(last.repeats)), ("sendings_total", f64::from(last.sendings))],
+    ))
+}
+
+fn damaged(w: &WaypointState, now: Timestamp) -> Condition {
+    let damaged = w.usual.damaged.within(now, 300);
+    // Where it is usual, nobody is helped by hearing of it.
+    let rare = w.usual.damaged_share < 0.05 || damaged >= 40 && w.usual.damaged_share < 0.2;
+    if damaged < 5 || !rare {
+        return Condition::Over;
+    }
+    let since = w.usual.damaged.at.iter().copied().find(|at| now.micros_since(*at) <= 300_000_000);
+    Condition::Holds(Verdict::new(
+        Code::EncodingDamage,
+        since.unwrap_or(now),
+        &[("damaged_total", number(damaged))],
     ))
 }

@@ -3,7 +3,7 @@
 use super::Engine;
 use super::ledger::End;
 use super::slab::Ref;
-use super::state::Remembered;
+use super::state::{Answer, Remembered};
 use crate::class::AckClass;
 use crate::codes::Code;
 use crate::effect::{Amendment, Effect, Effects};
@@ -12,7 +12,7 @@ use crate::frame::{ConnectionId, WaypointId};
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
 use crate::plan::Role;
-use crate::sighting::{AckCode, AckSeen, Outcome, Sighting};
+use crate::sighting::{AckCode, AckSeen, Outcome, ReasonClass, Sighting};
 use crate::time::Timestamp;
 
 /// ACKs in a row that name the sending before: a run.
@@ -80,9 +80,12 @@ impl Engine {
         let Some(entry) = waypoint.entries.get_mut(place) else { return };
         waypoint.habit.answered(ack.code, entry.committed);
         if ack.code == AckCode::CA && entry.wants_application {
-            let (sent, feed) = (entry.at, entry.feed);
+            let (sent, feed, kind) = (entry.at, entry.feed, entry.kind);
             if !core::mem::replace(&mut entry.committed, true) {
-                let slow = self.answered_first(at.waypoint, feed, sent, at.at, None);
+                let (at, reason) = (at.at, ReasonClass::None);
+                let answer = Answer { at, slow: None, bad: None, reason, kind };
+                let here = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
+                let slow = self.answered_first(here, feed, sent, answer);
                 let entry = self.s.waypoints.get_mut(number).and_then(|w| w.entries.get_mut(place));
                 if let Some(entry) = entry {
                     entry.slow = slow;

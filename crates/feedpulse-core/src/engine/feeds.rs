@@ -1,6 +1,7 @@
 //! Which feed a message belongs to, and the counts of each feed by interval.
 
 use super::Engine;
+use super::profile::Profile;
 use super::state::{FeedState, Hurt, Interval, Recent};
 use crate::codes::Code;
 use crate::effect::{Effect, Effects, Rollup};
@@ -50,6 +51,8 @@ impl FeedState {
             source_age: Histogram::default(),
             current: Interval::default(),
             history: VecDeque::new(),
+            profile: Profile::default(),
+            foreseen: 0,
             raised: BTreeSet::new(),
         }
     }

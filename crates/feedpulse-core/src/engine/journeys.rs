@@ -196,6 +196,7 @@ impl Engine {
             feed.current.seen += 1;
             feed.last_seen = feed.last_seen.max(Some(at.at));
         }
+        self.learn(placed.feed, at, message);
         self.source_age(placed, at, message, fx);
         self.note_unknown(placed.feed, at.at, fx);
     }

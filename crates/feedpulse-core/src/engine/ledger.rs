@@ -219,6 +219,7 @@ impl Engine {
         if let Some(class) = class {
             self.classify(at.waypoint, placed.journey, class, at.at, fx);
         }
+        self.note_usual(at, message, class == Some(AckClass::Retry), fx);
         self.judge_mode(at, message, fx);
     }
 
@@ -271,11 +272,11 @@ impl Engine {
         let sender = self.kind(entry.kind).sender;
         let mut slow = entry.slow;
         if end.ack.is_some() {
-            let bad = Some(matches!(end.outcome, Outcome::Errored | Outcome::Rejected));
+            let answer = self.answer_of(number, &entry, end);
             if entry.committed {
-                self.note_answer(number, Answer { at: end.at, slow: None, bad });
+                self.note_answer(number, answer);
             } else {
-                slow = self.answered_first(id, entry.feed, entry.at, end.at, bad);
+                slow = self.answered_first(id, entry.feed, entry.at, answer);
             }
         }
         let mut blocked = false;
@@ -287,6 +288,9 @@ impl Engine {
             }
             if end.outcome == Outcome::ConnectionLost {
                 waypoint.lost.push(end.at);
+            }
+            if end.outcome.is_success() {
+                waypoint.refusing_since = None;
             }
             if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
                 remembered.outcome = Some(end.outcome);
@@ -344,15 +348,15 @@ impl Engine {
         here: WaypointId,
         feed: FeedId,
         sent: Timestamp,
-        at: Timestamp,
-        bad: Option<bool>,
+        answer: Answer,
     ) -> bool {
         let number = usize::from(here.0);
+        let at = answer.at;
         let objective = self.s.plan.waypoints.get(number).map_or(Duration::MAX, |w| w.ack_time);
         let took = at.since(sent);
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let slow = took > objective;
-        self.note_answer(number, Answer { at, slow: Some(slow), bad });
+        self.note_answer(number, Answer { slow: Some(slow), ..answer });
         if let Some(waypoint) = self.s.waypoints.get_mut(number) {
             waypoint.ack_time.record(micros);
         }
@@ -366,8 +370,27 @@ impl Engine {
         slow
     }
 
+    /// An entry's answer, as far as it says something about the link.
+    fn answer_of(&self, number: usize, entry: &Entry, end: &End) -> Answer {
+        let refuses = matches!(end.outcome, Outcome::Errored | Outcome::Rejected);
+        let plan = self.s.plan.waypoints.get(number);
+        let expected = refuses && plan.is_some_and(|w| w.expected_reasons.contains(&end.reason));
+        let bad = (!expected).then_some(refuses);
+        Answer { at: end.at, slow: None, bad, reason: end.reason, kind: entry.kind }
+    }
+
     fn note_answer(&mut self, number: usize, answer: Answer) {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
+        let refuses = answer.bad == Some(true);
+        waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
+        if let Some(minute) = waypoint.usual.minute(answer.at) {
+            minute.answers += 1;
+            minute.bad += u32::from(refuses);
+        }
+        // A refusal for an expected reason, and a commit, are a receiver that works.
+        if !refuses {
+            waypoint.refusing_since = None;
+        }
         if waypoint.answers.len() == 64 {
             waypoint.answers.pop_front();
         }

@@ -24,6 +24,7 @@ impl Engine {
             }
             LinkEvent::Refused | LinkEvent::Unreachable => {
                 waypoint.refused += 1;
+                waypoint.refusing_since.get_or_insert(at.at);
                 waypoint.down_since = waypoint.down_since.or(Some(at.at));
                 waypoint.down_times = waypoint.down_times.saturating_add(1);
                 waypoint.down_last = at.at;

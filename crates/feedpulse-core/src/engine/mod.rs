@@ -11,6 +11,8 @@ mod blind;
 mod ends;
 mod feeds;
 mod fifo;
+mod grouping;
+mod incident;
 mod incidents;
 mod journeys;
 mod kinds;
@@ -18,16 +20,20 @@ mod lags;
 mod ledger;
 mod links;
 mod picture;
+pub mod profile;
 pub mod sequence;
 pub mod series;
 pub mod skew;
 pub mod slab;
 mod standby;
 pub mod state;
+mod story;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod truth;
+pub mod usual;
+mod usually;
 
 use crate::checks;
 use crate::effect::Effects;
@@ -95,6 +101,7 @@ pub struct Engine {
     lookups: Vec<Lookup>,
     kinds: HashMap<Kind, u32>,
     series: series::Index,
+    profiles: HashMap<series::SetKey, usize>,
     sequence: sequence::Index,
     feed_cache: HashMap<(WaypointId, u32), FeedId>,
 }
@@ -124,6 +131,7 @@ impl Engine {
         engine.group();
         engine.ended = engine.s.ended.index();
         engine.series = engine.s.series.index();
+        engine.profiles = usually::index(&engine.s.profiles);
         engine.sequence = engine.s.sequence.index();
         engine.kinds = (0..).zip(&engine.s.kinds).map(|(number, kind)| (*kind, number)).collect();
         engine

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::feeds::feed_id;
-use super::incidents::change_of;
+use super::story::change_of;
 use crate::codes::Severity;
 use crate::effect::{IncidentChange, IncidentState};
 use crate::finding::Subject;

@@ -1,12 +1,14 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
+use super::profile::Profile;
 use super::sequence::Sequence;
-use super::series::Series;
+use super::series::{Series, SetKey};
 use super::skew::Clocks;
 use super::slab::{Ref, Slab};
+use super::usual::Usual;
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
-use crate::effect::{IncidentFinding, IncidentState, Rollup, Sending};
+use crate::effect::{Change, IncidentFinding, IncidentState, Moment, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
 use crate::hist::Histogram;
@@ -14,7 +16,7 @@ use crate::key::MessageKey;
 use crate::label::Label;
 use crate::lag::Withheld;
 use crate::plan::{FeedId, Objectives, Plan};
-use crate::sighting::{FindKeys, Outcome, Urgency};
+use crate::sighting::{FindKeys, Outcome, ReasonClass, Urgency};
 use crate::time::{EventTime, Timestamp};
 use crate::view::Totals;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,6 +59,12 @@ pub struct State {
     pub incidents: BTreeMap<Subject, Incident>,
     /// The last resolved incidents, oldest first.
     pub resolved: VecDeque<crate::effect::IncidentChange>,
+    /// Earlier incidents of the last 30 days, by what leads them and on what; the newest 1,024.
+    pub signatures: BTreeMap<(Code, Subject), VecDeque<Timestamp>>,
+    /// What changed lately around the stream, oldest first, at most 256.
+    pub changes: VecDeque<Change>,
+    /// What is usual for a feed's types and facilities, in order of their first message.
+    pub profiles: Vec<(SetKey, Profile)>,
     /// Number of the next incident.
     pub next_incident: u64,
 }
@@ -122,6 +130,12 @@ pub struct WaypointState {
     pub blinds: VecDeque<(Timestamp, Timestamp)>,
     /// ACK times.
     pub ack_time: Histogram,
+    /// What is usual here.
+    pub usual: Usual,
+    /// The first offer, a message or a connection, since anything was accepted.
+    pub refusing_since: Option<Timestamp>,
+    /// The latest urgent message.
+    pub urgent_at: Option<Timestamp>,
     /// Conditions that hold now.
     pub raised: BTreeSet<Code>,
 }
@@ -294,8 +308,13 @@ pub struct Answer {
     pub at: Timestamp,
     /// Over the waypoint's objective; None for an application ACK behind a commit: nobody waited.
     pub slow: Option<bool>,
-    /// An error or reject; None for a commit that the application's word follows.
+    /// An error or reject; None for a commit that the application's word follows, and for a refusal
+    /// whose reason is expected here.
     pub bad: Option<bool>,
+    /// Why it refuses.
+    pub reason: ReasonClass,
+    /// The message's type and sender: index into [`State::kinds`].
+    pub kind: u32,
 }
 
 /// Times of the last 64 events of one kind.
@@ -394,8 +413,8 @@ pub struct FeedState {
     pub late: Recent,
     /// Urgent messages that failed or were late.
     pub hurt: Hurt,
-    /// Backlog at the last looks, every five seconds, newest last, at most 4.
-    pub looks: VecDeque<u32>,
+    /// Every fifteen seconds of the feed's time: backlog, and age of the oldest in seconds; 24 kept.
+    pub looks: VecDeque<(u32, f32)>,
     /// When the last look was.
     pub looked_at: Timestamp,
     /// Records on its dead-letter topic lately.
@@ -410,6 +429,10 @@ pub struct FeedState {
     pub current: Interval,
     /// The last intervals, oldest first, at most 60.
     pub history: VecDeque<Rollup>,
+    /// What is usual for it.
+    pub profile: Profile,
+    /// Looks in a row, within the last four, that foresaw a broken objective.
+    pub foreseen: u8,
     /// Conditions that hold now.
     pub raised: BTreeSet<Code>,
 }
@@ -500,12 +523,22 @@ pub struct Incident {
     pub code: Code,
     /// First finding.
     pub since: Timestamp,
-    /// Its findings.
+    /// When its first finding was said.
+    pub begun: Timestamp,
+    /// When people were told.
+    pub opened_at: Option<Timestamp>,
+    /// Its findings, over all subjects.
     pub findings: BTreeMap<Code, IncidentFinding>,
+    /// Whose findings they are, and whether each holds.
+    pub members: BTreeMap<(Subject, Code), bool>,
     /// When each finding that only happened stops counting.
-    pub lapses: BTreeMap<Code, Timestamp>,
+    pub lapses: BTreeMap<(Subject, Code), Timestamp>,
     /// Since when no finding holds.
     pub calm_since: Option<Timestamp>,
+    /// How often it was calm and came back.
+    pub flaps: u32,
+    /// What happened to it, in order.
+    pub timeline: Vec<Moment>,
     /// Who took it.
     pub claimed_by: Label,
     /// No notices until then.

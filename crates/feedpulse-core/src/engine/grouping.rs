@@ -1,0 +1,165 @@
+//! Which incident a finding belongs to: one cause is one incident. A dead engine with fifty feeds is
+//! told once, a feed that suffers from its link is part of the link's incident.
+
+use super::Engine;
+use super::incidents::is_symptom;
+use super::state::{Incident, State};
+use crate::codes::Code;
+use crate::effect::IncidentState;
+use crate::finding::{Finding, FindingState, Subject};
+use crate::frame::WaypointId;
+use crate::plan::FeedId;
+use crate::time::Timestamp;
+
+/// What begins within this of each other, in µs, may have one cause.
+const TOGETHER: i64 = 300_000_000;
+
+/// Faults of a link that make feeds behind it late, grow or fall silent.
+const fn blocks(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ReceiverDown
+            | Code::NoAck
+            | Code::AckSlow
+            | Code::ConnectionLost
+            | Code::HeadOfLine
+            | Code::RejectedShare
+    )
+}
+
+/// Faults of a link that a receiver further on may be the reason of.
+const fn may_come_from_behind(code: Code) -> bool {
+    matches!(code, Code::NoAck | Code::AckSlow | Code::ConnectionLost | Code::RejectedShare)
+}
+
+fn near(a: Timestamp, b: Timestamp) -> bool {
+    a.micros_since(b).abs() <= TOGETHER
+}
+
+impl Engine {
+    /// The subject of the incident that a finding belongs to; None for the end of what no incident
+    /// has.
+    pub(super) fn home_of(&self, finding: &Finding) -> Option<Subject> {
+        let member = (finding.subject, finding.code);
+        let own = self.s.incidents.get(&finding.subject);
+        if own.is_some_and(|incident| incident.members.contains_key(&member)) {
+            return Some(finding.subject);
+        }
+        let has = |incident: &Incident| incident.members.contains_key(&member);
+        let held = self.s.incidents.iter().find(|(_, incident)| has(incident));
+        if let Some((root, _)) = held {
+            return Some(*root);
+        }
+        if finding.state == FindingState::Cleared {
+            return None;
+        }
+        if own.is_some() {
+            return Some(finding.subject);
+        }
+        let what = (finding.subject, finding.code, finding.since);
+        let explained =
+            |(root, incident): &(&Subject, &Incident)| explains(&self.s, **root, incident, what);
+        let cause = self.s.incidents.iter().find(explained).map(|(root, _)| *root);
+        Some(cause.unwrap_or(finding.subject))
+    }
+
+    /// Takes pending incidents into the one that explains them.
+    pub(super) fn absorb(&mut self, root: Subject) {
+        let Some(cause) = self.s.incidents.get(&root) else { return };
+        if !cause.holds(|code| blocks(code) || is_symptom(code)) {
+            return;
+        }
+        let explained = |(subject, other): &(&Subject, &Incident)| {
+            **subject != root
+                && other.state == IncidentState::Pending
+                // Of two that explain each other the one that began first stays.
+                && (other.id > cause.id || (is_link(root) && !is_link(**subject)))
+                && other.members.keys().all(|(s, code)| {
+                    explains(&self.s, root, cause, (*s, *code, other.since))
+                })
+        };
+        let gone: Vec<Subject> =
+            self.s.incidents.iter().filter(explained).map(|(subject, _)| *subject).collect();
+        for subject in gone {
+            let Some(other) = self.s.incidents.remove(&subject) else { continue };
+            if let Some(cause) = self.s.incidents.get_mut(&root) {
+                cause.absorb(other);
+            }
+        }
+    }
+}
+
+/// Whether an incident explains a finding about something else.
+fn explains(
+    s: &State,
+    root: Subject,
+    incident: &Incident,
+    (subject, code, since): (Subject, Code, Timestamp),
+) -> bool {
+    match (root, subject) {
+        (Subject::Waypoint(link), Subject::Feed(feed)) if is_symptom(code) => {
+            let silent = matches!(code, Code::Silence | Code::VolumeUnusual);
+            incident.holds(blocks) && passes(s, feed, link, silent)
+        }
+        (Subject::Waypoint(link), Subject::Waypoint(other)) if blocks(code) => {
+            let same_system = system(s, link).is_some_and(|name| system(s, other) == Some(name));
+            let together = near(incident.since, since);
+            let same = incident.holds(|c| c == code) && same_system && together;
+            let behind = may_come_from_behind(code)
+                && incident.holds(blocks)
+                && incident.since <= since
+                && is_behind(s, link, other);
+            same || behind
+        }
+        (Subject::Feed(one), Subject::Feed(other)) if is_symptom(code) => {
+            incident.code == code && near(incident.since, since) && go_together(s, one, other)
+        }
+        _ => false,
+    }
+}
+
+fn primary(s: &State, waypoint: WaypointId) -> WaypointId {
+    let plan = s.plan.waypoints.get(usize::from(waypoint.0));
+    plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
+}
+
+/// Whether a feed passes a link; with `first`, whether it begins there, or at a link of that system.
+fn passes(s: &State, feed: FeedId, link: WaypointId, first: bool) -> bool {
+    let Some(feed) = s.feeds.get(feed.0 as usize) else { return false };
+    let link = primary(s, link);
+    if !first {
+        return feed.waypoints.contains(&link);
+    }
+    let same =
+        |w: WaypointId| w == link || system(s, link).is_some_and(|n| system(s, w) == Some(n));
+    feed.waypoints.first().is_some_and(|w| same(*w))
+}
+
+/// The receiving system behind a waypoint, if it is known.
+pub(super) fn system(s: &State, waypoint: WaypointId) -> Option<crate::label::Label> {
+    let plan = s.plan.waypoints.get(usize::from(waypoint.0))?;
+    Some(plan.system).filter(|name| !name.is_empty())
+}
+
+/// Whether `link` stands behind `other` on a route.
+fn is_behind(s: &State, link: WaypointId, other: WaypointId) -> bool {
+    let (link, other) = (primary(s, link), primary(s, other));
+    s.plan.routes.iter().any(|route| {
+        let place = |w| route.waypoints.iter().position(|x| *x == w);
+        place(other).zip(place(link)).is_some_and(|(before, after)| before < after)
+    })
+}
+
+/// Whether two feeds share their last waypoint or their first one.
+fn go_together(s: &State, one: FeedId, other: FeedId) -> bool {
+    let (Some(one), Some(other)) = (s.feeds.get(one.0 as usize), s.feeds.get(other.0 as usize))
+    else {
+        return false;
+    };
+    one.waypoints.first() == other.waypoints.first()
+        || one.waypoints.last() == other.waypoints.last()
+}
+
+fn is_link(subject: Subject) -> bool {
+    matches!(subject, Subject::Waypoint(_))
+}

@@ -1,0 +1,178 @@
+//! One incident's own state: whose findings hold, what leads, when it is calm.
+
+use super::incidents::is_symptom;
+use super::state::Incident;
+use crate::codes::{Code, Severity};
+use crate::effect::{IncidentFinding, IncidentState, Moment, MomentKind};
+use crate::finding::{Finding, FindingState, Subject};
+use crate::label::Label;
+use crate::time::Timestamp;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// A ticket must hold this long before people are told; a page is told at once.
+const SURE_AFTER: Duration = Duration::from_secs(3);
+/// A feed's suffering waits so long for a finding that explains it.
+const SYMPTOM_SURE_AFTER: Duration = Duration::from_secs(15);
+/// Something that only happened keeps its incident open this long.
+const HAPPENED_FOR: Duration = Duration::from_secs(60);
+/// Moments kept: the first half stays, the rest are the latest.
+const MOMENTS_KEPT: usize = 64;
+
+impl Incident {
+    pub(super) fn new(id: u64, finding: &Finding, now: Timestamp) -> Self {
+        let mut fresh = Self {
+            id,
+            state: IncidentState::Pending,
+            severity: finding.severity,
+            code: finding.code,
+            since: finding.since,
+            begun: now,
+            opened_at: None,
+            findings: BTreeMap::new(),
+            members: BTreeMap::new(),
+            lapses: BTreeMap::new(),
+            calm_since: None,
+            flaps: 0,
+            timeline: Vec::new(),
+            claimed_by: Label::EMPTY,
+            muted_until: None,
+        };
+        fresh.note(finding.since, MomentKind::Began);
+        fresh
+    }
+
+    /// Writes something down, in order of time.
+    pub(super) fn note(&mut self, at: Timestamp, what: MomentKind) {
+        if self.timeline.len() == MOMENTS_KEPT {
+            self.timeline.remove(MOMENTS_KEPT / 2);
+        }
+        let place = self.timeline.partition_point(|moment| moment.at <= at);
+        self.timeline.insert(place, Moment { at, what });
+    }
+
+    /// Whether it has held for long enough that people are told.
+    pub(super) fn is_sure(&self, now: Timestamp) -> bool {
+        if self.severity == Severity::Page {
+            return true;
+        }
+        if is_symptom(self.code) {
+            return now.since(self.begun) >= SYMPTOM_SURE_AFTER;
+        }
+        now.since(self.since.min(now)) >= SURE_AFTER
+    }
+
+    /// Whether a finding of a code holds, or did a moment ago.
+    pub(super) fn holds(&self, wanted: impl Fn(Code) -> bool) -> bool {
+        self.findings.values().any(|f| wanted(f.code) && f.cleared_at.is_none())
+    }
+
+    /// Adds a finding; says whether people should hear of it (new code, or louder).
+    pub(super) fn add(&mut self, root: Subject, finding: &Finding, now: Timestamp) -> bool {
+        let member = (finding.subject, finding.code);
+        if finding.state == FindingState::Cleared {
+            self.clear(member, now);
+            let before = self.code;
+            self.lead();
+            return self.code != before;
+        }
+        if self.calm_since.take().is_some() && self.state == IncidentState::Open {
+            self.flaps = self.flaps.saturating_add(1);
+            self.note(now, MomentKind::Returned);
+        }
+        self.members.insert(member, true);
+        let fresh = !self.findings.contains_key(&finding.code);
+        let held = self.findings.entry(finding.code).or_insert_with(|| IncidentFinding {
+            code: finding.code,
+            severity: finding.severity,
+            since: finding.since,
+            cleared_at: None,
+            evidence: Vec::new(),
+            detail: finding.detail,
+            times: 0,
+        });
+        held.severity = held.severity.max(finding.severity);
+        held.since = held.since.min(finding.since);
+        // The numbers are those of the incident's own subject, where it has such a finding.
+        if finding.subject == root || !self.members.contains_key(&(root, finding.code)) {
+            held.evidence.clone_from(&finding.evidence);
+            held.detail = finding.detail;
+        }
+        held.times = held.times.saturating_add(1);
+        held.cleared_at = None;
+        if finding.state == FindingState::Happened {
+            self.lapses.insert(member, now.plus(HAPPENED_FOR));
+        }
+        self.since = self.since.min(finding.since);
+        let louder = finding.severity > self.severity;
+        self.severity = self.severity.max(finding.severity);
+        self.lead();
+        if fresh {
+            self.note(now, MomentKind::Found(finding.code));
+        }
+        if louder && self.state == IncidentState::Open {
+            self.note(now, MomentKind::Told(self.severity));
+        }
+        fresh || louder
+    }
+
+    fn clear(&mut self, member: (Subject, Code), now: Timestamp) {
+        let Some(holds) = self.members.get_mut(&member) else { return };
+        *holds = false;
+        let still = self.members.iter().any(|((_, code), holds)| *code == member.1 && *holds);
+        if !still && let Some(held) = self.findings.get_mut(&member.1) {
+            held.cleared_at = Some(now);
+        }
+        self.reckon_calm(now);
+    }
+
+    /// The code that leads: of what holds now the loudest, then the earliest; it changes only when
+    /// its own finding is over or a louder one came, so that an alert keeps its name.
+    fn lead(&mut self) {
+        let holding = |f: &&IncidentFinding| f.cleared_at.is_none();
+        let loudest = self.findings.values().filter(holding).map(|f| f.severity).max();
+        let current = self.findings.get(&self.code).filter(holding);
+        if current.is_some_and(|f| Some(f.severity) == loudest) {
+            return;
+        }
+        let candidates =
+            self.findings.values().filter(holding).filter(|f| Some(f.severity) == loudest);
+        if let Some(lead) = candidates.min_by_key(|f| (f.since, f.code)) {
+            self.code = lead.code;
+        }
+    }
+
+    /// Lets what only happened lapse.
+    pub(super) fn lapse(&mut self, now: Timestamp) {
+        while let Some(member) = self.lapses.iter().find(|(_, at)| **at <= now).map(|(m, _)| *m) {
+            self.lapses.remove(&member);
+            self.clear(member, now);
+        }
+        self.reckon_calm(now);
+    }
+
+    fn reckon_calm(&mut self, now: Timestamp) {
+        let holds = self.members.values().any(|holds| *holds);
+        if !holds && self.calm_since.is_none() && self.state == IncidentState::Open {
+            self.note(now, MomentKind::Calm);
+        }
+        self.calm_since = if holds { None } else { self.calm_since.or(Some(now)) };
+    }
+
+    /// Takes over what another incident has found: it has the same cause.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.since = self.since.min(other.since);
+        self.members.extend(other.members);
+        self.lapses.extend(other.lapses);
+        for (code, finding) in other.findings {
+            self.findings.entry(code).or_insert(finding);
+        }
+        self.severity = self.severity.max(other.severity);
+        self.calm_since = None;
+        for moment in other.timeline {
+            if !self.timeline.contains(&moment) {
+                self.note(moment.at, moment.what);
+            }
+        }
+    }
+}

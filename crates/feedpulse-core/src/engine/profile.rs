@@ -1,0 +1,413 @@
+//! What a stream usually does, learned by the hour of the week in the site's own time: how long a
+//! gap between two messages may be before it is silence.
+//!
+//! A gap is measured in messages that were expected in it, not in minutes: nothing is missed at
+//! night where nothing comes at night. The longest gap of each week is kept; a gap is silence when
+//! weeks like those would bring one so long once a quarter (Gumbel's law of block maxima, fitted by
+//! its moments). Warm-up: in the first seven days nothing is judged, then a cautious limit holds
+//! until whole weeks of gaps are known.
+
+use crate::calendar::{Calendar, HOUR, HOURS};
+use crate::time::Timestamp;
+use std::collections::VecDeque;
+
+/// Weeks whose longest gap is kept.
+const WEEKS: usize = 13;
+/// A new hour weighs at least this much against what was learned.
+const FORGET: f32 = 0.2;
+/// What recent hours weigh, from one hour to the next: how busy today is.
+const FADE: f32 = 0.85;
+/// Fewer messages than this in the busiest hour of the week are too few for statistics.
+const QUIET: f32 = 2.0;
+/// A stretch longer than this, in µs, was not watched: nothing is learned from it.
+const UNWATCHED: i64 = 8 * 24 * HOUR;
+/// Hours that must be known before gaps are judged: seven days, less one night's blindness.
+const KNOWN: usize = HOURS - 12;
+/// The reduced variate of a return period of 13 weeks, less its mean, in standard deviations.
+const RETURN: f32 = 1.8;
+
+/// What was learned of one stream; about 1 KiB.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Profile {
+    /// Messages an hour, by hour of the week.
+    pub rates: Vec<f32>,
+    /// How often each hour was learned, at most 255.
+    pub learned: Vec<u8>,
+    /// Up to when it has counted; the epoch before its first message.
+    pub at: Timestamp,
+    /// The last message.
+    pub last: Timestamp,
+    /// The hour of the week under way, when it ends, and how many messages a µs are expected in it.
+    pub now: (u8, Timestamp, f32),
+    /// Messages in the hour under way.
+    pub count: u32,
+    /// The hour under way was watched from its start.
+    pub whole: bool,
+    /// Messages expected since the last one.
+    pub gap: f32,
+    /// The longest gap in the week under way.
+    pub worst: f32,
+    /// The longest gaps of the weeks before, oldest first.
+    pub maxima: VecDeque<f32>,
+    /// The week under way, counted from 1970 there.
+    pub week: i32,
+    /// Messages of the recent hours, fading, and how many were expected.
+    pub recent: (f32, f32),
+    /// From how many expected messages on a gap is silence; reckoned each hour.
+    pub limit: f32,
+    /// Silence is said: what passes now is not what is usual.
+    pub silent: bool,
+    /// How much hours differ from what was expected of them: variance over the mean's square.
+    pub spread: f32,
+    /// The last whole hour: what came, what was expected.
+    pub hour: (f32, f32),
+}
+
+/// How a stream's gap stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Gap {
+    /// Not enough is known yet.
+    Learning,
+    /// Too few messages for statistics: a schedule or a heartbeat would tell.
+    TooQuiet,
+    /// Messages expected since the last one, and from how many on it is silence.
+    Known {
+        /// Expected since the last message.
+        expected: f32,
+        /// The limit.
+        limit: f32,
+    },
+}
+
+impl Profile {
+    /// A message came.
+    pub fn saw(&mut self, calendar: &Calendar, at: Timestamp) {
+        if self.at == Timestamp::EPOCH {
+            self.begin(calendar, at);
+        }
+        self.advance(calendar, at);
+        // After an outage the limit learns a little, in case that it was none.
+        let most = self.limit * 1.25;
+        let gap = if self.silent { self.gap.min(most) } else { self.gap };
+        self.worst = self.worst.max(gap);
+        self.gap = 0.0;
+        self.count = self.count.saturating_add(1);
+        self.last = self.last.max(at);
+        self.silent = false;
+    }
+
+    fn begin(&mut self, calendar: &Calendar, at: Timestamp) {
+        self.at = at;
+        self.week = week(calendar, at);
+        if self.rates.is_empty() {
+            self.rates = vec![0.0; HOURS];
+            self.learned = vec![0; HOURS];
+        }
+    }
+
+    /// Time passes: hours end and are learned, and what is expected adds up.
+    pub fn advance(&mut self, calendar: &Calendar, to: Timestamp) {
+        if self.rates.is_empty() {
+            return;
+        }
+        if to.micros_since(self.at) > UNWATCHED {
+            self.skip(to);
+            self.week = week(calendar, to);
+        }
+        while self.at < to {
+            if self.at >= self.now.1 {
+                self.enter(calendar);
+            }
+            let (hour, ends, pace) = self.now;
+            let until = ends.min(to);
+            self.gap += pace * until.micros_since(self.at) as f32;
+            self.at = until;
+            if until == ends {
+                self.hour_over(usize::from(hour));
+                self.week_over(calendar);
+            }
+        }
+    }
+
+    /// Enters the hour of the time up to which it has counted.
+    fn enter(&mut self, calendar: &Calendar) {
+        let hour = calendar.hour(self.at);
+        let pace = self.rate(hour) * self.scale() / HOUR as f32;
+        self.now = (u8::try_from(hour).unwrap_or(0), calendar.hour_ends(self.at), pace);
+    }
+
+    /// What passed until then was not seen: nothing is learned from it, and no gap counts.
+    pub fn skip(&mut self, to: Timestamp) {
+        self.at = self.at.max(to);
+        self.now.1 = Timestamp::EPOCH;
+        (self.whole, self.count, self.gap) = (false, 0, 0.0);
+    }
+
+    fn hour_over(&mut self, hour: usize) {
+        let count = self.count as f32;
+        if self.whole && !self.silent {
+            let expected = self.rate(hour);
+            if let (Some(rate), Some(learned)) =
+                (self.rates.get_mut(hour), self.learned.get_mut(hour))
+            {
+                let weight = (1.0 / (f32::from(*learned) + 1.0)).max(FORGET);
+                *rate += (count - *rate) * weight;
+                if *learned > 0 {
+                    self.recent.0 = self.recent.0 * FADE + count;
+                    self.recent.1 = self.recent.1 * FADE + expected;
+                }
+                if *learned > 1 && expected > 1.0 {
+                    let off = (count - expected) / expected;
+                    // Beyond what chance alone does to such a count.
+                    let beyond = (off * off - 1.0 / expected).max(0.0).min(1.0);
+                    self.spread += (beyond - self.spread) * 0.02;
+                }
+                *learned = learned.saturating_add(1);
+            }
+            self.hour = (count, expected);
+            self.limit = self.reckon_limit();
+        }
+        (self.count, self.whole) = (0, true);
+    }
+
+    fn week_over(&mut self, calendar: &Calendar) {
+        let week = week(calendar, self.at);
+        if week == self.week {
+            return;
+        }
+        self.week = week;
+        if self.is_known() && self.worst > 0.0 {
+            if self.maxima.len() == WEEKS {
+                self.maxima.pop_front();
+            }
+            self.maxima.push_back(self.worst);
+        }
+        self.worst = 0.0;
+    }
+
+    fn is_known(&self) -> bool {
+        self.learned.iter().filter(|n| **n > 0).count() >= KNOWN
+    }
+
+    /// Messages expected in an hour of the week. At the edges of a busy time less is expected than
+    /// came, since nobody knows at which minute it begins.
+    fn rate(&self, hour: usize) -> f32 {
+        let at = |hour: usize| {
+            let known = self.learned.get(hour % HOURS).is_some_and(|n| *n > 0);
+            self.rates.get(hour % HOURS).filter(|_| known).copied().unwrap_or(0.0)
+        };
+        at(hour).min(4.0 * at(hour + HOURS - 1)).min(4.0 * at(hour + 1))
+    }
+
+    /// How busy the last hours were beside what was expected of them.
+    fn scale(&self) -> f32 {
+        // As if ten messages more had come as expected: few messages say little.
+        ((self.recent.0 + 10.0) / (self.recent.1 + 10.0)).clamp(0.25, 1.3)
+    }
+
+    /// From how many expected messages on a gap is silence.
+    fn reckon_limit(&self) -> f32 {
+        let total: f32 = (0..HOURS).map(|hour| self.rate(hour)).sum();
+        let usual = total.max(2.0).ln() + 0.58;
+        let weeks = self.maxima.len() as f32;
+        if self.maxima.is_empty() {
+            return (2.0 * (usual + 2.0)).max(self.worst * 1.5);
+        }
+        let mean = self.maxima.iter().sum::<f32>() / weeks;
+        let squares: f32 = self.maxima.iter().map(|m| (m - mean) * (m - mean)).sum();
+        // A few weeks may be alike by chance: their spread is at least that of steady traffic.
+        let spread = (squares / weeks).sqrt().max(1.28 * (mean / usual).max(1.0));
+        (mean + spread * (RETURN + 3.0 / weeks)).max(usual + 2.0) * self.margin()
+    }
+
+    /// A busy stream can afford a wider limit: it is still reached within a minute or two, and days
+    /// that are slower than others stay below it.
+    fn margin(&self) -> f32 {
+        let busiest = self.rates.iter().copied().fold(0.0, f32::max);
+        1.0 + 0.15 * (busiest / 10.0).max(1.0).log10()
+    }
+
+    /// How the gap stands.
+    #[must_use]
+    pub fn judge(&self) -> Gap {
+        if self.rates.is_empty() || !self.is_known() {
+            return Gap::Learning;
+        }
+        if self.rates.iter().copied().fold(0.0, f32::max) < QUIET {
+            return Gap::TooQuiet;
+        }
+        Gap::Known { expected: self.gap, limit: self.limit }
+    }
+
+    /// Whether the last whole hour was unusual, and how many times what was expected came. Both
+    /// ways: six deviations, of chance and of how much such hours differ, and at least a threefold.
+    #[must_use]
+    pub fn unusual(&self) -> Option<f32> {
+        let (came, expected) = self.hour;
+        if !matches!(self.judge(), Gap::Known { .. }) || expected < 5.0 || self.maxima.is_empty() {
+            return None;
+        }
+        let deviation = (expected + self.spread * expected * expected).sqrt();
+        let far = (came - expected).abs() > 6.0 * deviation;
+        let ratio = came / expected;
+        (far && !(1.0 / 3.0..3.0).contains(&ratio)).then_some(ratio)
+    }
+}
+
+fn week(calendar: &Calendar, at: Timestamp) -> i32 {
+    (calendar.day(at) + 3).div_euclid(7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Gap, Profile};
+    use crate::calendar::{Calendar, HOUR};
+    use crate::time::Timestamp;
+
+    const DAY: i64 = 24 * HOUR;
+
+    /// Uniform in 0..1, and from it waiting times.
+    struct Rng(u64);
+
+    impl Rng {
+        fn unit(&mut self) -> f64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((self.0 >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
+        }
+
+        fn wait(&mut self, per_hour: f64) -> i64 {
+            (-self.unit().ln() / per_hour * HOUR as f64) as i64
+        }
+
+        /// About normal, of mean 0 and deviation 1.
+        fn normal(&mut self) -> f64 {
+            (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
+        }
+    }
+
+    /// How a synthetic feed behaves.
+    #[derive(Clone, Copy)]
+    struct Feed {
+        per_hour: f64,
+        office: bool,
+        cluster: u32,
+    }
+
+    impl Feed {
+        /// Expected messages an hour at a time, times how busy the day is.
+        fn rate(self, at: i64, busy: f64) -> f64 {
+            let (hour, day) = (at.rem_euclid(DAY) / HOUR, (at.div_euclid(DAY) + 3).rem_euclid(7));
+            let weekend = day >= 5;
+            let share = match (self.office, hour) {
+                (true, 8..=17) if !weekend => 1.0,
+                (true, _) => 0.0,
+                (false, 7..=18) => 1.0,
+                (false, _) => 0.4,
+            };
+            let weekend = if weekend && !self.office { 0.5 } else { 1.0 };
+            self.per_hour * share * weekend * busy / f64::from(self.cluster)
+        }
+    }
+
+    struct Outcome {
+        false_per_month: f64,
+        /// Minutes to detect, sorted.
+        detected: Vec<f64>,
+    }
+
+    /// Four weeks of learning, eight of judging; then outages of two days each from every third day.
+    fn play(feed: Feed, seed: u64) -> Outcome {
+        let (calendar, mut rng) = (Calendar::default(), Rng(seed));
+        let (learn, test) = (28 * DAY, 84 * DAY);
+        let mut profile = Profile::default();
+        let (mut at, mut alarms, mut busy, mut day) = (0, 0, 1.0, -1);
+        let mut saved = Vec::new();
+        while at < test {
+            if at.div_euclid(DAY) != day {
+                day = at.div_euclid(DAY);
+                busy = (rng.normal() * 0.2).exp();
+            }
+            let rate = feed.rate(at, busy);
+            // Where nothing comes, the next look is the next hour.
+            let wait = if rate > 0.0 { rng.wait(rate) } else { HOUR };
+            let next = at + wait.min(HOUR - at.rem_euclid(HOUR));
+            let message = rate > 0.0 && wait <= HOUR - at.rem_euclid(HOUR);
+            // Every half minute somebody looks.
+            let mut look = at;
+            while look < next {
+                profile.advance(&calendar, Timestamp::from_micros(look));
+                if let Gap::Known { expected, limit } = profile.judge()
+                    && expected > limit
+                    && !profile.silent
+                {
+                    profile.silent = true;
+                    alarms += u32::from(at > learn);
+                }
+                look += 30_000_000;
+            }
+            at = next;
+            if message {
+                for n in 0..i64::from(feed.cluster) {
+                    profile.saw(&calendar, Timestamp::from_micros(at + n * 1_000_000));
+                }
+                at += i64::from(feed.cluster - 1) * 1_000_000;
+                if at > learn && saved.len() < 60 && rng.unit() < 60.0 / feed.per_hour / 800.0 {
+                    saved.push((at, profile.clone()));
+                }
+            }
+        }
+        let outages = saved
+            .into_iter()
+            .filter(|(at, _)| feed.rate(*at, 1.0) >= feed.per_hour * 0.9 / f64::from(feed.cluster));
+        let mut detected: Vec<f64> = outages
+            .map(|(from, mut profile)| {
+                let mut look = from;
+                loop {
+                    look += 10_000_000;
+                    profile.advance(&calendar, Timestamp::from_micros(look));
+                    let Gap::Known { expected, limit } = profile.judge() else { return f64::MAX };
+                    if expected > limit || look - from > 7 * DAY {
+                        return (look - from) as f64 / 60e6;
+                    }
+                }
+            })
+            .collect();
+        detected.sort_by(f64::total_cmp);
+        let months = (test - learn) as f64 / (30 * DAY) as f64;
+        Outcome { false_per_month: f64::from(alarms) / months, detected }
+    }
+
+    #[test]
+    fn silence_is_found_soon_and_seldom_for_no_reason() {
+        for (name, per_hour, office, cluster, p50, most_false) in [
+            ("1,200 an hour", 1_200.0, false, 1, 2.0, 0.5),
+            ("100 an hour", 100.0, false, 1, 12.0, 0.75),
+            ("12 an hour in office hours", 12.0, true, 1, 75.0, 0.75),
+            ("10 an hour by day", 10.0, false, 1, 80.0, 0.75),
+            ("100 an hour in clusters of 8", 100.0, false, 8, 90.0, 0.75),
+        ] {
+            let runs = if per_hour > 500.0 { 2 } else { 8 };
+            let feed = Feed { per_hour, office, cluster };
+            let played: Vec<Outcome> = (1..=runs).map(|seed| play(feed, seed)).collect();
+            let mut detected: Vec<f64> = played.iter().flat_map(|o| o.detected.clone()).collect();
+            detected.sort_by(f64::total_cmp);
+            let false_alarms =
+                played.iter().map(|o| o.false_per_month).sum::<f64>() / f64::from(runs as u32);
+            let middle = detected[detected.len() / 2];
+            println!(
+                "{name}: {false_alarms:.2} false a month, p50 {middle:.1} min, p95 {:.1} of {}",
+                detected[detected.len() * 95 / 100],
+                detected.len()
+            );
+            assert!(
+                detected.len() >= 20 && middle <= p50,
+                "{name}: p50 {middle} min of {}",
+                detected.len()
+            );
+            assert!(false_alarms <= most_false, "{name}: {false_alarms} false a month");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! An incident as people see it: one sentence, how far it reaches, how many messages, why.
+
+use super::grouping::system;
+use super::state::{FeedState, Incident, State, WaypointState};
+use crate::cause::{Clue, weigh};
+use crate::codes::Code;
+use crate::effect::{Change, IncidentChange, IncidentFinding, Scope, Story};
+use crate::finding::Subject;
+use crate::forecast;
+use crate::frame::WaypointId;
+use crate::plan::FeedId;
+use crate::sighting::ReasonClass;
+use crate::time::Timestamp;
+use core::time::Duration;
+
+/// Feeds that are named.
+const NAMED: usize = 20;
+/// A change before the beginning counts as near for so long.
+const NEAR: Duration = Duration::from_secs(1_800);
+
+/// An incident as people see it.
+pub(super) fn change_of(
+    s: &State,
+    subject: Subject,
+    resolved_at: Option<Timestamp>,
+) -> Option<IncidentChange> {
+    let incident = s.incidents.get(&subject)?;
+    let subject_name = name_of(s, subject);
+    let touched = touched(s, subject, incident);
+    let urgent = urgent(s, subject, &touched);
+    Some(IncidentChange {
+        id: incident.id,
+        subject,
+        summary: summary(incident, &subject_name, urgent, touched.len()),
+        subject_name,
+        state: incident.state,
+        severity: incident.severity,
+        code: incident.code,
+        since: incident.since,
+        resolved_at,
+        findings: incident.findings.values().cloned().collect(),
+        urgent,
+        claimed_by: incident.claimed_by,
+        muted_until: incident.muted_until,
+        story: story(s, subject, incident, &touched),
+    })
+}
+
+fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState]) -> Story {
+    let opened = incident.opened_at.unwrap_or(s.now);
+    let opens = s.signatures.get(&(incident.code, subject));
+    let forecasts = || touched.iter().filter_map(|feed| forecast::of(feed));
+    let breach = forecasts().filter(|f| f.growth > 0.0).filter_map(|f| f.breach);
+    let drained = forecasts().filter_map(|f| f.drained);
+    let earlier = opens.into_iter().flatten().filter(|at| **at < opened);
+    Story {
+        opened_at: incident.opened_at,
+        scope: scope(s, subject, incident, touched.len()),
+        feeds: touched.iter().take(NAMED).map(|feed| feed.name.clone()).collect(),
+        feeds_total: u32::try_from(touched.len()).unwrap_or(u32::MAX),
+        messages: touched.iter().map(|feed| feed.backlog_total()).fold(0, u32::saturating_add),
+        breach_s: breach.min_by(f32::total_cmp).map(|s| s as u32),
+        drained_s: drained.max_by(f32::total_cmp).map(|s| s as u32),
+        cause: weigh(&clues(s, subject, incident, touched)),
+        earlier: u32::try_from(earlier.clone().count()).unwrap_or(u32::MAX),
+        earlier_at: earlier.max().copied(),
+        flaps: incident.flaps,
+        timeline: incident.timeline.clone(),
+    }
+}
+
+/// The feeds that an incident touches: those that pass its links and have been seen, and those
+/// which have findings in it.
+fn touched<'s>(s: &'s State, root: Subject, incident: &Incident) -> Vec<&'s FeedState> {
+    let mut links: Vec<WaypointId> = Vec::new();
+    let mut named: Vec<FeedId> = Vec::new();
+    for subject in incident.members.keys().map(|(subject, _)| *subject).chain([root]) {
+        match subject {
+            Subject::Waypoint(w) if !links.contains(&w) => links.push(w),
+            Subject::Feed(f) if !named.contains(&f) => named.push(f),
+            _ => {}
+        }
+    }
+    let primary = |w: &WaypointId| {
+        let plan = s.plan.waypoints.get(usize::from(w.0));
+        plan.and_then(|plan| plan.standby_of).unwrap_or(*w)
+    };
+    let passes = |feed: &FeedState| {
+        feed.seen > 0 && links.iter().any(|w| feed.waypoints.contains(&primary(w)))
+    };
+    let is_touched =
+        |(number, feed): &(u32, &FeedState)| named.contains(&FeedId(*number)) || passes(feed);
+    (0..).zip(&s.feeds).filter(is_touched).map(|(_, feed)| feed).collect()
+}
+
+fn urgent(s: &State, subject: Subject, touched: &[&FeedState]) -> u32 {
+    let waiting: u32 = touched.iter().map(|feed| feed.backlog_urgent()).sum();
+    match subject {
+        Subject::Feed(feed) => {
+            waiting + s.feeds.get(feed.0 as usize).map_or(0, |f| f.hurt.messages)
+        }
+        Subject::Waypoint(waypoint) => {
+            waiting + s.waypoints.get(usize::from(waypoint.0)).map_or(0, |w| w.hurt.messages)
+        }
+        Subject::Check(_) | Subject::Own(_) => 0,
+    }
+}
+
+fn scope(s: &State, root: Subject, incident: &Incident, touched: usize) -> Scope {
+    let links = incident.members.keys().filter(|(s, _)| matches!(s, Subject::Waypoint(_)));
+    let mut links: Vec<Subject> = links.map(|(subject, _)| *subject).collect();
+    links.dedup();
+    let live = s.feeds.iter().filter(|feed| feed.seen > 0).count();
+    match root {
+        Subject::Check(_) | Subject::Own(_) => Scope::Own,
+        Subject::Feed(_) | Subject::Waypoint(_) if live > 2 && touched == live => Scope::Everything,
+        Subject::Waypoint(_) if links.len() > 1 => Scope::System,
+        Subject::Waypoint(_) => Scope::Link,
+        Subject::Feed(_) if touched > 1 => Scope::Feeds,
+        Subject::Feed(_) => Scope::Feed,
+    }
+}
+
+/// The signs that an incident shows.
+fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) -> Vec<Clue> {
+    let mut clues = Vec::new();
+    if let Subject::Waypoint(link) = root
+        && let Some(here) = s.waypoints.get(usize::from(link.0))
+    {
+        link_clues(s, link, here, incident, &mut clues);
+    }
+    let has = |code: Code| incident.findings.contains_key(&code);
+    let feed_signs = [
+        (Code::Silence, silence_clue(s, incident, touched)),
+        (
+            Code::BacklogGrowing,
+            Some(Clue::OutBelowIn)
+                .filter(|_| !has(Code::NoAck) && !has(Code::ReceiverDown) && !has(Code::Silence)),
+        ),
+        (Code::SenderClock, Some(Clue::ClockWrong)),
+        (Code::OffByOneAcks, Some(Clue::BehindByOne)),
+        (Code::ResultRegressed, Some(Clue::OutOfOrder)),
+        (Code::MergeOutOfOrder, Some(Clue::OutOfOrder)),
+        (Code::Malformed, Some(Clue::NotHl7)),
+        (Code::EncodingDamage, Some(Clue::Charset)),
+        (Code::RetryStorm, Some(Clue::TooEarly)),
+        (Code::SchemaDrift, Some(Clue::NewVersion)),
+    ];
+    clues.extend(feed_signs.into_iter().filter(|(code, _)| has(*code)).filter_map(|(_, c)| c));
+    let from = incident.since.minus(NEAR);
+    let near = |change: &&Change| change.at >= from && change.at <= incident.since.plus(NEAR / 15);
+    for change in s.changes.iter().filter(near) {
+        let clue = match change.kind.as_str() {
+            "deploy" | "software" | "version" | "rollout" => Clue::Deployed,
+            _ => Clue::Configured,
+        };
+        if !clues.contains(&clue) {
+            clues.push(clue);
+        }
+    }
+    clues
+}
+
+fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Option<Clue> {
+    let live = s.feeds.iter().filter(|feed| feed.seen > 0).count();
+    if live > 2 && touched.len() == live {
+        return Some(Clue::AllSilent);
+    }
+    let first = touched.first()?.waypoints.first()?;
+    let here = s.waypoints.get(usize::from(first.0))?;
+    let detail = incident.findings.get(&Code::Silence)?.detail;
+    Some(match () {
+        () if detail.as_str().starts_with("facility") => Clue::OneFacility,
+        () if detail.as_str().starts_with("type") => Clue::OneType,
+        () if here.connections.is_empty() => Clue::SilentGone,
+        () => Clue::SilentConnected,
+    })
+}
+
+fn link_clues(
+    s: &State,
+    link: WaypointId,
+    here: &WaypointState,
+    incident: &Incident,
+    clues: &mut Vec<Clue>,
+) {
+    let finding = |code: Code| incident.findings.get(&code);
+    if finding(Code::ReceiverDown).is_some() {
+        down_clues(s, link, here, clues);
+    } else if finding(Code::NoAck).is_some() {
+        clues.push(Clue::TakesAndIsSilent);
+        let slow = finding(Code::AckSlow).zip(finding(Code::NoAck));
+        // Slow answers that came, long before none did.
+        if slow.is_some_and(|(slow, none)| none.since.micros_since(slow.since) > 120_000_000) {
+            clues.push(Clue::SlowBefore);
+        }
+    } else if finding(Code::AckSlow).is_some() {
+        clues.push(Clue::Slow);
+    }
+    if finding(Code::ConnectionLost).is_some() && finding(Code::ReceiverDown).is_none() {
+        clues.push(Clue::Breaks);
+    }
+    if finding(Code::HeadOfLine).is_some() {
+        clues.push(Clue::OneMessage);
+    } else if finding(Code::RejectedShare).is_some() || finding(Code::NewReason).is_some() {
+        refusal_clues(here, clues);
+    }
+}
+
+fn down_clues(s: &State, link: WaypointId, here: &WaypointState, clues: &mut Vec<Clue>) {
+    let is_down = |n: usize| s.waypoints.get(n).is_some_and(|w| w.down_since.is_some());
+    let places = 0..s.waypoints.len();
+    let name = |n: usize| system(s, WaypointId(u16::try_from(n).unwrap_or(u16::MAX)));
+    let own = system(s, link);
+    let of_system = |n: &usize| own.is_some() && name(*n) == own;
+    if !here.down_refused {
+        let other = |n: &usize| is_down(*n) && name(*n).is_some() && name(*n) != own;
+        let many = places.clone().any(|n| other(&n));
+        clues.push(if many { Clue::ManyHostsGone } else { Clue::NoHost });
+        return;
+    }
+    clues.push(Clue::PortClosed);
+    let mut links = places.filter(of_system).peekable();
+    let several = links.clone().count() > 1;
+    if several && links.all(is_down) {
+        clues.push(Clue::AllPortsClosed);
+    }
+}
+
+/// What the last refusals say, and whom they meet.
+fn refusal_clues(here: &WaypointState, clues: &mut Vec<Clue>) {
+    let bad = || here.answers.iter().filter(|a| a.bad == Some(true));
+    let reason = |reason: ReasonClass| bad().filter(|a| a.reason == reason).count();
+    let half = bad().count().div_ceil(2).max(1);
+    for (class, clue) in [
+        (ReasonClass::Internal, Clue::InternalErrors),
+        (ReasonClass::Locked, Clue::InternalErrors),
+        (ReasonClass::Unavailable, Clue::SaysUnavailable),
+        (ReasonClass::Structure, Clue::BadStructure),
+        (ReasonClass::Unsupported, Clue::BadStructure),
+        (ReasonClass::UnknownKey, Clue::UnknownKeys),
+        (ReasonClass::DuplicateKey, Clue::DuplicateKeys),
+    ] {
+        if reason(class) >= half && !clues.contains(&clue) {
+            clues.push(clue);
+        }
+    }
+    let first = bad().next().map(|a| a.kind);
+    let one_kind = bad().count() >= 5 && bad().all(|a| Some(a.kind) == first);
+    let others_pass = here.answers.iter().any(|a| a.bad == Some(false) && Some(a.kind) != first);
+    if one_kind && others_pass {
+        clues.push(Clue::OneType);
+    }
+}
+
+/// The subject as people call it.
+pub(super) fn name_of(s: &State, subject: Subject) -> String {
+    match subject {
+        Subject::Waypoint(w) => {
+            let name = s.plan.waypoints.get(usize::from(w.0)).map_or("?", |w| w.name.as_str());
+            format!("waypoint {name}")
+        }
+        Subject::Feed(f) => {
+            let name = s.feeds.get(f.0 as usize).map_or("?", |f| f.name.as_str());
+            format!("feed {name}")
+        }
+        Subject::Check(c) => {
+            format!("check {}", s.plan.checks.get(usize::from(c)).map_or("?", String::as_str))
+        }
+        Subject::Own(part) => format!("feedpulse {part}"),
+    }
+}
+
+/// One sentence: what, where, the leading finding's numbers, how many urgent.
+fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> String {
+    use core::fmt::Write as _;
+    let mut text = format!("{} ({subject})", incident.code.text().title);
+    if let Some(lead) = incident.findings.get(&incident.code) {
+        numbers(&mut text, lead);
+    }
+    match subject.split_once(' ') {
+        Some(("feed" | "waypoint", _)) => {
+            if feeds > 1 {
+                let _ = write!(text, "; {feeds} feeds");
+            }
+            let _ = match urgent {
+                0 => write!(text, "; none urgent"),
+                _ => write!(text, "; {urgent} urgent"),
+            };
+        }
+        _ => {}
+    }
+    text
+}
+
+fn numbers(text: &mut String, lead: &IncidentFinding) {
+    use core::fmt::Write as _;
+    if !lead.detail.is_empty() {
+        let _ = write!(text, ": {}", lead.detail);
+    }
+    let mut separator = "; ";
+    for evidence in &lead.evidence {
+        let value = evidence.value;
+        let name = evidence.name;
+        let _ = match name.rsplit_once('_') {
+            Some((what, "total")) => {
+                write!(text, "{separator}{value:.0} {}", what.replace('_', " "))
+            }
+            Some((what, "s")) => {
+                write!(text, "{separator}{} {value:.1} s", what.replace('_', " "))
+            }
+            Some((what, "share")) => {
+                write!(text, "{separator}{} {:.0} %", what.replace('_', " "), value * 100.0)
+            }
+            _ => write!(text, "{separator}{} {value:.1}", name.replace('_', " ")),
+        };
+        separator = ", ";
+    }
+}

@@ -1,0 +1,222 @@
+//! What is usual at a link, minute by minute and by reason: refusals that come all day are no news,
+//! a reason that never came before is.
+
+use super::state::Recent;
+use crate::label::Label;
+use crate::sighting::ReasonClass;
+use crate::time::Timestamp;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Minutes kept.
+const MINUTES: usize = 60;
+const MINUTE: i64 = 60_000_000;
+/// A share follows what it is the share of by this much an event.
+const FOLLOW: f32 = 1.0 / 500.0;
+/// A reason not given in so many answers is new.
+const NEW_AFTER: u64 = 500;
+/// Senders and types whose version is known.
+const VERSIONS_MAX: usize = 256;
+/// So many messages make a version, or a processing id, the usual one.
+const USUAL: u32 = 20;
+
+/// Counts of one minute.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Minute {
+    /// Its start.
+    pub at: Timestamp,
+    /// Messages sent.
+    pub sendings: u32,
+    /// Those of them that were sent before.
+    pub repeats: u32,
+    /// Answers.
+    pub answers: u32,
+    /// Those of them that refuse, for no expected reason.
+    pub bad: u32,
+}
+
+/// Refusals for one reason that was not given before.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Burst {
+    /// The first of them.
+    pub first: Timestamp,
+    /// The latest.
+    pub last: Timestamp,
+    /// How many.
+    pub times: u32,
+    /// Which answer of the link the latest was, from 1.
+    pub number: u64,
+}
+
+/// What is usual at a link.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usual {
+    /// The last hour, oldest first.
+    pub minutes: VecDeque<Minute>,
+    /// Answers, all.
+    pub answers: u64,
+    /// Share of the answers that refuse for each reason, by [`ReasonClass`] in order.
+    pub reasons: Vec<f32>,
+    /// Refusals for each reason, as far as it is new.
+    pub bursts: Vec<Burst>,
+    /// Messages with damaged characters lately.
+    pub damaged: Recent,
+    /// Their share.
+    pub damaged_share: f32,
+    /// Messages by MSH-11: P, T, D.
+    pub processing: [u32; 3],
+    /// MSH-12 by sender and type, and how many messages had it.
+    pub versions: BTreeMap<(Label, Label), (Label, u32)>,
+}
+
+impl Usual {
+    /// The minute of a time; times before the latest minute count in it.
+    pub(super) fn minute(&mut self, at: Timestamp) -> Option<&mut Minute> {
+        let start = Timestamp::from_micros(at.as_micros().div_euclid(MINUTE) * MINUTE);
+        if self.minutes.back().is_none_or(|last| last.at < start) {
+            if self.minutes.len() == MINUTES {
+                self.minutes.pop_front();
+            }
+            self.minutes.push_back(Minute { at: start, ..Minute::default() });
+        }
+        self.minutes.back_mut()
+    }
+
+    /// The sums of the last so many minutes, the one under way among them.
+    #[must_use]
+    pub fn sum(&self, now: Timestamp, minutes: u32) -> Minute {
+        let from = now.as_micros() - i64::from(minutes) * MINUTE;
+        let within = self.minutes.iter().filter(|minute| minute.at.as_micros() > from);
+        within.fold(Minute::default(), |sum, minute| Minute {
+            at: now,
+            sendings: sum.sendings + minute.sendings,
+            repeats: sum.repeats + minute.repeats,
+            answers: sum.answers + minute.answers,
+            bad: sum.bad + minute.bad,
+        })
+    }
+
+    /// Takes an answer; `reason` of a refusal.
+    pub(super) fn answered(&mut self, at: Timestamp, reason: Option<ReasonClass>) {
+        self.answers += 1;
+        let places = ReasonClass::ALL.len();
+        self.reasons.resize(places, 0.0);
+        self.bursts.resize(places, Burst::default());
+        for (class, share) in ReasonClass::ALL.iter().zip(&mut self.reasons) {
+            let hit = if reason == Some(*class) { 1.0 } else { 0.0 };
+            *share += (hit - *share) * FOLLOW;
+        }
+        let Some(burst) = reason.and_then(|r| self.bursts.get_mut(r as usize)) else { return };
+        let fresh = self.answers - burst.number > NEW_AFTER;
+        let over = at.micros_since(burst.first) > 60 * MINUTE;
+        if fresh && self.answers > NEW_AFTER {
+            *burst = Burst { first: at, times: 1, ..*burst };
+        } else if burst.times > 0 && !over {
+            burst.times = burst.times.saturating_add(1);
+        } else {
+            burst.times = 0;
+        }
+        (burst.last, burst.number) = (at, self.answers);
+    }
+
+    /// The usual share of answers that refuse for a reason.
+    #[must_use]
+    pub fn share(&self, reason: ReasonClass) -> f32 {
+        self.reasons.get(reason as usize).copied().unwrap_or(0.0)
+    }
+
+    /// Takes a message's characters.
+    pub(super) fn characters(&mut self, at: Timestamp, damaged: bool) {
+        let hit = if damaged { 1.0 } else { 0.0 };
+        self.damaged_share += (hit - self.damaged_share) * FOLLOW;
+        if damaged {
+            self.damaged.push(at);
+        }
+    }
+
+    /// Takes MSH-11; whether it differs from what this link carries.
+    pub(super) fn is_wrong_processing(&mut self, processing: u8) -> bool {
+        let place = match processing {
+            b'P' => 0,
+            b'T' => 1,
+            b'D' => 2,
+            _ => return false,
+        };
+        let others: u32 = (0..3).filter(|n| *n != place).map(|n| self.processing[n]).sum();
+        let wrong = others >= USUAL && others / 20 >= self.processing[place];
+        self.processing[place] = self.processing[place].saturating_add(1);
+        wrong
+    }
+
+    /// Takes MSH-12; whether this sender has changed it for a type.
+    pub(super) fn is_new_version(&mut self, of: (Label, Label), version: Label) -> bool {
+        if self.versions.len() >= VERSIONS_MAX && !self.versions.contains_key(&of) {
+            return false;
+        }
+        let (held, times) = self.versions.entry(of).or_insert((version, 0));
+        if *held == version {
+            *times = times.saturating_add(1);
+            return false;
+        }
+        let known = *times >= USUAL;
+        (*held, *times) = (version, 1);
+        known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Usual;
+    use crate::sighting::ReasonClass;
+    use crate::time::Timestamp;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_secs(1_000_000 + second)
+    }
+
+    #[test]
+    fn minutes_are_summed_and_bounded() {
+        let mut usual = Usual::default();
+        for second in 0..7_200 {
+            usual.minute(at(second)).unwrap().sendings += 1;
+        }
+        assert_eq!(usual.minutes.len(), 60);
+        assert_eq!(usual.sum(at(7_199), 60).sendings / 60, 59);
+        assert!(usual.sum(at(7_199), 1).sendings <= 60);
+        assert_eq!(usual.sum(at(20_000), 5).sendings, 0);
+    }
+
+    #[test]
+    fn a_reason_is_new_when_it_was_long_not_given() {
+        let mut usual = Usual::default();
+        let times = |usual: &Usual, r: ReasonClass| usual.bursts[r as usize].times;
+        for second in 0..600 {
+            let reason = (second % 10 == 0).then_some(ReasonClass::UnknownKey);
+            usual.answered(at(second), reason);
+        }
+        assert_eq!(times(&usual, ReasonClass::UnknownKey), 0, "it came all the time");
+        assert!(usual.share(ReasonClass::UnknownKey) > 0.05);
+        for second in 600..605 {
+            usual.answered(at(second), Some(ReasonClass::Internal));
+        }
+        assert_eq!(times(&usual, ReasonClass::Internal), 5);
+        for second in 6_000..6_700 {
+            usual.answered(at(second), Some(ReasonClass::Internal));
+        }
+        assert_eq!(times(&usual, ReasonClass::Internal), 0, "it is usual by now");
+    }
+
+    #[test]
+    fn versions_and_processing_ids_are_learned_before_they_are_judged() {
+        let mut usual = Usual::default();
+        let of = ("LAB".into(), "ORU".into());
+        assert!(!usual.is_new_version(of, "2.3".into()) && !usual.is_new_version(of, "2.5".into()));
+        for _ in 0..20 {
+            assert!(!usual.is_new_version(of, "2.5".into()) && !usual.is_wrong_processing(b'P'));
+        }
+        assert!(
+            usual.is_new_version(of, "2.5.1".into()) && !usual.is_new_version(of, "2.5.1".into())
+        );
+        assert!(usual.is_wrong_processing(b'T') && !usual.is_wrong_processing(b'P'));
+        assert!(!usual.is_wrong_processing(0));
+    }
+}
