@@ -3,6 +3,7 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
+use feedpulse_core::engine::profile::Profile;
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
 use feedpulse_core::engine::series::{Series, Set, SetKey};
 use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
@@ -11,11 +12,21 @@ use feedpulse_core::engine::state::{
     Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Hurt, Incident,
     Interval, Journey, Kind, Learned, Recent, Remembered, State, WaypointState,
 };
+use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 
 layout! {
     struct Ref { slot, generation }
     struct Recent { at }
-    struct Answer { at, slow, bad }
+    struct Answer { at, slow, bad, reason, kind }
+    struct Minute { at, sendings, repeats, answers, bad }
+    struct Burst { first, last, times, number }
+    struct Usual {
+        minutes, answers, reasons, bursts, damaged, damaged_share, processing, versions
+    }
+    struct Profile {
+        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, silent,
+        spread, hour
+    }
     struct Connection {
         opened_at, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
     }
@@ -42,13 +53,13 @@ layout! {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
         hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
         down_since, down_times, down_last, down_refused, refused, resets, unreadable, blind, blinds,
-        ack_time, raised
+        ack_time, usual, refusing_since, urgent_at, raised
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
         name, route, waypoints, ends_at, declared, objectives, seen, totals, last_seen, backlog,
         queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, hurt, looks, looked_at, dead_letters, ack_time, transit,
-        source_age, current, history, raised
+        source_age, current, history, profile, foreseen, raised
     }
     struct Journey {
         key, feed, kind, find, event_time, source_age, trace, first_at, sends, sends_total, open,
@@ -56,11 +67,12 @@ layout! {
         repeat
     }
     struct Incident {
-        id, state, severity, code, since, findings, lapses, calm_since, claimed_by, muted_until
+        id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
+        flaps, timeline, claimed_by, muted_until
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
-        journeys_shed, incidents, resolved, next_incident
+        journeys_shed, incidents, resolved, signatures, changes, profiles, next_incident
     }
 }
 

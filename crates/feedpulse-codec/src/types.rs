@@ -3,10 +3,15 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Fault, Reader};
+use feedpulse_core::calendar::Calendar;
+use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
-use feedpulse_core::effect::{EffectId, IncidentChange, IncidentFinding, IncidentState, Rollup};
+use feedpulse_core::effect::{
+    Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState, Moment,
+    MomentKind, Rollup, Scope, Story,
+};
 use feedpulse_core::effect::{JourneyEnd, Sending};
 use feedpulse_core::finding::{CheckFinding, Evidence, Finding, FindingState, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
@@ -17,7 +22,7 @@ use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -51,7 +56,12 @@ layout! {
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
-    enum OperatorAction { 0 = Claim { incident, by }, 1 = Mute { incident, until } }
+    enum OperatorAction {
+        0 = Claim { incident, by },
+        1 = Mute { incident, until },
+        2 = Changed(change),
+    }
+    struct Change { at, kind, what }
 
     struct Sighting { at, waypoint, connection, what }
     enum Seen {
@@ -135,10 +145,15 @@ layout! {
     enum Severity { 0 = Note, 1 = Ticket, 2 = Page }
     enum Subject { 0 = Waypoint(id), 1 = Feed(id), 2 = Check(index), 3 = Own(part) }
 
-    struct Plan { waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, series_max }
+    struct Plan {
+        waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
+        resolve_after, page_after, page_after_urgent, series_max
+    }
+    struct Calendar { offsets, holidays }
+    enum Silence { 0 = Learned, 1 = After(limit), 2 = Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
-        standby_of
+        standby_of, expected_reasons, system
     }
     enum Acks { 0 = Expected, 1 = Stored, 2 = IfSeen }
     enum Role { 0 = Message, 1 = AckOf(waypoint), 2 = DeadLetter, 3 = Retry, 4 = Receipt }
@@ -153,7 +168,36 @@ layout! {
 
     struct IncidentChange {
         id, subject, subject_name, state, severity, code, summary, since, resolved_at, findings,
-        urgent, claimed_by, muted_until
+        urgent, claimed_by, muted_until, story
+    }
+    struct Story {
+        opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
+        earlier_at, flaps, timeline
+    }
+    enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything }
+    struct Moment { at, what }
+    enum MomentKind {
+        0 = Began,
+        1 = Found(code),
+        2 = Told(severity),
+        3 = Changed(change),
+        4 = Claimed(by),
+        5 = Muted(until),
+        6 = Calm,
+        7 = Returned,
+        8 = Resolved,
+    }
+    struct Cause { class, confidence, clues, against }
+    enum Confidence { 0 = Low, 1 = Medium, 2 = High }
+    enum CauseClass {
+        0 = Host,
+        1 = Software,
+        2 = Network,
+        3 = Attack,
+        4 = Config,
+        5 = Site,
+        6 = Overload,
+        7 = Data,
     }
     struct IncidentFinding { code, severity, since, cleared_at, evidence, detail, times }
     enum IncidentState { 0 = Pending, 1 = Open, 2 = Resolved }
@@ -248,6 +292,19 @@ impl Wire for Code {
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         take_code(from, Self::ALL, |code| code.text().code)
+    }
+}
+
+impl Wire for Clue {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.push(*self as u8);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let unknown = |tag: u8| from.fail(Fault::UnknownTag(tag.into()));
+        let [tag] = from.clone().take_array()?;
+        let known = Self::ALL.get(usize::from(tag)).copied().ok_or_else(|| unknown(tag))?;
+        from.take_array::<1>().map(|_| known)
     }
 }
 

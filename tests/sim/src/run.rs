@@ -9,7 +9,9 @@ use feedpulse_core::finding::EVIDENCE_NAMES;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::input::{Blind, Input};
 use feedpulse_core::key::{MessageKey, SiteKey};
-use feedpulse_core::plan::{FeedPlan, Objectives, Plan as Watched, Route, RouteId, Waypoint};
+use feedpulse_core::plan::{
+    FeedPlan, Objectives, Plan as Watched, Route, RouteId, Silence, Waypoint,
+};
 use feedpulse_core::sighting::{LinkEvent, Seen, Sighting};
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::view::View;
@@ -62,14 +64,14 @@ fn watched(plan: &Plan) -> Watched {
             senders: Vec::new(),
             types: vec![kind.into()],
             objectives: Objectives {
-                silence: Some(Duration::from_micros(SILENCE.unsigned_abs())),
+                silence: Silence::After(Duration::from_micros(SILENCE.unsigned_abs())),
                 ..Objectives::default()
             },
             ends_at,
             filters: filters.iter().map(|f| (*f).to_owned()).collect(),
         };
     let quiet = |feed: FeedPlan| FeedPlan {
-        objectives: Objectives { silence: None, ..feed.objectives.clone() },
+        objectives: Objectives { silence: Silence::Off, ..feed.objectives.clone() },
         ..feed
     };
     Watched {
@@ -87,6 +89,7 @@ fn watched(plan: &Plan) -> Watched {
         rollup: Duration::from_secs(60),
         feeds_max: 100,
         series_max: 100,
+        resolve_after: Duration::from_secs(10),
         ..Watched::default()
     }
 }

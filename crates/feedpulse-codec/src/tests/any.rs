@@ -1,12 +1,14 @@
 //! Seeded random values of every type that has a layout.
 
 use crate::{LedgerRow, LedgerRows};
+use feedpulse_core::calendar::Calendar;
+use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::effect::{
-    Amendment, EffectId, IncidentChange, IncidentFinding, IncidentState, JourneyEnd, JourneyRecord,
-    Rollup, Sending,
+    Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
+    JourneyEnd, JourneyRecord, Moment, MomentKind, Rollup, Scope, Sending, Story,
 };
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
@@ -17,7 +19,7 @@ use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -129,7 +131,8 @@ any! {
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
-    enum OperatorAction { Claim { incident, by }, Mute { incident, until } }
+    enum OperatorAction { Claim { incident, by }, Mute { incident, until }, Changed(change) }
+    struct Change { at, kind, what }
     struct Sighting { at, waypoint, connection, what }
     enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s), Batch(s) }
     struct MessageSeen {
@@ -168,11 +171,14 @@ any! {
     enum Subject { Waypoint(id), Feed(id), Check(index), Own(part) }
     struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Plan {
-        waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, series_max
+        waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
+        resolve_after, page_after, page_after_urgent, series_max
     }
+    struct Calendar { offsets, holidays }
+    enum Silence { Learned, After(limit), Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
-        standby_of
+        standby_of, expected_reasons, system
     }
     enum Acks { Expected, Stored, IfSeen }
     enum Role { Message, AckOf(at), DeadLetter, Retry, Receipt }
@@ -185,8 +191,21 @@ any! {
     struct Position { tap, lane, epoch, offset }
     struct IncidentChange {
         id, subject, subject_name, state, severity, code, summary, since, resolved_at, findings,
-        urgent, claimed_by, muted_until
+        urgent, claimed_by, muted_until, story
     }
+    struct Story {
+        opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
+        earlier_at, flaps, timeline
+    }
+    enum Scope { Own, Feed, Feeds, Link, System, Everything }
+    struct Moment { at, what }
+    enum MomentKind {
+        Began, Found(code), Told(severity), Changed(change), Claimed(by), Muted(until), Calm,
+        Returned, Resolved
+    }
+    struct Cause { class, confidence, clues, against }
+    enum Confidence { Low, Medium, High }
+    enum CauseClass { Host, Software, Network, Attack, Config, Site, Overload, Data }
     struct IncidentFinding { code, severity, since, cleared_at, evidence, detail, times }
     struct LedgerRows { waypoints, rows }
     enum LedgerRow { Journey(record), Amend(amendment), Dropped { from, to, rows } }
@@ -254,6 +273,18 @@ impl Any for Evidence {
 impl Any for Code {
     fn any(rng: &mut Rng) -> Self {
         Self::ALL[rng.below(Self::ALL.len())]
+    }
+}
+
+impl Any for Clue {
+    fn any(rng: &mut Rng) -> Self {
+        Self::ALL[rng.below(Self::ALL.len())]
+    }
+}
+
+impl Any for i32 {
+    fn any(rng: &mut Rng) -> Self {
+        u32::any(rng).cast_signed()
     }
 }
 

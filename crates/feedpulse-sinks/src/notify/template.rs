@@ -247,6 +247,7 @@ fn samples() -> [Notice; 2] {
         urgent: 2,
         claimed_by: Label::from("\"night shift\""),
         muted_until: None,
+        story: feedpulse_core::effect::Story::default(),
     };
     let resolved = IncidentChange {
         state: IncidentState::Resolved,

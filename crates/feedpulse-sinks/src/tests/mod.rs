@@ -121,6 +121,7 @@ pub(crate) fn incident(number: u64) -> IncidentChange {
         urgent: 2,
         claimed_by: Label::EMPTY,
         muted_until: None,
+        story: feedpulse_core::effect::Story::default(),
     }
 }
 

@@ -38,6 +38,7 @@ fn incident(id: u64, resolved_day: Option<i64>) -> IncidentChange {
         urgent: 1,
         claimed_by: Label::from("nurse.joy"),
         muted_until: None,
+        story: feedpulse_core::effect::Story::default(),
     }
 }
 

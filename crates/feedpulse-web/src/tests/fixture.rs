@@ -81,9 +81,10 @@ impl Source for Fixture {
     }
 
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
-        let (OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. }) =
-            &action;
-        if !self.view.incidents.iter().any(|i| i.id == *incident) {
+        if let OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } =
+            &action
+            && !self.view.incidents.iter().any(|i| i.id == *incident)
+        {
             return Err(OperatorError::NoSuchIncident);
         }
         self.actions.lock().unwrap().push(action);
@@ -208,6 +209,7 @@ fn incident(
         urgent: 0,
         claimed_by: Label::EMPTY,
         muted_until: None,
+        story: feedpulse_core::effect::Story::default(),
     }
 }
 

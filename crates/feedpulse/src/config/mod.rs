@@ -1,5 +1,6 @@
 //! Configuration: one YAML file, every error at once with its line, column and a hint.
 
+mod calendar;
 mod decoding;
 pub(crate) mod document;
 mod parts;

@@ -1,10 +1,11 @@
 //! Resolving what the engine watches: waypoints, routes, feeds and what they promise.
 
-use super::raw::{RawObjectives, RawRole};
+use super::raw::{RawObjectives, RawRole, RawWaypoint};
 use super::resolve::Resolver;
 use feedpulse_core::frame::WaypointId;
+use feedpulse_core::label::Label;
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Waypoint,
+    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
 };
 use feedpulse_core::sighting::AckMode;
 use std::time::Duration;
@@ -54,6 +55,22 @@ impl Resolver<'_> {
             journey_expiry: Duration::from_secs(15 * 60),
             rollup: Duration::from_secs(60),
             feeds_max: raw.feeds.len() + 1_000,
+            calendar: self.calendar(),
+            resolve_after: self.time(
+                "alerts/resolve_after",
+                raw.alerts.resolve_after.as_ref(),
+                Duration::from_secs(300),
+            ),
+            page_after: self.time(
+                "alerts/page_after",
+                raw.alerts.page_after.as_ref(),
+                Duration::from_secs(300),
+            ),
+            page_after_urgent: self.time(
+                "alerts/page_after_urgent",
+                raw.alerts.page_after_urgent.as_ref(),
+                Duration::from_secs(120),
+            ),
             series_max: 500,
         }
     }
@@ -121,7 +138,20 @@ impl Resolver<'_> {
                 .standby_of
                 .as_ref()
                 .map(|of| self.waypoint(&format!("{path}/standby_of"), of)),
+            expected_reasons: waypoint.expected_reasons.iter().map(|r| (*r).into()).collect(),
+            system: Label::from(self.system(waypoint).as_str()),
         }
+    }
+
+    /// The receiving system behind a waypoint: as stated, else the host that its listener forwards to.
+    fn system(&self, waypoint: &RawWaypoint) -> String {
+        if let Some(stated) = &waypoint.system {
+            return stated.clone();
+        }
+        let listeners = self.raw.mllp.iter().flat_map(|mllp| &mllp.listeners);
+        let mut forwards = listeners.filter(|l| l.waypoint == waypoint.name).map(|l| &l.forward);
+        let host = forwards.next().and_then(|forward| forward.rsplit_once(':'));
+        host.map(|(host, _)| host.to_owned()).unwrap_or_default()
     }
 
     fn feed(&mut self, n: usize, defaults: &Objectives) -> FeedPlan {
@@ -196,9 +226,16 @@ impl Resolver<'_> {
         defaults: &Objectives,
     ) -> Objectives {
         let Some(raw) = raw else { return defaults.clone() };
-        let silence = raw.silence.as_ref().map(|_| {
-            self.time(&format!("{path}/silence"), raw.silence.as_ref(), Duration::from_secs(600))
-        });
+        let silence = match raw.silence.as_deref() {
+            None => defaults.silence,
+            Some("learned") => Silence::Learned,
+            Some("off") => Silence::Off,
+            Some(_) => Silence::After(self.time(
+                &format!("{path}/silence"),
+                raw.silence.as_ref(),
+                Duration::from_secs(600),
+            )),
+        };
         Objectives {
             transit: self.time(&format!("{path}/transit"), raw.transit.as_ref(), defaults.transit),
             urgent_transit: self.time(
@@ -207,7 +244,7 @@ impl Resolver<'_> {
                 defaults.urgent_transit,
             ),
             embargoes: self.embargoes(path, raw, defaults),
-            silence: silence.or(defaults.silence),
+            silence,
             rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
         }

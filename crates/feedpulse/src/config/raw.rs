@@ -18,6 +18,10 @@ pub(crate) struct Raw {
     /// IANA time zone of senders that state none, such as `Europe/Berlin`. Without it a time
     /// without a zone gives no source age.
     pub zone: Option<String>,
+    /// Holidays: their traffic is that of a Sunday.
+    pub holidays: RawHolidays,
+    /// When people are told, and when it is over.
+    pub alerts: RawAlerts,
     /// Why messages are refused, in this site's words; added before the built-in dictionary.
     pub reasons: RawReasons,
     /// Field that names a message's facility, such as `PV1-3.4`, for a central record system that
@@ -65,6 +69,29 @@ pub(crate) struct RawSecret {
     pub env: Option<String>,
     /// Path of a file; one final line end is cut.
     pub file: Option<String>,
+}
+
+/// Holidays of the site.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawHolidays {
+    /// An iCalendar file (RFC 5545): the days of its events.
+    pub file: Option<String>,
+    /// Further days, such as `2026-12-24`.
+    pub days: Vec<String>,
+}
+
+/// When people are told, and when it is over.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawAlerts {
+    /// Nothing accepted for this long, though something was offered, is a page. Default `5m`.
+    pub page_after: Option<String>,
+    /// The same where urgent messages flow. Default `2m`.
+    pub page_after_urgent: Option<String>,
+    /// An incident ends when no finding held for this long; one that came back three times as long.
+    /// Default `5m`.
+    pub resolve_after: Option<String>,
 }
 
 /// What error codes and texts of ACKs mean here. Only the class ever leaves, never the text.
@@ -146,6 +173,14 @@ pub(crate) struct RawWaypoint {
     /// Name of the waypoint that this one stands in for (active and standby): one stream.
     #[serde(default)]
     pub standby_of: Option<String>,
+    /// The receiving system behind it, such as `engine`: links of one system fail together and make
+    /// one incident. Default: the host that its MLLP listener forwards to.
+    #[serde(default)]
+    pub system: Option<String>,
+    /// Reasons for which this link refuses all day, such as `[unknown_key]` for patients who never
+    /// enrolled: counted, and never a finding.
+    #[serde(default)]
+    pub expected_reasons: Vec<RawReason>,
 }
 
 /// MSH-15 and MSH-16 as agreed.
@@ -254,7 +289,8 @@ pub(crate) struct RawObjectives {
     pub urgent_transit: Option<String>,
     /// How long a type is held back on purpose, such as `ORU: 4h`: subtracted from its source age.
     pub embargoes: Option<BTreeMap<String, String>>,
-    /// Nothing seen for this long is silence, such as `10m`. Default: not judged.
+    /// Nothing seen for this long is silence, such as `10m`; `learned` (default) by what is usual at
+    /// this hour of the week, after seven days; or `off`.
     pub silence: Option<String>,
     /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05.
     #[schemars(range(min = 0.0, max = 1.0))]

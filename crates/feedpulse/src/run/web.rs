@@ -66,11 +66,14 @@ impl Source for Window {
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
         let id = match &action {
             OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => {
-                *incident
+                Some(*incident)
             }
+            OperatorAction::Changed(_) => None,
         };
         let view = self.shared.get();
-        if !view.incidents.iter().any(|i| i.id == id && i.state != IncidentState::Resolved) {
+        let known =
+            |id| view.incidents.iter().any(|i| i.id == id && i.state != IncidentState::Resolved);
+        if !id.is_none_or(known) {
             return Err(OperatorError::NoSuchIncident);
         }
         self.side.put(Input::Operator(action));
