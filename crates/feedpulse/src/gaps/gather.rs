@@ -145,6 +145,8 @@ pub(crate) type Counts = [u64; 9];
 pub(crate) struct Gaps {
     pub rows: Vec<Row>,
     keys: HashMap<MessageKey, usize>,
+    /// Accepted late, before the row came: a journey that waits for a retry ends after its late ACK.
+    late: HashMap<MessageKey, Timestamp>,
     pub counts: BTreeMap<(String, String, String), Counts>,
     /// Gaps that are counted and not listed.
     pub beyond: u64,
@@ -247,7 +249,9 @@ impl Gaps {
             *count += 1;
         }
         if class.is_gap() {
-            let row = row_of(names, record, class);
+            let mut row = row_of(names, record, class);
+            let late = self.late.remove(&record.key).filter(|at| *at >= record.first_at);
+            row.closed = late.map(crate::clock::show);
             self.list(record.key, row);
         }
     }
@@ -294,6 +298,9 @@ impl Gaps {
                 };
                 self.list(amendment.key, row);
             }
+            None if accepted && self.late.len() < ROWS_MAX => {
+                self.late.insert(amendment.key, amendment.at);
+            }
             None => {}
         }
     }
@@ -301,6 +308,7 @@ impl Gaps {
     /// The listed rows in order: urgent ones first, then by time; with `open`, those not closed.
     pub(crate) fn ordered(&mut self, open: bool) {
         self.keys.clear();
+        self.late.clear();
         if open {
             self.rows.retain(|row| row.closed.is_none());
         }

@@ -149,6 +149,21 @@ fn a_late_ack_closes_or_refuses() {
 }
 
 #[test]
+fn a_late_ack_that_comes_before_its_row_closes_it() {
+    let amendment = Amendment {
+        key: MessageKey::from_u128(1),
+        control_id: ControlId::from_bytes(b"A1"),
+        waypoint: WaypointId(0),
+        at: at(40),
+        ack: AckCode::AA,
+        reason: ReasonClass::None,
+    };
+    let silent = JourneyEnd::Failed(Outcome::NoAck);
+    let gaps = gather(vec![LedgerRow::Amend(amendment), ended(1, "A1", 5, silent)]);
+    assert_eq!((gaps.rows.len(), gaps.open()), (1, (0, 0)));
+}
+
+#[test]
 fn urgent_rows_come_first_and_runs_are_ranges() {
     let lost = JourneyEnd::Expired;
     let mut rows: Vec<LedgerRow> =
