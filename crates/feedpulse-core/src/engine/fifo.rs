@@ -25,7 +25,24 @@ impl Keyed for EndedJourney {
 }
 
 /// The number of the latest item of each key.
-pub(super) type Index = index::Index<u64>;
+pub(super) type Index = index::Index<Number>;
+
+/// The low half of an item's number: memories hold far fewer than 2^32, so it says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number(u32);
+
+impl Number {
+    pub(super) const fn new(number: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let low = number as u32;
+        Self(low)
+    }
+
+    /// Its place in a list whose oldest item has the number `first`.
+    pub(super) const fn after(self, first: u64) -> usize {
+        self.0.wrapping_sub(Self::new(first).0) as usize
+    }
+}
 
 impl<T> Default for Fifo<T> {
     fn default() -> Self {
@@ -38,7 +55,7 @@ impl<T: Keyed> Fifo<T> {
     pub(super) fn index(&self) -> Index {
         let mut index = Index::default();
         for (number, item) in (self.first..).zip(&self.list) {
-            self.note(&mut index, item.key(), number);
+            self.note(&mut index, item.key(), Number::new(number));
         }
         index
     }
@@ -49,33 +66,29 @@ impl<T: Keyed> Fifo<T> {
             && let Some(oldest) = self.list.pop_front()
         {
             // A younger item may have taken its key over; then nothing is there.
-            index.remove(oldest.key(), self.first);
+            index.remove(oldest.key(), Number::new(self.first));
             self.first += 1;
         }
-        let (key, number) = (item.key(), self.first + self.list.len() as u64);
+        let (key, number) = (item.key(), Number::new(self.first + self.list.len() as u64));
         self.list.make_room();
         self.list.push_back(item);
         self.note(index, key, number);
     }
 
-    fn note(&self, index: &mut Index, key: MessageKey, number: u64) {
+    fn note(&self, index: &mut Index, key: MessageKey, number: Number) {
         let before = index.get(key, |n| self.key_at(n));
         if !before.is_some_and(|before| index.replace(key, before, number)) {
             index.insert(key, number, |n| self.key_at(n));
         }
     }
 
-    fn at(&self, number: u64) -> Option<usize> {
-        usize::try_from(number.checked_sub(self.first)?).ok()
-    }
-
-    fn key_at(&self, number: u64) -> Option<MessageKey> {
-        self.list.get(self.at(number)?).map(T::key)
+    fn key_at(&self, number: Number) -> Option<MessageKey> {
+        self.list.get(number.after(self.first)).map(T::key)
     }
 
     /// The latest item of a key.
     pub(super) fn get_mut(&mut self, index: &Index, key: MessageKey) -> Option<&mut T> {
-        let at = self.at(index.get(key, |n| self.key_at(n))?)?;
-        self.list.get_mut(at)
+        let number = index.get(key, |n| self.key_at(n))?;
+        self.list.get_mut(number.after(self.first))
     }
 }

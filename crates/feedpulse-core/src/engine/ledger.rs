@@ -283,7 +283,7 @@ impl Engine {
     pub(super) fn end_entry(&mut self, number: usize, place: Ref, end: &End, fx: &mut Effects) {
         let Some(entry) = self.unlink(number, place) else { return };
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
-        let sender = self.kind(entry.kind).sender;
+        let sender = self.s.kinds.get(entry.kind as usize).map_or(Label::EMPTY, |k| k.sender);
         let mut slow = entry.slow;
         if end.ack.is_some() {
             let bad = Some(matches!(end.outcome, Outcome::Errored | Outcome::Rejected));

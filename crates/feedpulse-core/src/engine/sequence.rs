@@ -1,7 +1,7 @@
 //! Order that matters to patients: results that go back, merges that come out of order, messages for
 //! a record that was merged away. Judged at each waypoint by itself: a receiver sees what passes it.
 
-use super::index;
+use super::fifo::{self, Number};
 use super::room::Room as _;
 use crate::codes::Code;
 use crate::frame::WaypointId;
@@ -49,8 +49,8 @@ pub struct Sequence {
 /// Where things are in a [`Sequence`]; no state.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    results: index::Index<u64>,
-    patients: index::Index<u64>,
+    results: fifo::Index,
+    patients: fifo::Index,
 }
 
 impl<T> Followed<T> {
@@ -59,15 +59,14 @@ impl<T> Followed<T> {
     }
 }
 
-fn name_at<T>(list: &VecDeque<Followed<T>>, first: u64, number: u64) -> Option<MessageKey> {
-    let at = usize::try_from(number.checked_sub(first)?).ok()?;
-    list.get(at).map(Followed::name)
+fn name_at<T>(list: &VecDeque<Followed<T>>, first: u64, number: Number) -> Option<MessageKey> {
+    list.get(number.after(first)).map(Followed::name)
 }
 
-fn index_of<T>(list: &VecDeque<Followed<T>>, first: u64) -> index::Index<u64> {
-    let mut index = index::Index::default();
+fn index_of<T>(list: &VecDeque<Followed<T>>, first: u64) -> fifo::Index {
+    let mut index = fifo::Index::default();
     for (number, followed) in (first..).zip(list) {
-        index.insert(followed.name(), number, |n| name_at(list, first, n));
+        index.insert(followed.name(), Number::new(number), |n| name_at(list, first, n));
     }
     index
 }
@@ -76,7 +75,7 @@ fn index_of<T>(list: &VecDeque<Followed<T>>, first: u64) -> index::Index<u64> {
 fn follow<'a, T: Copy>(
     list: &'a mut VecDeque<Followed<T>>,
     first: &mut u64,
-    index: &mut index::Index<u64>,
+    index: &mut fifo::Index,
     fresh: Followed<T>,
 ) -> &'a mut T {
     let name = fresh.name();
@@ -85,17 +84,16 @@ fn follow<'a, T: Copy>(
         if list.len() >= FOLLOWED_MAX
             && let Some(oldest) = list.pop_front()
         {
-            index.remove(oldest.name(), *first);
+            index.remove(oldest.name(), Number::new(*first));
             *first += 1;
         }
-        let number = *first + list.len() as u64;
+        let number = Number::new(*first + list.len() as u64);
         list.make_room();
         list.push_back(fresh);
         index.insert(name, number, |n| name_at(list, *first, n));
         number
     });
-    let at = usize::try_from(number - *first).expect("at most FOLLOWED_MAX");
-    &mut list[at].last
+    &mut list[number.after(*first)].last
 }
 
 impl Sequence {
