@@ -1,5 +1,6 @@
 //! How journeys end: delivered, failed, partly delivered, filtered, expired or unknown, and why.
 
+use super::PER_TICK;
 use super::journeys::{LINGER, all_ends};
 use super::slab::Ref;
 use super::state::{EndedJourney, FeedState, Journey, Kind, State};
@@ -73,7 +74,7 @@ impl Engine {
     }
 
     pub(super) fn expire_journeys(&mut self, fx: &mut Effects) {
-        for (timer, place) in self.s.journey_timers.due(&self.s.journeys, self.s.now) {
+        for (timer, place) in self.s.journey_timers.due(&self.s.journeys, self.s.now, PER_TICK) {
             let Some(journey) = self.s.journeys.get(place) else { continue };
             let feed = self.s.feeds.get(journey.feed.0 as usize);
             let time = feed.map_or(self.s.now, |f| feed_time(&self.s, f));

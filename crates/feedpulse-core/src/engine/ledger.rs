@@ -3,7 +3,7 @@
 use super::index::Index;
 use super::slab::{Ref, Slab};
 use super::state::{Answer, Entry, EntryExtra, Head, Remembered, WaypointState};
-use super::{Engine, OPEN_MAX, fifo, queue};
+use super::{Engine, OPEN_MAX, PER_TICK, fifo, queue};
 use crate::class::AckClass;
 use crate::effect::Effects;
 use crate::frame::{Direction, WaypointId};
@@ -390,9 +390,9 @@ impl Engine {
         let Some(here) = plan.waypoints.get(number) else { return };
         // Where answers are only looked at if they come, silence says nothing.
         let silent = if here.acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
-        while let Some(waypoint) = self.s.waypoints.get_mut(number)
-            && let Some(place) = waypoint.deadlines.front().copied()
-        {
+        for _ in 0..PER_TICK {
+            let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
+            let Some(place) = waypoint.deadlines.front().copied() else { break };
             let Some(entry) = waypoint.entries.get(place) else {
                 waypoint.deadlines.pop_front();
                 continue;
@@ -418,9 +418,9 @@ impl Engine {
 
     fn expire_commits(&mut self, number: usize, longer: Duration, fx: &mut Effects) {
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
-        while let Some(waypoint) = self.s.waypoints.get_mut(number)
-            && let Some(place) = waypoint.application_deadlines.front().copied()
-        {
+        for _ in 0..PER_TICK {
+            let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
+            let Some(place) = waypoint.application_deadlines.front().copied() else { return };
             let Some(entry) = waypoint.entries.get(place) else {
                 waypoint.application_deadlines.pop_front();
                 continue;

@@ -53,6 +53,10 @@ use std::sync::Arc;
 pub const JOURNEYS_MAX: usize = if cfg!(test) { 16_384 } else { 1_000_000 };
 /// Most sendings that wait for an answer at one waypoint. Smaller in this crate's own tests.
 pub const OPEN_MAX: usize = if cfg!(test) { 4_096 } else { 262_144 };
+
+/// Most sendings of a waypoint, and most journeys, that one tick ends: after a long outage the others
+/// follow with the next ones, and no tick takes long or fills the ledger's queue.
+pub(crate) const PER_TICK: usize = 16_384;
 /// Most connections that are followed at one waypoint; above it the one with the lowest number, which
 /// was opened first, is forgotten.
 pub const CONNECTIONS_MAX: usize = if cfg!(test) { 1_024 } else { 65_536 };

@@ -55,13 +55,23 @@ impl Timers {
         self.add(journeys, place);
     }
 
-    /// The journeys whose timers are over, the earliest first.
-    pub(super) fn due(&self, journeys: &Slab<Journey>, now: Timestamp) -> Vec<(Timestamp, Ref)> {
-        let seconds = self.seconds.range(..=now.as_secs());
-        let places = seconds.flat_map(|(_, places)| places);
-        let timed = places.filter_map(|place| Some((journeys.get(*place)?.timer, *place)));
-        let mut due: Vec<_> = timed.filter(|(timer, _)| *timer <= now).collect();
+    /// The journeys whose timers are over, the earliest first, and at most so many.
+    pub(super) fn due(
+        &self,
+        journeys: &Slab<Journey>,
+        now: Timestamp,
+        most: usize,
+    ) -> Vec<(Timestamp, Ref)> {
+        let mut due: Vec<(Timestamp, Ref)> = Vec::new();
+        for (_, places) in self.seconds.range(..=now.as_secs()) {
+            let timed = places.iter().filter_map(|p| Some((journeys.get(*p)?.timer, *p)));
+            due.extend(timed.filter(|(timer, _)| *timer <= now));
+            if due.len() >= most {
+                break;
+            }
+        }
         due.sort_unstable();
+        due.truncate(most);
         due
     }
 
