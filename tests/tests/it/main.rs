@@ -3,9 +3,14 @@
 
 mod cli;
 mod demo;
+mod gaps;
 mod identity;
 mod kafka;
+mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
 mod restart;
+mod samples;
+mod standby;
+mod traces;
