@@ -4,9 +4,14 @@
 mod capture;
 mod cli;
 mod demo;
+mod gaps;
 mod identity;
 mod kafka;
+mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
 mod restart;
+mod samples;
+mod standby;
+mod traces;

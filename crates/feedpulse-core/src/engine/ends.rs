@@ -203,7 +203,13 @@ impl Engine {
     /// Where it was expected and never seen: the next waypoint behind the last that it reached, and
     /// the ends that it did not reach.
     fn missing(&self, journey: &Journey, end: JourneyEnd) -> Vec<WaypointId> {
-        if !matches!(end, JourneyEnd::Expired | JourneyEnd::Partly(_)) {
+        // What was not answered may have got through: then it is the next waypoint that lacks it.
+        let silent = JourneyEnd::Failed(Outcome::NoAck);
+        let lost = JourneyEnd::Failed(Outcome::ConnectionLost);
+        if !matches!(end, JourneyEnd::Expired | JourneyEnd::Partly(_))
+            && end != silent
+            && end != lost
+        {
             return Vec::new();
         }
         let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else { return Vec::new() };
