@@ -1,5 +1,6 @@
 //! Shared harness of the integration tests.
 #![forbid(unsafe_code)]
 
+pub mod clinic;
 pub mod parts;
 pub mod product;

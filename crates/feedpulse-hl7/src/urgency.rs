@@ -11,8 +11,10 @@ const ORC: Name = Name::new(*b"ORC");
 const TQ1: Name = Name::new(*b"TQ1");
 
 /// Critical: OBX-8 HH, LL or AA (table 0078), a STAT order (TQ1-9; OBR-27.6, ORC-7.6; OBR-5), a type
-/// that the site names. Correction: OBX-11 or OBR-25 C, W or D; merges A18, A34 to A37, A39 to A42, A46 to A49; cancels
-/// A11 to A13; MDM^T11.
+/// that the site names. Correction: OBX-11 or OBR-25 C, W or D; what stood under a wrong identifier or
+/// patient (HL7 v2.5.1 §3.3: merges A18, A34 to A36, A39 to A42, unlinking A37, moves A43 to A45,
+/// changes A46 to A51); cancels A11 to A13; documents with errors (§9.6: edited T07 and T08, replaced
+/// T09 and T10, cancelled T11).
 pub(crate) fn of(message: &Message<'_>, site: &[TypeMatch]) -> Urgency {
     let msh9 = message.header(9);
     let code = message.first(msh9);
@@ -24,9 +26,10 @@ pub(crate) fn of(message: &Message<'_>, site: &[TypeMatch]) -> Urgency {
         (
             b"ADT",
             b"A11" | b"A12" | b"A13" | b"A18" | b"A34" | b"A35" | b"A36" | b"A37" | b"A39" | b"A40"
-            | b"A41" | b"A42" | b"A46" | b"A47" | b"A48" | b"A49",
+            | b"A41" | b"A42" | b"A43" | b"A44" | b"A45" | b"A46" | b"A47" | b"A48" | b"A49"
+            | b"A50" | b"A51",
         )
-        | (b"MDM", b"T11") => Urgency::Correction,
+        | (b"MDM", b"T07" | b"T08" | b"T09" | b"T10" | b"T11") => Urgency::Correction,
         _ => Urgency::Routine,
     };
     if !is_order_or_result(code) && !code.is_empty() {

@@ -107,8 +107,7 @@ impl SinkHandle {
     pub fn rename(&self, waypoints: Vec<traces::WaypointName>) {
         if let Some(side) = &self.inner.traces {
             let mut names = side.names.lock().unwrap_or_else(PoisonError::into_inner);
-            let (relation, control_ids) = (names.relation, names.control_ids);
-            *names = Arc::new(Names { waypoints, relation, control_ids });
+            *names = Arc::new(Names { waypoints, ..Names::clone(&names) });
         }
     }
 
@@ -283,6 +282,7 @@ impl Builder<'_> {
                     waypoints: self.deps.names.waypoints.clone(),
                     relation: otlp.relation,
                     control_ids: otlp.control_ids,
+                    key: self.deps.names.key,
                 };
                 inner.traces = Some(TraceSide {
                     sampler: Mutex::new(Sampler::new(otlp.sample_per_minute, otlp.sample_ratio)),

@@ -4,12 +4,12 @@
 //! the inputs behind the last block come again, no row twice. Each block starts with its earliest and
 //! latest time (two i64, little-endian, µs), so that a reader may pass over it.
 
-use crate::Options;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{Damage, OpenError, Part, StoreError};
 use crate::log::{self, Log, Place, segment_name};
 use crate::scan::{Found, Scan};
 use crate::tail::Tail;
+use crate::{Options, SEGMENT_BYTES_MIN};
 use core::time::Duration;
 use feedpulse_core::time::Timestamp;
 use std::path::Path;
@@ -21,6 +21,15 @@ const TIMES: usize = 16;
 /// Where the ledger is, and how large it may grow.
 pub(crate) const fn place(options: &Options) -> Place {
     Place { dir: DIR, part: Part::Ledger, bytes_max: options.ledger_bytes_max }
+}
+
+/// So many segments at least share the bytes of the ledger: what retention removes at a time is a
+/// small part of it.
+const SEGMENTS_MIN: u64 = 8;
+
+/// How large a segment of the ledger may grow, in bytes.
+pub(crate) fn segment_bytes(options: &Options) -> u64 {
+    options.segment_bytes.min((options.ledger_bytes_max / SEGMENTS_MIN).max(SEGMENT_BYTES_MIN))
 }
 
 /// Rows on their way to the disk.
@@ -80,6 +89,7 @@ pub(crate) fn prune<D: Disk>(
 /// Reads a folder's ledger, whether or not a process writes it.
 pub struct LedgerReader {
     tail: Tail<RealDisk>,
+    trimmed: bool,
 }
 
 impl core::fmt::Debug for LedgerReader {
@@ -107,7 +117,14 @@ impl LedgerReader {
         let segments = log::survey(&disk, DIR)?;
         // What retention removed is no damage.
         let first = segments.first().and_then(|segment| segment.first_seq).unwrap_or(1);
-        Ok(Self { tail: Tail::new(disk, DIR, &segments, first.saturating_sub(1), 0) })
+        let trimmed = segments.first().is_some_and(|segment| segment.number > 1);
+        Ok(Self { tail: Tail::new(disk, DIR, &segments, first.saturating_sub(1), 0), trimmed })
+    }
+
+    /// Whether retention has removed segments: what ended before the first block is not here.
+    #[must_use]
+    pub const fn is_trimmed(&self) -> bool {
+        self.trimmed
     }
 }
 

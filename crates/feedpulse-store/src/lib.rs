@@ -59,6 +59,8 @@ use feedpulse_codec::Names;
 
 /// Largest block in bytes.
 pub const BLOCK_MAX: usize = 16 * 1024 * 1024;
+/// Smallest limit of a segment in bytes.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 4 * 1024;
 /// Largest snapshot in bytes.
 pub const SNAPSHOT_MAX: usize = 1024 * 1024 * 1024;
 /// Most incidents that one read gives.
@@ -74,7 +76,7 @@ pub struct Options {
     /// Over this the oldest closed segments are removed, even if a restart would read them.
     /// Default 2 GiB.
     pub log_bytes_max: u64,
-    /// The same for the ledger. Default 4 GiB.
+    /// The same for the ledger, whose segments are at most an eighth of it. Default 4 GiB.
     pub ledger_bytes_max: u64,
     /// Days that the ledger's segments are kept. Default 30.
     pub ledger_days: u32,
@@ -108,7 +110,7 @@ impl Options {
     #[must_use]
     fn clamped(self) -> Self {
         Self {
-            segment_bytes: self.segment_bytes.clamp(4 * 1024, 1024 * 1024 * 1024),
+            segment_bytes: self.segment_bytes.clamp(SEGMENT_BYTES_MIN, 1024 * 1024 * 1024),
             snapshots_kept: self.snapshots_kept.max(1),
             ..self
         }

@@ -115,7 +115,7 @@ impl<D: Disk> Store<D> {
         damage.extend(more);
         let place = ledger::place(&options);
         let LogFound { log: rows, damage: more, .. } =
-            Log::open(disk.clone(), place, options.segment_bytes)?;
+            Log::open(disk.clone(), place, ledger::segment_bytes(&options))?;
         damage.extend(more);
         let covered = newest.as_ref().map_or(0, |snapshot| snapshot.seq);
         log.skip_to(covered);

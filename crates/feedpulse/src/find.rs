@@ -11,6 +11,8 @@ use feedpulse_core::effect::JourneyRecord;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::label::ControlId;
 use feedpulse_hl7::facts::find_key;
+use feedpulse_sinks::config::Relation;
+use feedpulse_sinks::otlp::traces::{hashed_control_id, trace_id};
 use serde::Serialize;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::Path;
@@ -28,6 +30,10 @@ pub(crate) struct FindArgs {
     /// One JSON object a journey.
     #[arg(long)]
     json: bool,
+    /// Only print what a control id on standard input is hashed to in traces
+    /// (`messaging.message.id`).
+    #[arg(long, conflicts_with = "json")]
+    hash: bool,
     /// Not taken: an identifier on the command line stays in the shell's history.
     #[arg(hide = true)]
     identifier: Option<String>,
@@ -54,6 +60,9 @@ struct Sent {
     at: String,
     waypoint: String,
     control_id: String,
+    /// `messaging.message.id` in its span, where control ids leave as hashes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
     outcome: &'static str,
     ack: Option<String>,
     took_s: Option<f64>,
@@ -77,9 +86,14 @@ pub(crate) fn main(args: &FindArgs) -> Result<(), Failure> {
         .ok_or_else(|| Failure::new(NO_INPUT, anyhow!("no identifier on standard input")))?;
     let control_id = ControlId::from_bytes(identifier.trim().as_bytes());
     drop(identifier);
+    if args.hash {
+        let hash = hashed_control_id(&key, control_id).unwrap_or_default();
+        println!("{hash}");
+        return Ok(());
+    }
     let mut found = std::collections::VecDeque::new();
     let mut more = 0_u64;
-    let damage = ledger::each(&folder, |names, row| {
+    let missing = ledger::each(&folder, |names, row| {
         let LedgerRow::Journey(record) = row else { return };
         let by_id = || record.sends.iter().any(|send| send.control_id == control_id);
         if !record.find.0.contains(&hash) && !by_id() {
@@ -89,12 +103,16 @@ pub(crate) fn main(args: &FindArgs) -> Result<(), Failure> {
             found.pop_front();
             more += 1;
         }
-        found.push_back(show(names, &record));
+        found.push_back(show(names, &key, &record));
     })?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     tell(&mut out, args.json, &found).map_err(|e| Failure::new(IO, e))?;
-    for text in damage {
+    for text in missing.damage {
         eprintln!("damaged: {text}");
+    }
+    if let Some(before) = missing.before {
+        let before = clock::show(before);
+        eprintln!("what ended before {before} was removed from the ledger by retention");
     }
     if more > 0 {
         eprintln!("{more} older journeys are not shown");
@@ -135,7 +153,7 @@ fn read_identifier() -> Result<String, Failure> {
     Ok(text)
 }
 
-fn show(names: &Waypoints, record: &JourneyRecord) -> Found {
+fn show(names: &Waypoints, key: &SiteKey, record: &JourneyRecord) -> Found {
     Found {
         first_seen: clock::show(record.first_at),
         feed: record.feed_name.clone(),
@@ -143,7 +161,7 @@ fn show(names: &Waypoints, record: &JourneyRecord) -> Found {
         urgency: urgency_name(record.urgency),
         end: record.end.name(),
         ended: clock::show(record.ended_at),
-        trace_id: format!("{:032x}", record.key.as_u128().max(1)),
+        trace_id: format!("{:032x}", trace_id(record, Relation::default())),
         sendings: record
             .sends
             .iter()
@@ -151,6 +169,7 @@ fn show(names: &Waypoints, record: &JourneyRecord) -> Found {
                 at: clock::show(send.at),
                 waypoint: name(names, send.waypoint),
                 control_id: send.control_id.clear().to_string(),
+                message_id: hashed_control_id(key, send.control_id),
                 outcome: send.outcome.map_or("open", feedpulse_core::sighting::Outcome::name),
                 ack: send.ack.map(|code| format!("{code:?}")),
                 took_s: send.ended_at.map(|at| at.since(send.at).as_secs_f64()),

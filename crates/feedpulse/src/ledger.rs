@@ -6,6 +6,7 @@ use feedpulse_codec as codec;
 use feedpulse_codec::{LedgerRow, LedgerRows};
 use feedpulse_core::finding::EVIDENCE_NAMES;
 use feedpulse_core::frame::WaypointId;
+use feedpulse_core::time::Timestamp;
 use feedpulse_store::LedgerReader;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,24 +49,37 @@ impl StoreArgs {
 /// Names of waypoints, as one block of the ledger has them.
 pub(crate) type Waypoints = BTreeMap<WaypointId, String>;
 
-/// Visits every row in order. Gives the damage that lost some, as text.
+/// What a ledger does not hold.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// Damage that lost some rows, as text.
+    pub damage: Vec<String>,
+    /// Retention has removed rows of messages that ended before this; those of messages that were
+    /// first seen at or after it are all there.
+    pub before: Option<Timestamp>,
+}
+
+/// Visits every row in order. Gives what is missing.
 ///
 /// # Errors
 /// The folder cannot be read, or another release wrote it.
 pub(crate) fn each(
     folder: &Path,
     mut visit: impl FnMut(&Waypoints, LedgerRow),
-) -> Result<Vec<String>, Failure> {
+) -> Result<Missing, Failure> {
     let reader = LedgerReader::open(folder).map_err(|e| Failure::new(IO, anyhow!(e)))?;
-    let mut damage = Vec::new();
+    let (trimmed, mut missing) = (reader.is_trimmed(), Missing::default());
     for block in reader {
         let block = match block {
             Ok(block) => block,
             Err(lost) => {
-                damage.push(lost.to_string());
+                missing.damage.push(lost.to_string());
                 continue;
             }
         };
+        if trimmed {
+            missing.before.get_or_insert(block.times.1);
+        }
         let rows: LedgerRows = codec::decode(&block.bytes, EVIDENCE_NAMES)
             .map_err(|e| Failure::new(IO, anyhow!("the ledger cannot be read: {e}")))?;
         let names: Waypoints = rows.waypoints.into_iter().collect();
@@ -73,7 +87,7 @@ pub(crate) fn each(
             visit(&names, row);
         }
     }
-    Ok(damage)
+    Ok(missing)
 }
 
 /// A waypoint's name.

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -52,13 +52,22 @@ pub struct Setup {
     pub more: String,
     /// Where the store is; None = in the temporary folder.
     pub store: Option<PathBuf>,
+    /// Further settings of the store in YAML's flow style, such as `ledger_mib: 1`; may be empty.
+    pub store_settings: String,
 }
 
 impl Setup {
     /// These waypoints, with a ring of 16 MiB.
     #[must_use]
     pub fn new(waypoints: Vec<Waypoint>) -> Self {
-        Self { waypoints, others: Vec::new(), ring_kib: 16 << 10, more: String::new(), store: None }
+        Self {
+            waypoints,
+            others: Vec::new(),
+            ring_kib: 16 << 10,
+            more: String::new(),
+            store: None,
+            store_settings: String::new(),
+        }
     }
 }
 
@@ -127,7 +136,11 @@ impl Product {
 
     fn configuration(&self, setup: &Setup) -> String {
         let store = setup.store.clone().unwrap_or_else(|| self.store());
-        let mut text = format!("site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n");
+        let settings = &setup.store_settings;
+        let comma = if settings.is_empty() { "" } else { ", " };
+        let mut text = format!(
+            "site: test\nzone: UTC\nstore: {{folder: {store:?}{comma}{settings}}}\nwaypoints:\n"
+        );
         for waypoint in &setup.waypoints {
             let comma = if waypoint.settings.is_empty() { "" } else { ", " };
             let _ = writeln!(text, "  - {{name: {}{comma}{}}}", waypoint.name, waypoint.settings);
@@ -355,6 +368,20 @@ impl Drop for Product {
             let _ = child.wait();
         }
     }
+}
+
+/// Runs a command of the binary to its end, with this on its standard input.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn command_with(arguments: &[&str], input: &str) -> std::process::Output {
+    let mut command = Command::new(binary());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the binary can be started");
+    // One that refuses its arguments reads nothing.
+    let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    child.wait_with_output().expect("its output is piped")
 }
 
 /// Runs a command of the binary to its end.

@@ -1,11 +1,17 @@
 //! The integration tests: one binary, many modules.
 #![forbid(unsafe_code)]
 
+mod capture;
 mod cli;
 mod demo;
+mod gaps;
 mod identity;
 mod kafka;
+mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
 mod restart;
+mod samples;
+mod standby;
+mod traces;

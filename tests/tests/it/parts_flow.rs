@@ -138,7 +138,7 @@ fn is_answered(value: &[u8]) -> bool {
         && answer.is_some_and(|answer| answer.code == Some(AckCode::Aa))
 }
 
-fn client(kafka: &Kafka) -> ClientConfig {
+pub(crate) fn client(kafka: &Kafka) -> ClientConfig {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", kafka.bootstrap());
     client
@@ -167,12 +167,12 @@ fn number(prometheus: &Prometheus, promql: &str) -> Option<f64> {
     result.first()?["value"][1].as_str()?.parse().ok()
 }
 
-fn attribute<'a>(span: &'a Value, key: &str) -> Option<&'a str> {
+pub(crate) fn attribute<'a>(span: &'a Value, key: &str) -> Option<&'a str> {
     let all = span["attributes"].as_array()?;
     all.iter().find(|a| a["key"] == key)?["value"]["stringValue"].as_str()
 }
 
-fn spans(collector: &Collector) -> Vec<Value> {
+pub(crate) fn spans(collector: &Collector) -> Vec<Value> {
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     let lines = collector.lines();
     let resources = lines.iter().flat_map(|line| list(line, "resourceSpans"));

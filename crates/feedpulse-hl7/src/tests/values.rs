@@ -211,6 +211,11 @@ fn urgency() {
         ("ADT^A11", "PID|1", Urgency::Correction),
         ("ADT^A01", "OBX|1|NM|K||7.1|||HH", Urgency::Routine),
         ("MDM^T11", "TXA|1", Urgency::Correction),
+        ("MDM^T09", "TXA|1", Urgency::Correction),
+        ("MDM^T07", "TXA|1", Urgency::Correction),
+        ("MDM^T06", "TXA|1", Urgency::Routine),
+        ("ADT^A45", "MRG|1", Urgency::Correction),
+        ("ADT^A24", "PID|1", Urgency::Routine),
     ] {
         assert_eq!(of(msh9, rest), urgency, "{msh9} {rest}");
     }

@@ -33,7 +33,8 @@ keys! {
     OperationName "messaging.operation.name" "`process` or `send`.";
     OperationType "messaging.operation.type" "`process` or `send`.";
     Destination "messaging.destination.name" "The feed.";
-    MessageId "messaging.message.id" "The journey key, or MSH-10 where configuration says so.";
+    MessageId "messaging.message.id" "MSH-10 of the sending (of the first one, for the journey): as a keyed hash, or in clear where configuration says so.";
+    Journey "feedpulse.journey" "The journey key, in hex; also the trace id, unless a trace context came with the message.";
     ErrorType "error.type" "Only on failure: `AE`, `AR`, `CE`, `CR`, `timeout`, `reset`, `refused`, `_OTHER`.";
     Feed "feedpulse.feed" "The feed.";
     Waypoint "feedpulse.waypoint" "The waypoint.";

@@ -3,15 +3,15 @@
 use super::metrics::requests;
 use super::sampler::Sampler;
 use super::semconv::Key;
-use super::traces::{span_count, spans_of, trace_id};
+use super::traces::{Names, hashed_control_id, span_count, spans_of, trace_id};
 use super::transport::Payload;
 use crate::config::{ControlIds, Relation};
-use crate::tests::{T0, at, journey, names, refused_journey, sending};
+use crate::tests::{SITE_KEY, T0, at, journey, names, refused_journey, sending};
 use core::time::Duration;
-use feedpulse_core::effect::{JourneyEnd, JourneyRecord};
+use feedpulse_core::effect::{JourneyEnd, JourneyRecord, Sending};
 use feedpulse_core::frame::TraceParent;
 use feedpulse_core::hist::Histogram;
-use feedpulse_core::label::Label;
+use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::metrics::{BOUNDS_MICROS, Family, Kind, Point, Value as Number};
 use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
 use feedpulse_core::time::{EventTime, Precision};
@@ -70,7 +70,10 @@ fn a_journey_is_one_trace_of_root_sendings_and_legs() {
     assert_eq!(text(root, Key::System).as_deref(), Some("kafka"));
     assert_eq!(text(root, Key::OperationName).as_deref(), Some("process"));
     assert_eq!(text(root, Key::Destination).as_deref(), Some("lab-results"));
-    assert_eq!(text(root, Key::MessageId), Some(format!("{:032x}", 7)));
+    assert_eq!(text(root, Key::Journey), Some(format!("{:032x}", 7)));
+    let hashed = hashed_control_id(&SITE_KEY, journey(7).control_id);
+    assert_eq!(text(root, Key::MessageId), hashed);
+    assert_eq!(text(&spans[1], Key::MessageId), hashed);
     assert_eq!(text(root, Key::ErrorType).as_deref(), Some("AE"));
     assert_eq!(text(root, Key::Outcome).as_deref(), Some("errored"));
     assert_eq!(text(root, Key::Reason).as_deref(), Some("unknown_key"));
@@ -147,6 +150,25 @@ fn only_listed_attributes_leave_and_the_control_id_does_not() {
 }
 
 #[test]
+fn a_span_is_found_by_the_control_id_that_the_message_had_there() {
+    let mut rewritten = journey(7);
+    rewritten.sends[1].control_id = ControlId::from_bytes(b"ENGINE77");
+    // What a receipt states has none.
+    rewritten.sends.push(Sending { control_id: ControlId::default(), ..rewritten.sends[1] });
+    let ids = |names: &Names| -> Vec<Option<String>> {
+        spans_of(&rewritten, names)[..4].iter().map(|span| text(span, Key::MessageId)).collect()
+    };
+    let clear = |id: &str| Some(id.to_owned());
+    let shown = Names { control_ids: ControlIds::Clear, ..names() };
+    assert_eq!(ids(&shown), [clear("MSG00042"), clear("MSG00042"), clear("ENGINE77"), None]);
+    let hash = |id: &[u8]| hashed_control_id(&SITE_KEY, ControlId::from_bytes(id));
+    let (sender, engine) = (hash(b"MSG00042"), hash(b"ENGINE77"));
+    assert!(sender != engine && sender.as_ref().is_some_and(|id| id.len() == 32));
+    assert_eq!(ids(&names()), [sender.clone(), sender, engine, None]);
+    assert_eq!(ids(&Names { key: None, ..names() }), [None, None, None, None], "no key, no id");
+}
+
+#[test]
 fn every_text_in_a_span_is_a_name_a_label_or_from_a_closed_set() {
     let mut texts = BTreeSet::new();
     for span in spans_of(&full(), &names()) {
@@ -164,7 +186,9 @@ fn every_text_in_a_span_is_a_name_a_label_or_from_a_closed_set() {
         texts.extend([span.name, span.trace_state, span.status.unwrap_or_default().message]);
     }
     let key = format!("{:032x}", 7);
-    let names = [key.as_str(), "lab-results", "engine-out", "portal-in", "process lab-results"];
+    let id = hashed_control_id(&SITE_KEY, full().control_id).unwrap();
+    let names =
+        [key.as_str(), &id, "lab-results", "engine-out", "portal-in", "process lab-results"];
     let spans = ["send engine-out", "send portal-in", "leg engine-out portal-in"];
     let labels = ["ORU", "R01", "LAB", "units/missing", "pid/empty"];
     let closed = [
@@ -216,7 +240,11 @@ fn error_types_follow_outcome_and_ack() {
         let mut journey = journey(1);
         journey.sends[1].outcome = Some(outcome);
         journey.sends[1].ack = ack;
-        journey.end = JourneyEnd::Failed(outcome);
+        journey.end = match outcome {
+            Outcome::Unknown => JourneyEnd::Unknown,
+            outcome if outcome.is_success() => JourneyEnd::Delivered(outcome),
+            outcome => JourneyEnd::Failed(outcome),
+        };
         let spans = spans_of(&journey, &names());
         for span in [&spans[0], &spans[2]] {
             assert_eq!(text(span, Key::ErrorType).as_deref(), expected, "{outcome:?}");

@@ -8,7 +8,8 @@ use crate::otlp::{nanos, scope};
 use crate::random::mix;
 use feedpulse_core::effect::{JourneyEnd, JourneyRecord, Sending};
 use feedpulse_core::frame::WaypointId;
-use feedpulse_core::label::Label;
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::time::Precision;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -62,7 +63,7 @@ pub struct WaypointName {
 }
 
 /// What spans need to know beside the record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Names {
     /// By [`WaypointId`]; one that is missing is shown as `waypoint-7`, `mllp`.
     pub waypoints: Vec<WaypointName>,
@@ -72,6 +73,8 @@ pub struct Names {
     /// Whether control ids are shown. [`crate::build`] takes it from
     /// [`crate::config::OtlpConfig::control_ids`].
     pub control_ids: ControlIds,
+    /// What control ids are hashed with; without it they are left out where they may not be shown.
+    pub key: Option<SiteKey>,
 }
 
 impl Names {
@@ -106,6 +109,14 @@ pub fn trace_id(journey: &JourneyRecord, relation: Relation) -> u128 {
         Some(context) if relation == Relation::Parent => context.trace_id.max(1),
         _ => journey.key.as_u128().max(1),
     }
+}
+
+/// A control id as it leaves where it may not be shown: a keyed hash in 32 hexadecimal digits, the
+/// same at every waypoint and in every release. None when it is empty.
+#[must_use]
+pub fn hashed_control_id(key: &SiteKey, control_id: ControlId) -> Option<String> {
+    let hash = key.ack_key(control_id.clear().as_str().as_bytes())?;
+    Some(format!("{:032x}", hash.as_u128()))
 }
 
 /// Hash of trace, journey, its first time and the span's place: a message that is sent again after
@@ -169,18 +180,28 @@ impl Maker<'_> {
         }
     }
 
-    fn messaging(&self, system: System, operation: &'static str) -> Vec<KeyValue> {
+    fn messaging(
+        &self,
+        system: System,
+        operation: &'static str,
+        control_id: ControlId,
+    ) -> Vec<KeyValue> {
         let id = match self.names.control_ids {
-            ControlIds::Clear => Val::Label(*self.journey.control_id.clear()),
-            ControlIds::Hashed => Val::Name(format!("{:032x}", self.journey.key.as_u128())),
+            _ if control_id.clear().is_empty() => None,
+            ControlIds::Clear => Some(Val::Label(*control_id.clear())),
+            ControlIds::Hashed => {
+                let key = self.names.key.as_ref();
+                key.and_then(|key| hashed_control_id(key, control_id)).map(Val::Name)
+            }
         };
-        vec![
+        let mut attributes = vec![
             attribute(Key::System, Val::Set(system.name())),
             attribute(Key::OperationName, Val::Set(operation)),
             attribute(Key::OperationType, Val::Set(operation)),
             attribute(Key::Destination, Val::Name(self.journey.feed_name.clone())),
-            attribute(Key::MessageId, id),
-        ]
+        ];
+        attributes.extend(id.map(|id| attribute(Key::MessageId, id)));
+        attributes
     }
 
     fn root(&mut self) {
@@ -204,7 +225,7 @@ impl Maker<'_> {
         let started = first.map_or(journey.ended_at, |s| s.at);
         span.start_time_unix_nano = nanos(started);
         span.end_time_unix_nano = nanos(journey.ended_at.max(started));
-        span.attributes = self.messaging(system, "process");
+        span.attributes = self.messaging(system, "process", journey.control_id);
         journey_attributes(journey, &mut span.attributes);
         let failed = failure(journey);
         span.status = Some(status(failed, journey.end.name(), journey.end.is_well()));
@@ -220,7 +241,7 @@ impl Maker<'_> {
         let ended = sending.ended_at.unwrap_or(sending.at).max(sending.at);
         span.start_time_unix_nano = nanos(sending.at);
         span.end_time_unix_nano = nanos(ended);
-        span.attributes = self.messaging(system, "send");
+        span.attributes = self.messaging(system, "send", sending.control_id);
         let set = &mut span.attributes;
         set.push(attribute(Key::Waypoint, Val::Name(waypoint)));
         set.push(attribute(Key::Size, Val::Int(i64::from(sending.size))));
@@ -299,6 +320,7 @@ fn failure(journey: &JourneyRecord) -> Option<&'static str> {
 }
 
 fn journey_attributes(journey: &JourneyRecord, set: &mut Vec<KeyValue>) {
+    set.push(attribute(Key::Journey, Val::Name(format!("{:032x}", journey.key.as_u128()))));
     set.push(attribute(Key::Feed, Val::Name(journey.feed_name.clone())));
     set.push(attribute(Key::Outcome, Val::Set(journey.end.name())));
     set.push(attribute(Key::Urgency, Val::Set(semconv::urgency_name(journey.urgency))));

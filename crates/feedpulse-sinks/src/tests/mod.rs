@@ -19,7 +19,7 @@ use feedpulse_core::effect::{
 use feedpulse_core::finding::{Evidence, Subject};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::input::OwnState;
-use feedpulse_core::key::MessageKey;
+use feedpulse_core::key::{MessageKey, SiteKey};
 use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::metrics::Registry;
@@ -129,10 +129,14 @@ pub(crate) fn resolved(change: &IncidentChange, when: Timestamp) -> IncidentChan
     IncidentChange { state: IncidentState::Resolved, resolved_at: Some(when), ..change.clone() }
 }
 
+/// What control ids are hashed with.
+pub(crate) const SITE_KEY: SiteKey = SiteKey::new([7; 16]);
+
 pub(crate) fn names() -> Names {
     let name = |name: &str, system| WaypointName { name: name.to_owned(), system };
     Names {
         waypoints: vec![name("engine-out", System::Kafka), name("portal-in", System::Mllp)],
+        key: Some(SITE_KEY),
         ..Names::default()
     }
 }

@@ -1,10 +1,11 @@
 //! Telemetry arrives at a collector over real sockets, or is counted as dropped to the last item.
 
 use super::servers::{Got, closed_port, collector, http, ok, spans};
-use super::{Running, T0, at, incident, journey, refused_journey};
+use super::{Running, SITE_KEY, T0, at, incident, journey, refused_journey};
 use crate::Secret;
 use crate::config::{OtlpConfig, Protocol, SinksConfig, Target};
 use crate::otlp::Signal;
+use crate::otlp::traces::hashed_control_id;
 use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 use feedpulse_core::codes::Code;
@@ -266,7 +267,8 @@ async fn no_control_id_leaves_unless_it_may() {
     let body = seen.recv().await.unwrap().body;
     let text = String::from_utf8_lossy(&body);
     assert!(!text.contains("MSG00042"));
-    assert!(text.contains(&format!("{:032x}", 0xabc)));
+    let id = refused_journey(0xabc).control_id;
+    assert!(text.contains(&hashed_control_id(&SITE_KEY, id).unwrap()));
     running.stop().await;
     let mut config = traces_only(&address, Protocol::HttpProtobuf);
     config.otlp.as_mut().unwrap().control_ids = crate::config::ControlIds::Clear;

@@ -52,7 +52,11 @@ impl Resolver<'_> {
             feeds,
             checks: raw.checks.iter().map(|c| c.name.clone()).collect(),
             defaults,
-            journey_expiry: Duration::from_secs(15 * 60),
+            journey_expiry: self.time(
+                "expire_after",
+                raw.expire_after.as_ref(),
+                Duration::from_secs(15 * 60),
+            ),
             rollup: Duration::from_secs(60),
             feeds_max: raw.feeds.len() + 1_000,
             calendar: self.calendar(),

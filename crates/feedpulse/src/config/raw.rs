@@ -35,6 +35,9 @@ pub(crate) struct Raw {
     pub waypoints: Vec<RawWaypoint>,
     /// Ordered waypoints, from the sending application to the receiving one.
     pub routes: Vec<RawRoute>,
+    /// How long a message may take from one waypoint to the next before its journey ends as expired,
+    /// such as `15m` (default). Longer than the slowest batch on a route.
+    pub expire_after: Option<String>,
     /// Declared feeds; others are tracked as they are seen, at note level.
     pub feeds: Vec<RawFeed>,
     /// Objectives of feeds that are not declared.

@@ -1,7 +1,6 @@
 //! Against a list exported from the EHR or the engine: what never reached a tap shows only there.
 
 use crate::cli::{Failure, NO_INPUT};
-use crate::ledger::Waypoints;
 use anyhow::anyhow;
 use feedpulse_codec::LedgerRow;
 use feedpulse_core::effect::JourneyRecord;
@@ -75,7 +74,7 @@ impl List {
     }
 
     /// Looks for a journey's ids in the list.
-    pub(crate) fn take(&mut self, _: &Waypoints, row: &LedgerRow) {
+    pub(crate) fn take(&mut self, row: &LedgerRow) {
         let LedgerRow::Journey(record) = row else { return };
         let mut ids: Vec<&str> =
             record.sends.iter().map(|s| s.control_id.clear().as_str()).collect();

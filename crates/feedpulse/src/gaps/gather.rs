@@ -4,7 +4,8 @@
 use crate::ledger::{Waypoints, name};
 use feedpulse_codec::LedgerRow;
 use feedpulse_core::class::AckClass;
-use feedpulse_core::effect::{Amendment, JourneyEnd, JourneyRecord};
+use feedpulse_core::effect::{Amendment, JourneyEnd, JourneyRecord, Sending};
+use feedpulse_core::frame::WaypointId;
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
 use feedpulse_core::time::Timestamp;
@@ -23,6 +24,17 @@ pub(crate) struct Wanted {
     pub to: Timestamp,
     /// Of this feed only.
     pub feed: Option<String>,
+}
+
+impl Wanted {
+    fn holds(&self, record: &JourneyRecord) -> bool {
+        let mine = self.feed.as_ref().is_none_or(|feed| *feed == record.feed_name);
+        mine && record.first_at >= self.from && record.first_at < self.to
+    }
+}
+
+const fn is_accept(amendment: &Amendment) -> bool {
+    matches!(amendment.ack, AckCode::AA | AckCode::CA)
 }
 
 /// What became of a message.
@@ -130,11 +142,21 @@ pub(crate) struct Row {
     /// The class of the refusal's reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How often it was tried.
+    /// How often it was sent to where it failed.
     pub tries: u32,
     /// When it was accepted after all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed: Option<String>,
+    /// Where it should have been seen next.
+    #[serde(skip)]
+    next: Option<String>,
+}
+
+impl Row {
+    /// What its message is counted under.
+    fn of(&self) -> (String, String, String) {
+        (self.feed.clone(), self.kind.clone(), self.facility.clone())
+    }
 }
 
 /// Counts by class, in order of [`Class::ALL`].
@@ -145,6 +167,8 @@ pub(crate) type Counts = [u64; 9];
 pub(crate) struct Gaps {
     pub rows: Vec<Row>,
     keys: HashMap<MessageKey, usize>,
+    /// Late ACKs to messages that are no gaps so far: their journeys end later, or had ended well.
+    late: HashMap<MessageKey, Amendment>,
     pub counts: BTreeMap<(String, String, String), Counts>,
     /// Gaps that are counted and not listed.
     pub beyond: u64,
@@ -206,9 +230,19 @@ fn row_of(names: &Waypoints, record: &JourneyRecord, class: Class) -> Row {
         class,
         waypoint: place.map(|w| name(names, w)).unwrap_or_default(),
         reason: failed.and_then(|s| reason_name(s.reason)),
-        tries: record.sends_total,
+        tries: place.map_or(1, |waypoint| tries_at(record, waypoint)),
         closed: None,
+        next: record.missing.first().map(|w| name(names, *w)),
     }
+}
+
+/// How often it was sent where it failed; 1 where it never arrived. Of a journey with more sendings
+/// than it keeps, those that are not kept count too.
+fn tries_at(record: &JourneyRecord, waypoint: WaypointId) -> u32 {
+    let kept = u32::try_from(record.sends.len()).unwrap_or(u32::MAX);
+    let here = record.sends.iter().filter(|send| send.waypoint == waypoint).count();
+    let here = u32::try_from(here).unwrap_or(u32::MAX);
+    here.saturating_add(record.sends_total.saturating_sub(kept)).max(1)
 }
 
 impl Gaps {
@@ -216,7 +250,7 @@ impl Gaps {
     pub(crate) fn take(&mut self, wanted: &Wanted, names: &Waypoints, row: LedgerRow) {
         match row {
             LedgerRow::Journey(record) => self.journey(wanted, names, &record),
-            LedgerRow::Amend(amendment) => self.amend(wanted, names, &amendment),
+            LedgerRow::Amend(amendment) => self.amend(names, &amendment),
             LedgerRow::Dropped { from, to, rows } => self.dropped.push((from, to, rows)),
         }
     }
@@ -227,75 +261,103 @@ impl Gaps {
         let class = Class::of(record);
         let known = self.keys.get(&record.key).and_then(|n| self.rows.get_mut(*n));
         if let Some(row) = known {
-            row.tries = row.tries.saturating_add(record.sends_total);
+            let fresh = row_of(names, record, class);
+            row.tries = row.tries.saturating_add(fresh.tries);
             if matches!(record.end, JourneyEnd::Delivered(_)) {
                 row.closed.get_or_insert_with(|| crate::clock::show(record.ended_at));
             } else if class.is_gap() && row.closed.is_none() {
                 // The latest try says what is wrong now.
-                let fresh = row_of(names, record, class);
                 (row.class, row.waypoint, row.reason) = (class, fresh.waypoint, fresh.reason);
+                row.next = fresh.next;
             }
             return;
         }
-        let mine = wanted.feed.as_ref().is_none_or(|feed| *feed == record.feed_name);
-        if !mine || record.first_at < wanted.from || record.first_at >= wanted.to {
+        if !wanted.holds(record) {
             return;
         }
-        let of = (record.feed_name.clone(), kind_of(record), record.facility.to_string());
+        let row = row_of(names, record, class);
+        self.count(row.of(), class, None);
+        if class.is_gap() && self.list(record.key, row) {
+            // An ACK that came after its time-out, while a retry was still waited for.
+            if let Some(amendment) = self.late.remove(&record.key) {
+                self.amend(names, &amendment);
+            }
+        }
+    }
+
+    /// Counts a message under a class, and no longer under another.
+    fn count(&mut self, of: (String, String, String), class: Class, no_longer: Option<Class>) {
         let counts = self.counts.entry(of).or_default();
+        if let Some(count) = no_longer.and_then(|old| counts.get_mut(old as usize)) {
+            *count = count.saturating_sub(1);
+        }
         if let Some(count) = counts.get_mut(class as usize) {
             *count += 1;
         }
-        if class.is_gap() {
-            let row = row_of(names, record, class);
-            self.list(record.key, row);
-        }
     }
 
-    fn list(&mut self, key: MessageKey, row: Row) {
+    /// Lists a row; false when there is no room left.
+    fn list(&mut self, key: MessageKey, row: Row) -> bool {
         if self.rows.len() >= ROWS_MAX {
             self.beyond += 1;
-            return;
+            return false;
         }
         self.keys.insert(key, self.rows.len());
         self.rows.push(row);
+        true
     }
 
-    /// An ACK that came after the end: it closes the row, or says why it stays open.
-    fn amend(&mut self, wanted: &Wanted, names: &Waypoints, amendment: &Amendment) {
-        let accepted = matches!(amendment.ack, AckCode::AA | AckCode::CA);
+    /// An ACK that came after its time-out: it closes the row, or says why it stays open.
+    fn amend(&mut self, names: &Waypoints, amendment: &Amendment) {
         let known = self.keys.get(&amendment.key).and_then(|n| self.rows.get_mut(*n));
-        match known {
-            Some(row) if accepted => {
-                row.closed.get_or_insert_with(|| crate::clock::show(amendment.at));
+        let Some(row) = known else {
+            if self.late.len() < ROWS_MAX {
+                self.late.insert(amendment.key, *amendment);
             }
-            Some(row) => {
-                row.class = Class::Refused;
-                row.reason = reason_name(amendment.reason);
+            return;
+        };
+        let (before, of) = (row.class, row.of());
+        if !is_accept(amendment) {
+            (row.class, row.reason) = (Class::Refused, reason_name(amendment.reason));
+            row.waypoint = name(names, amendment.waypoint);
+        } else if let Some(next) = row.next.clone() {
+            // It got through here and was not seen further on.
+            (row.class, row.waypoint, row.reason) = (Class::NeverSeenNext, next, None);
+        } else if row.closed.is_none() {
+            row.closed = Some(crate::clock::show(amendment.at));
+            if matches!(before, Class::NeverAnswered | Class::Unknown) {
+                row.class = Class::AcceptedLate;
             }
-            // It counted as accepted (silence was agreed, or a commit), and is refused after all.
-            None if !accepted && amendment.at >= wanted.from && amendment.at < wanted.to => {
-                let row = Row {
-                    at: amendment.at,
-                    first_seen: crate::clock::show(amendment.at),
-                    feed: String::new(),
-                    kind: String::new(),
-                    facility: String::new(),
-                    sender: String::new(),
-                    urgency: Urgency::Routine,
-                    urgency_name: urgency_name(Urgency::Routine),
-                    control_id: amendment.control_id.clear().to_string(),
-                    control_id_there: None,
-                    class: Class::Refused,
-                    waypoint: name(names, amendment.waypoint),
-                    reason: reason_name(amendment.reason),
-                    tries: 1,
-                    closed: None,
-                };
-                self.list(amendment.key, row);
-            }
-            None => {}
         }
+        let class = row.class;
+        self.count(of, class, Some(before));
+    }
+
+    /// Whether [`Gaps::take_again`] has something to look for: messages that counted as accepted
+    /// (silence was agreed, or a commit) and were refused after all.
+    pub(crate) fn wants_more(&mut self) -> bool {
+        self.late.retain(|_, amendment| !is_accept(amendment));
+        !self.late.is_empty()
+    }
+
+    /// Takes a row of the ledger a second time: what it is that was refused after all.
+    pub(crate) fn take_again(&mut self, wanted: &Wanted, names: &Waypoints, row: &LedgerRow) {
+        let LedgerRow::Journey(record) = row else { return };
+        let Some(amendment) = self.late.get(&record.key).copied() else { return };
+        // Of two sendings one was accepted: the message has arrived.
+        let here = |s: &&Sending| s.waypoint == amendment.waypoint;
+        let arrived = record.sends.iter().filter(here).any(|s| s.ack == Some(AckCode::AA));
+        self.late.remove(&record.key);
+        if arrived || !wanted.holds(record) {
+            return;
+        }
+        let mut row = row_of(names, record, Class::Refused);
+        row.waypoint = name(names, amendment.waypoint);
+        row.reason = reason_name(amendment.reason);
+        let there = record.sends.iter().find(here).map(|s| s.control_id.clear().to_string());
+        row.control_id_there = there.filter(|id| *id != row.control_id);
+        self.count(row.of(), Class::Refused, Some(Class::of(record)));
+        self.list(record.key, row);
     }
 
     /// The listed rows in order: urgent ones first, then by time; with `open`, those not closed.

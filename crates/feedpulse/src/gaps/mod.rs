@@ -4,11 +4,11 @@
 mod against;
 mod gather;
 mod ranges;
-mod report;
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gather::{kind_of, urgency_name};
+pub(crate) use gather::{Gaps, Wanted, kind_of, urgency_name};
 
 use crate::cli::{Failure, IO};
 use crate::clock;
@@ -16,7 +16,7 @@ use crate::ledger::{self, StoreArgs};
 use against::List;
 use anyhow::anyhow;
 use feedpulse_core::time::Timestamp;
-use gather::{Gaps, Wanted};
+use report::Lacks;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -66,7 +66,7 @@ fn moment(text: &str) -> Result<Timestamp, String> {
     Ok(clock::now().minus(ago.unsigned_abs()))
 }
 
-/// Runs the command. Exit code 1 when something is not accounted for.
+/// Runs the command. Exit code 1 when something is not accounted for, or nobody can say.
 pub(crate) fn main(args: &GapsArgs) -> Result<(), Failure> {
     let folder = args.store.folder()?;
     let to = args.to.unwrap_or_else(clock::now);
@@ -81,33 +81,39 @@ pub(crate) fn main(args: &GapsArgs) -> Result<(), Failure> {
         None => None,
     };
     let mut gaps = Gaps::default();
-    let damage = ledger::each(&folder, |names, row| {
+    let missing = ledger::each(&folder, |names, row| {
         if let Some(list) = &mut list {
-            list.take(names, &row);
+            list.take(&row);
         }
         gaps.take(&wanted, names, row);
     })?;
+    if gaps.wants_more() {
+        ledger::each(&folder, |names, row| gaps.take_again(&wanted, names, &row))?;
+    }
+    let lacks = Lacks::of(&gaps, missing, &wanted);
     gaps.ordered(args.open);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let list = list.as_ref();
     let told = match args.format {
-        Format::Text => report::text(&mut out, &wanted, &gaps, &damage, list),
+        Format::Text => report::text(&mut out, &wanted, &gaps, &lacks, list),
         Format::Csv => report::csv(&mut out, &gaps, list),
-        Format::Json => report::json(&mut out, &wanted, &gaps, &damage, list),
+        Format::Json => report::json(&mut out, &wanted, &gaps, &lacks, list),
     };
     told.and_then(|()| out.flush()).map_err(|e| Failure::new(IO, e))?;
     let (open, urgent) = gaps.open();
     let unlisted = usize::try_from(gaps.beyond).unwrap_or(usize::MAX);
     let never = list.map_or(0, |l| l.ids.values().filter(|fate| fate.seen == 0).count());
-    match open.saturating_add(unlisted).saturating_add(never) {
-        0 => Ok(()),
-        _ => Err(Failure::new(
-            1,
-            anyhow!(
-                "{} messages are not accounted for ({urgent} urgent), {never} of the list never \
-                 reached a tap",
-                open.saturating_add(unlisted)
-            ),
-        )),
+    let open = open.saturating_add(unlisted);
+    if open.saturating_add(never) == 0 && lacks.is_none() {
+        return Ok(());
     }
+    let incomplete =
+        if lacks.is_none() { "" } else { "; the ledger does not cover all of that time" };
+    Err(Failure::new(
+        1,
+        anyhow!(
+            "{open} messages are not accounted for ({urgent} urgent), {never} of the list were not \
+             seen{incomplete}"
+        ),
+    ))
 }

@@ -4,11 +4,45 @@ use super::against::{Fate, List};
 use super::gather::{Class, Gaps, Row, Wanted};
 use super::ranges::{self, Range};
 use crate::clock;
+use crate::ledger::Missing;
+use feedpulse_core::time::Timestamp;
 use serde::Serialize;
 use std::io::{self, Write};
 
 /// Rows and ranges of a text; the others are in CSV and JSON.
 const TEXT_ROWS: usize = 200;
+
+/// What the ledger lacks of the time that was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Lacks {
+    /// Rows of messages first seen before this were removed by retention.
+    before: Option<Timestamp>,
+    /// Stretches that could not be recorded.
+    not_recorded: Vec<String>,
+    /// Rows that cannot be read.
+    damage: Vec<String>,
+}
+
+impl Lacks {
+    /// Of what was asked for.
+    pub(super) fn of(gaps: &Gaps, missing: Missing, wanted: &Wanted) -> Self {
+        Self {
+            before: missing.before.map(next_second).filter(|before| wanted.from < *before),
+            not_recorded: not_recorded(gaps, wanted),
+            damage: missing.damage,
+        }
+    }
+
+    /// Whether it lacks nothing.
+    pub(super) const fn is_none(&self) -> bool {
+        self.before.is_none() && self.not_recorded.is_empty() && self.damage.is_empty()
+    }
+}
+
+/// Times are shown to the second: what is shown must be late enough to be asked for.
+fn next_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_secs(at.as_secs().saturating_add(1))
+}
 
 #[derive(Serialize)]
 struct Count<'a> {
@@ -20,19 +54,23 @@ struct Count<'a> {
     messages: u64,
 }
 
+/// The whole of it.
 #[derive(Serialize)]
-struct Report<'a> {
+pub(crate) struct Report<'a> {
     from: String,
     to: String,
     /// The ledger has rows of messages from then on.
     ledger_from: Option<String>,
+    /// What was first seen before this, though asked for, is not in the ledger any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete_before: Option<String>,
     counts: Vec<Count<'a>>,
     open: usize,
     open_urgent: usize,
     not_listed: u64,
     rows: &'a [Row],
     ranges: Vec<Range>,
-    not_recorded: Vec<String>,
+    not_recorded: &'a [String],
     damage: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     against: Option<Against<'a>>,
@@ -58,11 +96,42 @@ impl<'a> Against<'a> {
     }
 }
 
-fn not_recorded(gaps: &Gaps) -> Vec<String> {
+fn not_recorded(gaps: &Gaps, wanted: &Wanted) -> Vec<String> {
     let text = |(from, to, rows): &(_, _, u64)| {
         format!("{rows} messages that ended from {} to {}", clock::show(*from), clock::show(*to))
     };
-    gaps.dropped.iter().map(text).collect()
+    // What ended before the time that was asked for was seen before it.
+    gaps.dropped.iter().filter(|(_, to, _)| *to >= wanted.from).map(text).collect()
+}
+
+/// All that JSON has.
+pub(crate) fn report<'a>(
+    wanted: &Wanted,
+    gaps: &'a Gaps,
+    lacks: &'a Lacks,
+    list: Option<&'a List>,
+) -> Report<'a> {
+    let mut counts = Vec::new();
+    for ((feed, kind, facility), by_class) in &gaps.counts {
+        let held = Class::ALL.into_iter().zip(by_class).filter(|(_, n)| **n > 0);
+        counts.extend(held.map(|(class, n)| Count { feed, kind, facility, class, messages: *n }));
+    }
+    let (open, open_urgent) = gaps.open();
+    Report {
+        from: clock::show(wanted.from),
+        to: clock::show(wanted.to),
+        ledger_from: gaps.covers.map(|(from, _)| clock::show(from)),
+        incomplete_before: lacks.before.map(clock::show),
+        counts,
+        open,
+        open_urgent,
+        not_listed: gaps.beyond,
+        rows: &gaps.rows,
+        ranges: ranges::of(&gaps.rows),
+        not_recorded: &lacks.not_recorded,
+        damage: &lacks.damage,
+        against: list.map(Against::of),
+    }
 }
 
 /// One JSON object.
@@ -70,30 +139,10 @@ pub(super) fn json(
     out: &mut impl Write,
     wanted: &Wanted,
     gaps: &Gaps,
-    damage: &[String],
+    lacks: &Lacks,
     list: Option<&List>,
 ) -> io::Result<()> {
-    let mut counts = Vec::new();
-    for ((feed, kind, facility), by_class) in &gaps.counts {
-        let held = Class::ALL.into_iter().zip(by_class).filter(|(_, n)| **n > 0);
-        counts.extend(held.map(|(class, n)| Count { feed, kind, facility, class, messages: *n }));
-    }
-    let (open, open_urgent) = gaps.open();
-    let report = Report {
-        from: clock::show(wanted.from),
-        to: clock::show(wanted.to),
-        ledger_from: gaps.covers.map(|(from, _)| clock::show(from)),
-        counts,
-        open,
-        open_urgent,
-        not_listed: gaps.beyond,
-        rows: &gaps.rows,
-        ranges: ranges::of(&gaps.rows),
-        not_recorded: not_recorded(gaps),
-        damage,
-        against: list.map(Against::of),
-    };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
+    serde_json::to_writer_pretty(&mut *out, &report(wanted, gaps, lacks, list))?;
     writeln!(out)
 }
 
@@ -153,7 +202,7 @@ pub(super) fn text(
     out: &mut impl Write,
     wanted: &Wanted,
     gaps: &Gaps,
-    damage: &[String],
+    lacks: &Lacks,
     list: Option<&List>,
 ) -> io::Result<()> {
     writeln!(
@@ -168,13 +217,26 @@ pub(super) fn text(
         }
         None => writeln!(out, "(the ledger is empty)")?,
     }
-    for text in not_recorded(gaps) {
+    if let Some(before) = lacks.before {
+        let before = clock::show(before);
+        writeln!(out, "INCOMPLETE: what was first seen before {before} was removed by retention")?;
+    }
+    for text in &lacks.not_recorded {
         writeln!(out, "NOT RECORDED: {text}")?;
     }
-    for text in damage {
+    for text in &lacks.damage {
         writeln!(out, "DAMAGED: {text}")?;
     }
     writeln!(out)?;
+    listing(out, gaps)?;
+    if let Some(list) = list {
+        against(out, &Against::of(list))?;
+    }
+    Ok(())
+}
+
+/// The counts, then what is not accounted for, for people.
+pub(crate) fn listing(out: &mut impl Write, gaps: &Gaps) -> io::Result<()> {
     for ((feed, kind, facility), counts) in &gaps.counts {
         let total: u64 = counts.iter().sum();
         let held = Class::ALL.into_iter().zip(counts).filter(|(_, n)| **n > 0);
@@ -206,10 +268,7 @@ pub(super) fn text(
         line(out, row)?;
     }
     if gaps.rows.len() > TEXT_ROWS {
-        writeln!(out, "… {} more: --format csv has all", gaps.rows.len() - TEXT_ROWS)?;
-    }
-    if let Some(list) = list {
-        against(out, &Against::of(list))?;
+        writeln!(out, "… {} more, not shown: JSON and CSV have all", gaps.rows.len() - TEXT_ROWS)?;
     }
     Ok(())
 }
@@ -246,7 +305,7 @@ fn line(out: &mut impl Write, row: &Row) -> io::Result<()> {
 fn against(out: &mut impl Write, list: &Against<'_>) -> io::Result<()> {
     writeln!(
         out,
-        "\nOf {} ids in the list {} never reached a tap, {} did",
+        "\nOf {} ids in the list {} never reached a tap (or are under way still), {} did",
         list.ids,
         list.never_seen.len(),
         list.seen.len() + list.altered.len()

@@ -127,7 +127,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     );
     let side = SideBox::new(shed);
     let shared = Shared::default();
-    let (sinks, tasks) = sinks(&config, &registry, &shared, &side, started)?;
+    let (sinks, tasks) = sinks(&config, key, &registry, &shared, &side, started)?;
     for task in tasks {
         let stop = supervisor.rest.clone();
         supervisor.task(task.name().to_owned(), task.run(stop));
@@ -209,6 +209,7 @@ fn decoders(config: &Config, key: SiteKey) -> Vec<Decoder> {
 
 fn sinks(
     config: &Config,
+    key: SiteKey,
     registry: &Registry,
     shared: &Shared,
     side: &SideBox,
@@ -221,7 +222,7 @@ fn sinks(
         clock: Arc::new(clock::now),
         families: Arc::new(move || families.families(&numbers)),
         own: Arc::new(move |state| own.put(Input::Own(state))),
-        names: taps::names(config),
+        names: taps::names(config, key),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 /// Name of the tap on the wire.
 pub(crate) const WIRE_TAP: &str = "mllp";
 
-/// Names and carriers of all waypoints, for spans.
-pub(crate) fn names(config: &Config) -> Names {
+/// Names and carriers of all waypoints, for spans, and what control ids are hashed with there.
+pub(crate) fn names(config: &Config, key: SiteKey) -> Names {
     let system = |n: usize| {
         let here = super::pipeline::waypoint(n);
         let kafka = config.kafka.iter().flat_map(|k| &k.topics).any(|t| t.waypoint == here);
@@ -41,7 +41,7 @@ pub(crate) fn names(config: &Config) -> Names {
     let named = config.plan.waypoints.iter().enumerate();
     let waypoints =
         named.map(|(n, w)| WaypointName { name: w.name.clone(), system: system(n) }).collect();
-    Names { waypoints, ..Names::default() }
+    Names { waypoints, key: Some(key), ..Names::default() }
 }
 
 /// Starts every tap of the configuration.
