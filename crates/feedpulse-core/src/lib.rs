@@ -75,3 +75,4 @@ pub mod sighting;
 pub mod tap;
 pub mod time;
 pub mod view;
+mod words;

@@ -268,6 +268,8 @@ pub(crate) struct IncidentRow {
     pub(crate) urgent: u32,
     pub(crate) claimed: String,
     pub(crate) muted: Option<Moment>,
+    /// What else is known, with its name.
+    pub(crate) facts: Vec<(String, String)>,
     pub(crate) findings: Vec<FindingRow>,
 }
 
@@ -299,6 +301,7 @@ impl IncidentRow {
             urgent: incident.urgent,
             claimed: incident.claimed_by.as_str().to_owned(),
             muted: incident.muted_until.filter(|at| *at > now).map(|at| Moment::new(at, now)),
+            facts: incident.facts().into_iter().map(|(n, text)| (capital(n), text)).collect(),
             findings: incident.findings.iter().map(|f| FindingRow::new(f, now)).collect(),
         }
     }
@@ -316,6 +319,12 @@ impl FindingRow {
             evidence: finding.evidence.iter().map(|e| evidence(e.name, e.value)).collect(),
         }
     }
+}
+
+/// With a capital.
+fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A number with its unit, which the end of its name says: `oldest_s` is `oldest`, `522.4 s`.
@@ -342,9 +351,12 @@ pub(crate) struct Event {
 /// The moments that an incident knows: findings raised and cleared, and its end.
 pub(crate) fn timeline(incident: &IncidentChange, now: Timestamp) -> Vec<Event> {
     let mut events: Vec<(Timestamp, String)> = Vec::new();
+    events.extend(incident.story.timeline.iter().map(|m| (m.at, m.what.text())));
     for finding in &incident.findings {
         let CodeText { code, title, .. } = finding.code.text();
-        events.push((finding.since, format!("{code}: {title}")));
+        if incident.story.timeline.is_empty() {
+            events.push((finding.since, format!("{code}: {title}")));
+        }
         if let Some(at) = finding.cleared_at {
             events.push((at, format!("{code} cleared")));
         }

@@ -153,6 +153,9 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
         ("series", s.series.sets.len(), SERIES_MAX + FEEDS_MAX + 1),
         ("incidents", s.incidents.len(), FEEDS_MAX + 3),
         ("resolved", s.resolved.len(), 100),
+        ("signatures", s.signatures.len(), 1_024),
+        ("changes", s.changes.len(), 256),
+        ("profiles", s.profiles.len(), 2_000),
     ];
     for w in &s.waypoints {
         held.extend([
@@ -164,6 +167,8 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("noted", w.noted.len(), NOTED_MAX + 1),
             ("connections", w.connections.len(), CONNECTIONS_MAX),
             ("answers", w.answers.len(), 64),
+            ("minutes", w.usual.minutes.len(), 60),
+            ("versions", w.usual.versions.len(), 256),
             ("unanswered", w.unanswered.at.len(), 64),
         ]);
     }
@@ -172,7 +177,8 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("queue", f.queue.len(), 2 * JOURNEYS_MAX + 65),
             ("urgent", f.urgent.len(), 2 * JOURNEYS_MAX + 65),
             ("learned", f.learned.len(), LEARNED_MAX),
-            ("looks", f.looks.len(), 4),
+            ("looks", f.looks.len(), 24),
+            ("gaps of weeks", f.profile.maxima.len(), 13),
             ("history", f.history.len(), 60),
         ]);
     }

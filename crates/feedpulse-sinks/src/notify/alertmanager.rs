@@ -245,7 +245,7 @@ impl State {
         ];
         Alert {
             labels,
-            annotations: annotations.into_iter().filter_map(filled).collect(),
+            annotations: annotations.into_iter().chain(change.facts()).filter_map(filled).collect(),
             starts_at: rfc3339::format(change.since),
             ends_at: rfc3339::format(end.max(change.since)),
             generator_url: notify::page(&style.page_base, change),

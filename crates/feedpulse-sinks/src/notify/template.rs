@@ -72,6 +72,9 @@ struct Facts<'a> {
     runbook: String,
     /// Address, or empty.
     link: String,
+    /// What else is known: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
+    /// `flapping`; only what is known is there.
+    facts: BTreeMap<&'static str, String>,
     findings: Vec<FindingFacts<'a>>,
 }
 
@@ -171,6 +174,7 @@ impl Body {
             site: &self.site,
             runbook: notify::runbook(&self.runbook_base, change),
             link: notify::page(&self.page_base, change),
+            facts: change.facts().into_iter().collect(),
             findings: change.findings.iter().take(50).map(finding).collect(),
         }
     }
