@@ -229,7 +229,7 @@ fn a_capture_says_what_was_refused_unanswered_late_or_lost() {
         ("S-ERROR", "refused", Some("P-ERROR")),
         ("S-SILENT", "never_answered", Some("P-SILENT")),
         ("S-LOST", "never_seen_next", None),
-        ("S-LATE", "never_answered", Some("P-LATE")),
+        ("S-LATE", "accepted_late", Some("P-LATE")),
     ] {
         let row = row(rows, id);
         assert_eq!(row["class"], class, "{row}");
