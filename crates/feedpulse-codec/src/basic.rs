@@ -2,6 +2,7 @@
 
 use crate::Wire;
 use crate::reader::{DecodeError, Fault, Reader, put_varint};
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -50,6 +51,17 @@ impl Wire for usize {
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let invalid = from.fail(Fault::Invalid);
         Self::try_from(from.varint()?).map_err(|_| invalid)
+    }
+}
+
+impl Wire for NonZeroU32 {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.get().put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let invalid = from.fail(Fault::Invalid);
+        Self::new(u32::take(from)?).ok_or(invalid)
     }
 }
 

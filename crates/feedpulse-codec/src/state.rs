@@ -8,9 +8,11 @@ use feedpulse_core::engine::series::{Series, Set, SetKey};
 use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
-    Answer, Connection, EndedJourney, Entry, FeedState, Fifo, Habit, Head, Hurt, Incident,
-    Interval, Journey, Kind, Learned, Recent, Remembered, State, WaypointState,
+    Answer, Connection, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
+    Incident, Interval, Journey, JourneyExtra, Kind, Learned, Recent, Remembered, State,
+    WaypointState,
 };
+use feedpulse_core::engine::timers::Timers;
 
 layout! {
     struct Ref { slot, generation }
@@ -35,9 +37,10 @@ layout! {
     struct Head { key, times, since, last }
     struct Learned { ended, reached }
     struct Entry {
-        seq, key, at, connection, feed, journey, sending, more, kind, batch, urgency, committed, slow,
+        seq, key, at, connection, feed, journey, sending, extra, kind, urgency, committed, slow,
         wants_application, application_due, silence_accepts, blind, next
     }
+    struct EntryExtra { more, batch }
     struct WaypointState {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
         hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
@@ -51,10 +54,12 @@ layout! {
         source_age, current, history, raised
     }
     struct Journey {
-        key, feed, kind, find, event_time, source_age, trace, first_at, sends, sends_total, open,
-        timer, found, failed, reached, delivered, refused, weakest, urgency, classes, in_backlog,
+        key, feed, kind, find, event_time, source_age, extra, first_at, sends, sends_total, open,
+        timer, timer_place, failed, reached, delivered, refused, weakest, urgency, classes, in_backlog,
         repeat
     }
+    struct JourneyExtra { trace, found }
+    struct Timers { seconds }
     struct Incident {
         id, state, severity, code, since, findings, lapses, calm_since, claimed_by, muted_until
     }

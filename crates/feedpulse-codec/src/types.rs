@@ -181,7 +181,10 @@ impl Wire for Timestamp {
     }
 
     fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        i64::take(from).map(Self::from_micros)
+        let invalid = from.fail(Fault::Invalid);
+        let micros = i64::take(from)?;
+        // The one that is no time of its own.
+        if micros == i64::MIN { Err(invalid) } else { Ok(Self::from_micros(micros)) }
     }
 }
 

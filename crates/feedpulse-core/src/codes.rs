@@ -173,6 +173,9 @@ codes! {
     BatchCount "FP0417" Ticket "A batch does not hold what its trailer says"
         "BTS-1 (or FTS-1) differs from the number of messages in the batch: some were cut off or added."
         "Compare with the sending system's own batch log.";
+    AckModeHalf "FP0418" Note "Only one of MSH-15 and MSH-16 is valued"
+        "Both empty is original mode, both valued is enhanced mode; one alone is neither (HL7 v2.5.1 §2.9.2). Feedpulse goes by what it observes, and takes silence for no success. Said once per sender."
+        "Let the sender value both fields or none, or state `ack_mode` at the waypoint.";
     ResultRegressed "FP0501" Ticket "A result went back"
         "A result that was final (or corrected) at this waypoint came again with an earlier status: parallel senders or a replay put an old result over a new one."
         "Find out how the two were ordered upstream; the receiver now may show the older one.";

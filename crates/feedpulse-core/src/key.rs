@@ -102,7 +102,7 @@ impl KeyHasher {
     pub fn finish(self) -> Option<MessageKey> {
         let valued = self.valued;
         let hash = self.digest();
-        valued.then_some(MessageKey(hash))
+        valued.then_some(MessageKey::from_u128(hash))
     }
 
     fn digest(mut self) -> u128 {
@@ -117,27 +117,31 @@ impl fmt::Debug for KeyHasher {
     }
 }
 
-/// A 128-bit keyed hash (SipHash-1-3) of a message's identity under one key rule.
+/// A 128-bit keyed hash (SipHash-1-3) of a message's identity under one key rule. Kept as two halves,
+/// the high one first: a whole number would align every struct that holds one to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageKey(u128);
+pub struct MessageKey([u64; 2]);
 
 impl MessageKey {
     /// From its stored form.
     #[must_use]
     pub const fn from_u128(value: u128) -> Self {
-        Self(value)
+        #[expect(clippy::cast_possible_truncation, reason = "the halves of it")]
+        let halves = [(value >> 64) as u64, value as u64];
+        Self(halves)
     }
 
     /// Its stored form.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
-        self.0
+        let [high, low] = self.0;
+        ((high as u128) << 64) | low as u128
     }
 }
 
 impl fmt::Debug for MessageKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        write!(f, "{:032x}", self.as_u128())
     }
 }
 

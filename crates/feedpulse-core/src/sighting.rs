@@ -52,7 +52,7 @@ pub struct MessageSeen {
     pub trigger: Label,
     /// MSH-3.1.
     pub sender: Label,
-    /// MSH-4.1.
+    /// MSH-4.1, or the field that the site names.
     pub sender_facility: Label,
     /// MSH-5.1.
     pub receiver: Label,
@@ -215,6 +215,12 @@ impl AckMode {
     #[must_use]
     pub fn is_original(self) -> bool {
         self == Self::default()
+    }
+
+    /// One field is valued and the other is not: a fault of the sender.
+    #[must_use]
+    pub fn is_half(self) -> bool {
+        (self.accept == AckCondition::Empty) != (self.application == AckCondition::Empty)
     }
 }
 

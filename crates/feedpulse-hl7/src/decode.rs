@@ -1,5 +1,6 @@
 //! Frame to sightings: total, and without an allocation for a clean message once warm.
 
+use crate::facility::FacilityPath;
 use crate::index::{Index, Message, Notes, valued};
 use crate::orders::Groups;
 use crate::path::TypeMatch;
@@ -31,6 +32,9 @@ pub struct DecodeConfig {
     pub urgent_types: Vec<TypeMatch>,
     /// What the site adds to the dictionary of reasons.
     pub reasons: ReasonRules,
+    /// Where a facility is told apart: MSH-4.1 unless the site names another field, for a central
+    /// record system that sends for many. Empty there = MSH-4.1.
+    pub facility: Option<FacilityPath>,
 }
 
 impl DecodeConfig {
@@ -43,6 +47,7 @@ impl DecodeConfig {
             zone: None,
             urgent_types: Vec::new(),
             reasons: ReasonRules::default(),
+            facility: None,
         }
     }
 }
@@ -187,7 +192,10 @@ pub(crate) fn read(
         code: Label::from_bytes(message.first(msh9)),
         trigger: Label::from_bytes(keys::trigger(message)),
         sender: label(3),
-        sender_facility: label(4),
+        sender_facility: config
+            .facility
+            .and_then(|path| path.read(message))
+            .unwrap_or_else(|| label(4)),
         receiver: label(5),
         receiver_facility: label(6),
         version: label(12),

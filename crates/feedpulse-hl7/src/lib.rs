@@ -26,6 +26,7 @@ pub mod text;
 
 mod ack;
 mod delimiters;
+pub mod facility;
 pub mod facts;
 mod orders;
 mod times;

@@ -1,4 +1,4 @@
-//! Where frames come from: the wire's ring, files, directories, standard input.
+//! Where frames come from: the wire's ring, captures, files, directories, standard input.
 //!
 //! A tap is a future `run(self, intake, stop)` that the binary's supervisor spawns; nothing here
 //! spawns a task. Work that blocks (asking the wire for its ring, reading files) goes through
@@ -6,6 +6,7 @@
 //! intake stores them with the items, and calls the batch's `done` when both are durable.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod file;
 pub mod mllp;
 

@@ -1,5 +1,5 @@
-//! The wire's records as tapped items: one pair of framers for each connection. Pure: time comes
-//! with the records.
+//! The wire's records (live, or made from a capture) as tapped items: one pair of framers for each
+//! connection. Pure: time comes with the records.
 
 use feedpulse_core::codes::Code;
 use feedpulse_core::defect::{Defect, DefectCode};
@@ -72,7 +72,7 @@ pub(crate) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    fn push(&mut self, item: Tapped) {
+    pub(crate) fn push(&mut self, item: Tapped) {
         if !self.rebuild {
             self.items.push(item);
         }
@@ -117,6 +117,19 @@ impl Streams {
             now: Timestamp::EPOCH,
             limited: false,
         }
+    }
+
+    /// The waypoint of a listener; those that a capture finds as it is read get its number.
+    pub(crate) fn know(&mut self, listener: u16) -> WaypointId {
+        for number in (0..=listener).skip(self.waypoints.len()) {
+            self.waypoints.push(WaypointId(number));
+        }
+        self.waypoints.get(usize::from(listener)).copied().unwrap_or(WaypointId(listener))
+    }
+
+    /// Drops a connection that is followed no longer, without a word.
+    pub(crate) fn forget(&mut self, number: u64) {
+        self.connections.remove(&number);
     }
 
     /// The cursor from which on records are needed to rebuild all open frames.

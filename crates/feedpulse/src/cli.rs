@@ -23,7 +23,7 @@ enum Command {
     Demo(DemoArgs),
     /// Check a configuration file; all errors at once, with line, column and hint.
     Validate(ValidateArgs),
-    /// Run the same engine over recorded messages: files and folders.
+    /// Run the same engine over recorded messages and captures (pcap, pcapng): files and folders.
     Replay(ReplayArgs),
     /// Say which messages are not accounted for: refused, unanswered, lost; exit code 1 if any.
     Gaps(gaps::GapsArgs),
@@ -103,7 +103,8 @@ pub(crate) struct ReplayArgs {
     /// One line for each frame.
     #[arg(long)]
     pub jsonl: bool,
-    /// Key rule and zone come from this configuration's first waypoint.
+    /// Key rule and zone come from this configuration's first waypoint; of captures, waypoints, routes
+    /// and feeds too, where a listener's `forward` (or `listen`) is an endpoint of the capture.
     #[arg(long, short)]
     pub config: Option<PathBuf>,
 }
@@ -147,6 +148,8 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+/// What is in the input is wrong.
+pub(crate) const DATA: u8 = 65;
 /// No such input.
 pub(crate) const NO_INPUT: u8 = 66;
 /// A part is not available.

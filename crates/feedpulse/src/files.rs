@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// Largest file that is read, in bytes.
 pub(crate) const FILE_MAX: u64 = 1 << 30;
 
+/// Names of files in folders that are looked at; others are passed over.
+const EXTENSIONS: [&str; 7] = ["hl7", "mllp", "txt", "dat", "pcap", "pcapng", "cap"];
+
 /// All files under the paths, folders walked in order of name. `-` stays as it is.
 pub(crate) fn list(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
@@ -32,9 +35,10 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     for path in entries {
         if path.is_dir() {
             walk(&path, files)?;
-        } else if path.extension().is_some_and(|e| {
-            ["hl7", "mllp", "txt", "dat"].iter().any(|k| e.eq_ignore_ascii_case(k))
-        }) {
+        } else if path
+            .extension()
+            .is_some_and(|e| EXTENSIONS.iter().any(|k| e.eq_ignore_ascii_case(k)))
+        {
             files.push(path);
         }
     }
@@ -43,6 +47,20 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 fn missing(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(NO_INPUT, anyhow::anyhow!("{}: {error}", path.display()))
+}
+
+/// The first bytes of a file, at most 16: what kind it is.
+pub(crate) fn head(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(16).read_to_end(&mut bytes))
+        .map_err(|e| missing(path, &e))?;
+    Ok(bytes)
+}
+
+/// A file to be read as a stream, whatever its size.
+pub(crate) fn open(path: &Path) -> Result<std::fs::File, Failure> {
+    std::fs::File::open(path).map_err(|e| missing(path, &e))
 }
 
 /// The bytes of one file (or of standard input for `-`).

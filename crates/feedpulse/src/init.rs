@@ -1,6 +1,6 @@
 //! `feedpulse init`: writes the configuration of what was seen, so that nobody types 200 feeds.
 
-use crate::cli::{Failure, InitArgs, UNAVAILABLE};
+use crate::cli::{DATA, Failure, InitArgs, UNAVAILABLE};
 use crate::config::Config;
 use crate::replay::Replay;
 use crate::{config, files, run};
@@ -10,6 +10,7 @@ use anyhow::anyhow;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::view::{FeedView, View};
 use feedpulse_hl7::decode::DecodeConfig;
+use feedpulse_taps::capture::is_capture;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +37,12 @@ fn from_files(path: &str) -> Result<String, Failure> {
     let mut replay = Replay::new(DecodeConfig::new(SiteKey::new([0; 16])));
     let bar = files::progress(list.len(), "files");
     for file in &list {
-        replay.file(&files::read(file)?);
+        let bytes = files::read(file)?;
+        if is_capture(&bytes) {
+            let what = "is a capture, and `init` reads messages: name files of messages, or `live`";
+            return Err(Failure::new(DATA, anyhow!("{}: {what}", file.display())));
+        }
+        replay.file(&bytes);
         files::advance(&bar);
     }
     bar.finish_and_clear();

@@ -47,6 +47,7 @@ fn assert_problems(yaml: &str, expected: &[(&str, &str)]) {
 fn validate_tells_all_errors_of_meaning_at_once_with_place_and_hint() {
     let yaml = "site: x\n\
         zone: Mars/Olympus\n\
+        facility: PID-3.1\n\
         waypoints:\n\
         \x20 - {name: engine-in, ack_time: soon}\n\
         \x20 - {name: engine-in}\n\
@@ -57,11 +58,12 @@ fn validate_tells_all_errors_of_meaning_at_once_with_place_and_hint() {
         http: {listen: \"0.0.0.0:80\", waypoints: [engine-in]}\n";
     let expected = [
         ("2:1: zone:", "Europe/Berlin"),
-        ("4:23: waypoints/0/ack_time:", "500ms"),
-        ("5:6: waypoints/1/name:", "unique"),
-        ("7:38: routes/0/waypoints/1:", "engine-in"),
-        ("9:15: feeds/0/route:", "declared: r"),
-        ("10:8: http/listen:", "token"),
+        ("3:1: facility:", "PV1-3"),
+        ("5:23: waypoints/0/ack_time:", "500ms"),
+        ("6:6: waypoints/1/name:", "unique"),
+        ("8:38: routes/0/waypoints/1:", "engine-in"),
+        ("10:15: feeds/0/route:", "declared: r"),
+        ("11:8: http/listen:", "token"),
     ];
     assert_problems(yaml, &expected);
 }

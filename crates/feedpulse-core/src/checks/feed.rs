@@ -43,9 +43,9 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
 pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timestamp> {
     let feed = s.feeds.get_mut(place)?;
     let queue = if urgent { &mut feed.urgent } else { &mut feed.queue };
-    while let Some((at, journey)) = queue.front() {
-        if s.journeys.get(*journey).is_some_and(|j| j.in_backlog) {
-            return Some(*at);
+    while let Some(place) = queue.front() {
+        if let Some(journey) = s.journeys.get(*place).filter(|j| j.in_backlog) {
+            return Some(journey.first_at);
         }
         queue.pop_front();
     }

@@ -62,13 +62,13 @@ fn is_carried(s: &State, place: usize) -> bool {
 
 /// The oldest sending that waits, and whether any that waits is urgent.
 fn oldest_open(w: &mut WaypointState) -> Option<(Timestamp, Urgency)> {
-    while let Some((_, place)) = w.deadlines.front()
+    while let Some(place) = w.deadlines.front()
         && w.entries.get(*place).is_none()
     {
         w.deadlines.pop_front();
     }
     // Nobody waits for what was committed.
-    let mut waiting = w.deadlines.iter().filter_map(|(_, place)| w.entries.get(*place));
+    let mut waiting = w.deadlines.iter().filter_map(|place| w.entries.get(*place));
     waiting.find(|entry| !entry.committed).map(|entry| (entry.at, entry.urgency))
 }
 

@@ -103,7 +103,8 @@ impl Engine {
     /// ACK comes over another connection, HL7 v2.5.1 §2.9.3.2).
     fn named(&self, number: usize, at: &Sighting, key: MessageKey) -> Option<Ref> {
         let waypoint = self.s.waypoints.get(number)?;
-        let head = *self.lookups.get(number)?.entries.get(&key)?;
+        let key_at = |place| waypoint.entries.get(place).map(|e| e.key);
+        let head = self.lookups.get(number)?.entries.get(key, key_at)?;
         let mut place = Some(head);
         while let Some(here) = place {
             let entry = waypoint.entries.get(here)?;
@@ -131,7 +132,7 @@ impl Engine {
         let is_it = |place: &Ref| {
             let sent = waypoint.entries.get(*place).filter(|e| e.connection == at.connection);
             let sent = sent.and_then(|entry| {
-                self.s.journeys.get(entry.journey?)?.sends.get(entry.sending as usize)
+                self.s.journeys.get(entry.journey?)?.sends.get(usize::from(entry.sending))
             });
             sent.is_some_and(|sent| {
                 is_altered(sent.control_id.clear().as_str(), acked.clear().as_str())

@@ -16,7 +16,7 @@ const HABIT: u32 = 20;
 /// Counts of a habit are halved at this, so that it can change.
 const FORGET_AT: u32 = 1_000;
 /// What is said once per sender: most senders remembered.
-const NOTED_MAX: usize = 256;
+pub(super) const NOTED_MAX: usize = 256;
 
 impl Habit {
     /// Notes an answer's kind.
@@ -133,6 +133,9 @@ impl Engine {
         };
         if differs {
             self.note_once(at, message, Code::AckModeDiffers, fx);
+        }
+        if asked.is_half() {
+            self.note_once(at, message, Code::AckModeHalf, fx);
         }
     }
 

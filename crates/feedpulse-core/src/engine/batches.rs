@@ -43,7 +43,7 @@ impl Engine {
         let mut open: Vec<(u64, Ref)> = waypoint
             .entries
             .iter()
-            .filter(|(_, entry)| entry.batch == batch)
+            .filter(|(_, entry)| entry.extra.as_ref().is_some_and(|extra| extra.batch == batch))
             .map(|(place, entry)| (entry.seq, place))
             .collect();
         if open.is_empty() && acks == 0 {

@@ -5,7 +5,6 @@ use super::slab::Ref;
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::input::Blind;
-use crate::time::Timestamp;
 
 /// Blind intervals that a waypoint remembers.
 const BLINDS_KEPT: usize = 16;
@@ -51,10 +50,11 @@ impl Engine {
             if !here.is_none_or(touched) {
                 continue;
             }
-            let waits = |(at, place): &&(Timestamp, Ref)| {
-                *at <= blind.to && self.s.journeys.get(*place).is_some_and(|j| j.in_backlog)
+            let waits = |place: &&Ref| {
+                let journey = self.s.journeys.get(**place);
+                journey.is_some_and(|j| j.in_backlog && j.first_at <= blind.to)
             };
-            gone.extend(feed.queue.iter().filter(waits).take(most).map(|(_, place)| *place));
+            gone.extend(feed.queue.iter().filter(waits).take(most));
         }
         for place in gone {
             self.out_of_backlog(place);

@@ -1,5 +1,6 @@
 //! How journeys end: delivered, failed, partly delivered, filtered, expired or unknown, and why.
 
+use super::PER_TICK;
 use super::journeys::{LINGER, all_ends};
 use super::slab::Ref;
 use super::state::{EndedJourney, FeedState, Journey, Kind, State};
@@ -11,9 +12,9 @@ use crate::sighting::{Outcome, Urgency};
 use crate::time::Timestamp;
 
 /// Journeys that are remembered after their end.
-const ENDED_MAX: usize = 65_536;
+pub(super) const ENDED_MAX: usize = 65_536;
 /// Types of a feed whose routes are learned.
-const LEARNED_MAX: usize = 256;
+pub(super) const LEARNED_MAX: usize = 256;
 /// So many journeys make a route known.
 const LEARN: u32 = 20;
 /// Counts of a learned route are halved at this.
@@ -73,16 +74,10 @@ impl Engine {
     }
 
     pub(super) fn expire_journeys(&mut self, fx: &mut Effects) {
-        while let Some((timer, place)) = self.s.journey_timers.first().copied() {
-            let Some(journey) = self.s.journeys.get(place) else {
-                self.s.journey_timers.pop_first();
-                continue;
-            };
+        for (timer, place) in self.s.journey_timers.due(&self.s.journeys, self.s.now, PER_TICK) {
+            let Some(journey) = self.s.journeys.get(place) else { continue };
             let feed = self.s.feeds.get(journey.feed.0 as usize);
             let time = feed.map_or(self.s.now, |f| feed_time(&self.s, f));
-            if timer > self.s.now {
-                return;
-            }
             let waiting = journey.open > 0 && journey.failed.is_none();
             if timer > time || (waiting && timer.plus(LINGER) > self.s.now) {
                 // A waypoint is behind, or a sending is judged first; the others need not wait.
@@ -96,7 +91,7 @@ impl Engine {
     }
 
     /// What a journey comes to when its time is over.
-    fn end_at_timer(&self, place: Ref, at: Timestamp) -> JourneyEnd {
+    pub(super) fn end_at_timer(&self, place: Ref, at: Timestamp) -> JourneyEnd {
         let Some(journey) = self.s.journeys.get(place) else { return JourneyEnd::Unknown };
         let Some(feed) = self.s.feeds.get(journey.feed.0 as usize) else {
             return JourneyEnd::Unknown;
@@ -156,10 +151,11 @@ impl Engine {
             self.hurt(place);
         }
         self.out_of_backlog(place);
+        self.s.journey_timers.remove(&mut self.s.journeys, place);
         let Some(journey) = self.s.journeys.remove(place) else { return };
         let ends = self.s.feeds.get(journey.feed.0 as usize).map_or(0, all_ends);
-        self.journeys.remove(&journey.key);
-        self.s.journey_timers.remove(&(journey.timer, place));
+        self.journeys.remove(journey.key, place);
+        let extra = journey.extra.as_deref().cloned().unwrap_or_default();
         let ended = EndedJourney {
             key: journey.key,
             feed: journey.feed,
@@ -193,14 +189,14 @@ impl Engine {
             source_age: journey.source_age,
             first_at: journey.first_at,
             sends: journey.sends,
-            sends_total: journey.sends_total,
+            sends_total: u32::from(journey.sends_total),
             end,
             missing,
             classes: journey.classes,
             ended_at: at,
             late,
-            found: journey.found,
-            trace: journey.trace.map(|trace| *trace),
+            found: extra.found,
+            trace: extra.trace,
         })));
     }
 

@@ -1,6 +1,7 @@
 //! Bounded memories of what ended, with an index that is no state.
 
-use super::KeyMapOf;
+use super::index;
+use super::room::Room as _;
 use super::state::{EndedJourney, Fifo, Remembered};
 use crate::key::MessageKey;
 use std::collections::VecDeque;
@@ -23,8 +24,25 @@ impl Keyed for EndedJourney {
     }
 }
 
-/// Where the latest item of each key is.
-pub(super) type Index = KeyMapOf<u64>;
+/// The number of the latest item of each key.
+pub(super) type Index = index::Index<Number>;
+
+/// The low half of an item's number: memories hold far fewer than 2^32, so it says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number(u32);
+
+impl Number {
+    pub(super) const fn new(number: u64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the low half")]
+        let low = number as u32;
+        Self(low)
+    }
+
+    /// Its place in a list whose oldest item has the number `first`.
+    pub(super) const fn after(self, first: u64) -> usize {
+        self.0.wrapping_sub(Self::new(first).0) as usize
+    }
+}
 
 impl<T> Default for Fifo<T> {
     fn default() -> Self {
@@ -35,7 +53,11 @@ impl<T> Default for Fifo<T> {
 impl<T: Keyed> Fifo<T> {
     /// The index of a restored memory.
     pub(super) fn index(&self) -> Index {
-        (self.first..).zip(&self.list).map(|(number, item)| (item.key(), number)).collect()
+        let mut index = Index::default();
+        for (number, item) in (self.first..).zip(&self.list) {
+            self.note(&mut index, item.key(), Number::new(number));
+        }
+        index
     }
 
     /// Adds an item; the oldest goes when there are more than `max`.
@@ -43,19 +65,30 @@ impl<T: Keyed> Fifo<T> {
         if self.list.len() >= max
             && let Some(oldest) = self.list.pop_front()
         {
-            // A younger item may have taken its key over.
-            if index.get(&oldest.key()) == Some(&self.first) {
-                index.remove(&oldest.key());
-            }
+            // A younger item may have taken its key over; then nothing is there.
+            index.remove(oldest.key(), Number::new(self.first));
             self.first += 1;
         }
-        index.insert(item.key(), self.first + self.list.len() as u64);
+        let (key, number) = (item.key(), Number::new(self.first + self.list.len() as u64));
+        self.list.make_room();
         self.list.push_back(item);
+        self.note(index, key, number);
+    }
+
+    fn note(&self, index: &mut Index, key: MessageKey, number: Number) {
+        let before = index.get(key, |n| self.key_at(n));
+        if !before.is_some_and(|before| index.replace(key, before, number)) {
+            index.insert(key, number, |n| self.key_at(n));
+        }
+    }
+
+    fn key_at(&self, number: Number) -> Option<MessageKey> {
+        self.list.get(number.after(self.first)).map(T::key)
     }
 
     /// The latest item of a key.
     pub(super) fn get_mut(&mut self, index: &Index, key: MessageKey) -> Option<&mut T> {
-        let number = index.get(&key)?.checked_sub(self.first)?;
-        self.list.get_mut(usize::try_from(number).ok()?)
+        let number = index.get(key, |n| self.key_at(n))?;
+        self.list.get_mut(number.after(self.first))
     }
 }

@@ -2,15 +2,15 @@
 
 use super::ledger::End;
 use super::slab::Ref;
-use super::state::{FeedState, Journey};
-use super::{Engine, JOURNEYS_MAX};
+use super::state::{FeedState, Journey, JourneyExtra};
+use super::{Engine, JOURNEYS_MAX, queue};
 use crate::class::{AckClass, AckClasses};
 use crate::codes::Code;
 use crate::effect::{Effects, JourneyEnd, Sending};
 use crate::finding::{CheckFinding, Finding, FindingState, Subject};
-use crate::frame::WaypointId;
+use crate::frame::{TraceParent, WaypointId};
 use crate::key::MessageKey;
-use crate::label::ControlId;
+use crate::label::{ControlId, Label};
 use crate::lag::Withheld;
 use crate::plan::FeedId;
 use crate::sighting::{
@@ -21,6 +21,8 @@ use core::time::Duration;
 
 /// Sendings that a journey keeps; further ones are counted.
 const SENDS_MAX: usize = 16;
+/// Of these so many take exactly the memory that they need.
+const SENDS_EXACT: usize = 4;
 /// How long a journey waits after a failed sending for the next try before it ends.
 pub(super) const LINGER: Duration = Duration::from_secs(60);
 /// Codes of checks kept per journey.
@@ -58,21 +60,33 @@ const fn weaker(a: Outcome, b: Outcome) -> Outcome {
 impl Journey {
     /// Counts a sending, and keeps the first ones.
     fn add(&mut self, sending: Sending) {
-        self.sends_total += 1;
+        self.sends_total = self.sends_total.saturating_add(1);
         if self.sends.len() < SENDS_MAX {
+            // Most have one for each waypoint of a short route.
+            if self.sends.len() < SENDS_EXACT {
+                self.sends.reserve_exact(1);
+            }
             self.sends.push(sending);
         }
     }
 
     /// Notes how one of its sendings ended.
-    fn note(&mut self, sending: u32, end: &End, slow: bool) {
+    fn note(&mut self, sending: u8, end: &End, slow: bool) {
         self.open = self.open.saturating_sub(1);
-        if let Some(send) = self.sends.get_mut(sending as usize) {
+        if let Some(send) = self.sends.get_mut(usize::from(sending)) {
             send.ended_at = Some(end.at);
             send.outcome = Some(end.outcome);
             send.ack = end.ack;
             send.reason = end.reason;
             send.slow = slow;
+        }
+    }
+
+    /// Marks it with what a check found.
+    fn find(&mut self, code: Label) {
+        let extra = self.extra.get_or_insert_default();
+        if extra.found.len() < FOUND_MAX {
+            extra.found.push(code);
         }
     }
 
@@ -97,7 +111,19 @@ pub(super) fn all_ends(feed: &FeedState) -> u16 {
     u16::try_from(bits).unwrap_or(u16::MAX)
 }
 
+impl JourneyExtra {
+    /// None, when there is nothing to hold.
+    fn new(trace: Option<TraceParent>) -> Option<Box<Self>> {
+        trace.map(|trace| Box::new(Self { trace: Some(trace), found: Vec::new() }))
+    }
+}
+
 impl Engine {
+    /// The journey in flight of a key.
+    fn journey_of(&self, key: MessageKey) -> Option<Ref> {
+        self.journeys.get(key, |place| self.s.journeys.get(place).map(|j| j.key))
+    }
+
     /// Finds or starts the journey of a message, and its feed.
     pub(super) fn place(
         &mut self,
@@ -107,7 +133,7 @@ impl Engine {
         key: MessageKey,
         fx: &mut Effects,
     ) -> Placed {
-        if let Some(place) = self.journeys.get(&key).copied()
+        if let Some(place) = self.journey_of(key)
             && let Some(journey) = self.s.journeys.get_mut(place)
         {
             journey.urgency = journey.urgency.max(message.urgency);
@@ -132,13 +158,13 @@ impl Engine {
             find: message.find,
             event_time: message.event_time,
             source_age: Err(Withheld::NoTime),
-            trace: message.trace.map(Box::new),
+            extra: JourneyExtra::new(message.trace),
             first_at: at.at,
-            sends: Vec::with_capacity(1),
+            sends: Vec::new(),
             sends_total: 0,
             open: 0,
             timer,
-            found: Vec::new(),
+            timer_place: 0,
             failed: None,
             reached: 0,
             // A retry after its journey ended owes only what did not have it then.
@@ -151,14 +177,17 @@ impl Engine {
             repeat: before.is_some_and(|ended| ended.whole),
         };
         let place = self.s.journeys.insert(journey);
-        self.journeys.insert(key, place);
-        self.s.journey_timers.insert((timer, place));
+        self.journeys.insert(key, place, |p| self.s.journeys.get(p).map(|j| j.key));
+        self.s.journey_timers.add(&mut self.s.journeys, place);
         if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) {
-            feed.backlog[message.urgency as usize] += 1;
-            feed.queue.push_back((at.at, place));
+            let waits = |place: &Ref| self.s.journeys.get(*place).is_some_and(|j| j.in_backlog);
+            let all = feed.backlog_total() as usize;
+            queue::push(&mut feed.queue, place, all, waits);
             if message.urgency > Urgency::Routine {
-                feed.urgent.push_back((at.at, place));
+                let urgent = feed.backlog_urgent() as usize;
+                queue::push(&mut feed.urgent, place, urgent, waits);
             }
+            feed.backlog[message.urgency as usize] += 1;
         }
         Placed { feed, journey: Some(place), fresh: true, again: before.is_some() }
     }
@@ -170,7 +199,7 @@ impl Engine {
         message: &MessageSeen,
         kind: u32,
         fx: &mut Effects,
-    ) -> Vec<(Ref, u32)> {
+    ) -> Vec<(Ref, u8)> {
         let mut more = Vec::new();
         for key in &message.also {
             if let Some(journey) = self.place(at, message, kind, *key, fx).journey {
@@ -201,10 +230,13 @@ impl Engine {
     }
 
     fn shed_oldest(&mut self, fx: &mut Effects) {
-        if let Some((_, place)) = self.s.journey_timers.first().copied() {
-            self.s.journeys_shed += 1;
-            self.end_journey(place, JourneyEnd::Unknown, self.s.now, fx);
-        }
+        let Some(place) = self.s.journey_timers.first() else { return };
+        self.s.journeys_shed += 1;
+        // One that only waits for a retry has come to something; of the others nobody can say.
+        let failed = self.s.journeys.get(place).is_some_and(|j| j.failed.is_some() && j.open == 0);
+        let now = self.s.now;
+        let end = if failed { self.end_at_timer(place, now) } else { JourneyEnd::Unknown };
+        self.end_journey(place, end, now, fx);
     }
 
     /// Adds a sending to its journey; says its place there.
@@ -213,7 +245,7 @@ impl Engine {
         journey: Option<Ref>,
         at: &Sighting,
         message: &MessageSeen,
-    ) -> u32 {
+    ) -> u8 {
         let here = self.primary(at.waypoint);
         let expiry = self.s.plan.journey_expiry;
         let Some(place) = journey else { return 0 };
@@ -222,7 +254,7 @@ impl Engine {
         if let Some(on_route) = feed.and_then(|f| f.waypoints.iter().position(|w| *w == here)) {
             journey.reached |= bit(on_route, 32);
         }
-        journey.open += 1;
+        journey.open = journey.open.saturating_add(1);
         journey.failed = None;
         journey.add(Sending {
             waypoint: at.waypoint,
@@ -235,26 +267,21 @@ impl Engine {
             slow: false,
             size: message.size,
         });
-        let number = journey.sends_total - 1;
+        // Those that are not kept have no place.
+        let number = u8::try_from(journey.sends_total - 1).unwrap_or(u8::MAX);
         self.set_timer(place, at.at.plus(expiry));
         number
     }
 
     pub(super) fn set_timer(&mut self, place: Ref, timer: Timestamp) {
-        if let Some(journey) = self.s.journeys.get_mut(place)
-            && journey.timer != timer
-        {
-            self.s.journey_timers.remove(&(journey.timer, place));
-            journey.timer = timer;
-            self.s.journey_timers.insert((timer, place));
-        }
+        self.s.journey_timers.set(&mut self.s.journeys, place, timer);
     }
 
     /// A sending of a journey ended: the journey ends with it, waits for a retry, or goes on.
     pub(super) fn sending_ended(
         &mut self,
         journey: Option<Ref>,
-        sending: u32,
+        sending: u8,
         waypoint: WaypointId,
         end: &End,
         slow: bool,
@@ -393,7 +420,7 @@ impl Engine {
 
     /// A receipt ends the journey it names: only here something is *filed*.
     pub(super) fn receipt(&mut self, at: &Sighting, receipt: &ReceiptSeen, fx: &mut Effects) {
-        let Some(place) = self.journeys.get(&receipt.journey_key).copied() else {
+        let Some(place) = self.journey_of(receipt.journey_key) else {
             self.classify(at.waypoint, None, AckClass::Stray, at.at, fx);
             return;
         };
@@ -436,7 +463,7 @@ impl Engine {
 
     /// A dead-letter record: the message was given up.
     pub(super) fn dead_letter(&mut self, at: &Sighting, dead: &DeadLetterSeen, fx: &mut Effects) {
-        let place = dead.journey_key.and_then(|key| self.journeys.get(&key).copied());
+        let place = dead.journey_key.and_then(|key| self.journey_of(key));
         let feed = match place.and_then(|p| self.s.journeys.get(p)) {
             Some(journey) => Some(journey.feed),
             None => self
@@ -462,12 +489,11 @@ impl Engine {
     /// A finding of a WASM check: it marks the journey, so that its trace is kept.
     pub(super) fn found(&mut self, found: &CheckFinding, fx: &mut Effects) {
         if let Some(key) = found.journey_key
-            && let Some(place) = self.journeys.get(&key).copied()
+            && let Some(place) = self.journey_of(key)
             && let Some(journey) = self.s.journeys.get_mut(place)
-            && journey.found.len() < FOUND_MAX
             && !found.faulty
         {
-            journey.found.push(found.code);
+            journey.find(found.code);
         }
         let finding = Finding {
             code: if found.faulty { Code::CheckFaulted } else { Code::CheckFound },

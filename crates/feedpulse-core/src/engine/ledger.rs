@@ -1,9 +1,9 @@
 //! The ACK ledger, sending side: every sending of a message ends in exactly one outcome.
 
-use super::fifo::Index;
-use super::slab::Ref;
-use super::state::{Answer, Entry, Head, Remembered, WaypointState};
-use super::{Engine, KeyMap, OPEN_MAX};
+use super::index::Index;
+use super::slab::{Ref, Slab};
+use super::state::{Answer, Entry, EntryExtra, Head, Remembered, WaypointState};
+use super::{Engine, OPEN_MAX, PER_TICK, fifo, queue};
 use crate::class::AckClass;
 use crate::effect::Effects;
 use crate::frame::{Direction, WaypointId};
@@ -18,9 +18,9 @@ use crate::view::Totals;
 use core::time::Duration;
 
 /// Sendings that a waypoint remembers by control id.
-const MEMORY_MAX: usize = 32_768;
+pub(super) const MEMORY_MAX: usize = 32_768;
 /// Senders whose blocked message is followed.
-const HEADS_MAX: usize = 64;
+pub(super) const HEADS_MAX: usize = 64;
 /// Refusals in a row of one message that block the line.
 pub(crate) const HEAD_TIMES: u32 = 3;
 
@@ -41,37 +41,38 @@ impl End {
 }
 
 /// Rebuilds the key index of a waypoint after a restore: chains in order of arrival.
-pub(super) fn index(waypoint: &mut WaypointState) -> KeyMap {
+pub(super) fn index(entries: &mut Slab<Entry>) -> Index<Ref> {
     let mut order: Vec<(u64, Ref, MessageKey)> =
-        waypoint.entries.iter().map(|(at, e)| (e.seq, at, e.key)).collect();
+        entries.iter().map(|(at, e)| (e.seq, at, e.key)).collect();
     order.sort_unstable_by_key(|(seq, ..)| *seq);
-    let mut map = KeyMap::default();
+    let mut index = Index::default();
     for (_, at, key) in order {
-        if let Some(entry) = waypoint.entries.get_mut(at) {
+        if let Some(entry) = entries.get_mut(at) {
             entry.next = None;
         }
-        chain(waypoint, &mut map, key, at);
+        chain(entries, &mut index, key, at);
     }
-    map
+    index
 }
 
-fn chain(waypoint: &mut WaypointState, map: &mut KeyMap, key: MessageKey, at: Ref) {
-    let Some(head) = map.get(&key).copied() else {
-        map.insert(key, at);
+fn chain(entries: &mut Slab<Entry>, index: &mut Index<Ref>, key: MessageKey, at: Ref) {
+    let key_at = |place| entries.get(place).map(|e| e.key);
+    let Some(head) = index.get(key, key_at) else {
+        index.insert(key, at, key_at);
         return;
     };
     let mut last = head;
-    while let Some(next) = waypoint.entries.get(last).and_then(|e| e.next) {
+    while let Some(next) = entries.get(last).and_then(|e| e.next) {
         last = next;
     }
-    if let Some(entry) = waypoint.entries.get_mut(last) {
+    if let Some(entry) = entries.get_mut(last) {
         entry.next = Some(at);
     }
 }
 
 impl WaypointState {
     /// Remembers a sending; says what it is to the one before with the same id.
-    fn remember(&mut self, index: &mut Index, mut new: Remembered) -> Option<AckClass> {
+    fn remember(&mut self, index: &mut fifo::Index, mut new: Remembered) -> Option<AckClass> {
         let before = self.memory.get_mut(index, new.key).copied();
         let same = before.filter(|before| before.body == new.body);
         if let Some(before) = same {
@@ -108,6 +109,18 @@ impl WaypointState {
                 false
             }
         }
+    }
+
+    /// Waits for the answer to a sending.
+    fn await_answer(&mut self, place: Ref) {
+        let waits = |place: &Ref| self.entries.get(*place).is_some();
+        queue::push(&mut self.deadlines, place, self.entries.len(), waits);
+    }
+
+    /// Waits for the application's answer to a sending that was committed.
+    fn await_application(&mut self, place: Ref) {
+        let waits = |place: &Ref| self.entries.get(*place).is_some();
+        queue::push(&mut self.application_deadlines, place, self.entries.len(), waits);
     }
 
     /// What a sender and this link have agreed on for a message that asks for `asked`.
@@ -190,8 +203,10 @@ impl Engine {
         };
         let agreed = waypoint.agreed(here, message.ack_mode);
         let class = waypoint.remember(&mut lookup.memory, remembered);
-        let given_up = lookup.entries.get(&ack_key).filter(|_| class == Some(AckClass::Retry));
-        if let Some(place) = given_up.copied() {
+        let again = class == Some(AckClass::Retry);
+        let key_at = |place| waypoint.entries.get(place).map(|e| e.key);
+        let given_up = if again { lookup.entries.get(ack_key, key_at) } else { None };
+        if let Some(place) = given_up {
             self.give_up(number, place, at.at, fx);
         }
         let entry = Entry {
@@ -202,9 +217,8 @@ impl Engine {
             feed: placed.feed,
             journey: placed.journey,
             sending,
-            more: if more.is_empty() { None } else { Some(Box::new(more)) },
+            extra: EntryExtra::new(more, message.batch.unwrap_or(0)),
             kind,
-            batch: message.batch.unwrap_or(0),
             urgency: message.urgency,
             committed: false,
             slow: false,
@@ -214,7 +228,7 @@ impl Engine {
             blind: false,
             next: None,
         };
-        self.open_entry(at.waypoint, entry, at.at.plus(here.no_ack_after), fx);
+        self.open_entry(at.waypoint, entry, fx);
         self.follow_order(&placed, at, message, class, fx);
         if let Some(class) = class {
             self.classify(at.waypoint, placed.journey, class, at.at, fx);
@@ -231,7 +245,7 @@ impl Engine {
         self.end_entry(number, place, &End::unanswered(outcome, at), fx);
     }
 
-    fn open_entry(&mut self, at: WaypointId, entry: Entry, deadline: Timestamp, fx: &mut Effects) {
+    fn open_entry(&mut self, at: WaypointId, entry: Entry, fx: &mut Effects) {
         let number = usize::from(at.0);
         if self.s.waypoints.get(number).is_some_and(|w| w.entries.len() >= OPEN_MAX) {
             self.end_oldest(number, fx);
@@ -244,20 +258,21 @@ impl Engine {
         };
         let (key, connection, sent) = (entry.key, entry.connection, entry.at);
         let place = waypoint.entries.insert(entry);
-        chain(waypoint, &mut lookup.entries, key, place);
-        waypoint.deadlines.push_back((deadline, place));
+        chain(&mut waypoint.entries, &mut lookup.entries, key, place);
+        waypoint.await_answer(place);
         let before = waypoint.connections.get(&connection).and_then(|c| c.latest);
         let waits = before.is_some_and(|r| waypoint.entries.get(r).is_some());
-        let connection = waypoint.connections.entry(connection).or_default();
+        let connection = waypoint.connection(connection);
         connection.sends(place, key, sent, waits, slip);
     }
 
     /// The table is full: the oldest sending ends as unknown rather than growing without bound.
     fn end_oldest(&mut self, number: usize, fx: &mut Effects) {
+        let after = self.s.plan.waypoints.get(number).map_or(Duration::ZERO, |w| w.no_ack_after);
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
-        while let Some((deadline, place)) = waypoint.deadlines.pop_front() {
-            if waypoint.entries.get(place).is_some() {
-                let at = deadline.min(waypoint.time);
+        while let Some(place) = waypoint.deadlines.pop_front() {
+            if let Some(entry) = waypoint.entries.get(place) {
+                let at = entry.at.plus(after).min(waypoint.time);
                 self.end_entry(number, place, &End::unanswered(Outcome::Unknown, at), fx);
                 return;
             }
@@ -268,7 +283,7 @@ impl Engine {
     pub(super) fn end_entry(&mut self, number: usize, place: Ref, end: &End, fx: &mut Effects) {
         let Some(entry) = self.unlink(number, place) else { return };
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
-        let sender = self.kind(entry.kind).sender;
+        let sender = self.s.kinds.get(entry.kind as usize).map_or(Label::EMPTY, |k| k.sender);
         let mut slow = entry.slow;
         if end.ack.is_some() {
             let bad = Some(matches!(end.outcome, Outcome::Errored | Outcome::Rejected));
@@ -299,7 +314,7 @@ impl Engine {
             self.classify(id, entry.journey, AckClass::HeadOfLine, end.at, fx);
         }
         self.sending_ended(entry.journey, entry.sending, id, end, slow, fx);
-        for (journey, sending) in entry.more.as_deref().into_iter().flatten() {
+        for (journey, sending) in entry.extra.iter().flat_map(|extra| &extra.more) {
             self.sending_ended(Some(*journey), *sending, id, end, slow, fx);
         }
     }
@@ -308,18 +323,13 @@ impl Engine {
     fn unlink(&mut self, number: usize, place: Ref) -> Option<Entry> {
         let waypoint = self.s.waypoints.get_mut(number)?;
         let entry = waypoint.entries.remove(place)?;
-        let map = &mut self.lookups.get_mut(number)?.entries;
-        let head = map.get(&entry.key).copied();
-        if head == Some(place) {
-            match entry.next {
-                Some(next) => {
-                    map.insert(entry.key, next);
-                }
-                None => {
-                    map.remove(&entry.key);
-                }
-            }
-        } else if let Some(mut before) = head {
+        let index = &mut self.lookups.get_mut(number)?.entries;
+        let was_head = match entry.next {
+            Some(next) => index.replace(entry.key, place, next),
+            None => index.remove(entry.key, place),
+        };
+        let key_at = |place| waypoint.entries.get(place).map(|e| e.key);
+        if !was_head && let Some(mut before) = index.get(entry.key, key_at) {
             while let Some(next) = waypoint.entries.get(before).and_then(|e| e.next) {
                 if next == place {
                     if let Some(previous) = waypoint.entries.get_mut(before) {
@@ -380,22 +390,21 @@ impl Engine {
         let Some(here) = plan.waypoints.get(number) else { return };
         // Where answers are only looked at if they come, silence says nothing.
         let silent = if here.acks == Acks::IfSeen { Outcome::Unknown } else { Outcome::NoAck };
-        let longer = here.application_after;
-        while let Some(waypoint) = self.s.waypoints.get_mut(number)
-            && let Some((deadline, place)) = waypoint.deadlines.front().copied()
-        {
+        for _ in 0..PER_TICK {
+            let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
+            let Some(place) = waypoint.deadlines.front().copied() else { break };
             let Some(entry) = waypoint.entries.get(place) else {
                 waypoint.deadlines.pop_front();
                 continue;
             };
+            let deadline = entry.at.plus(here.no_ack_after);
             if deadline > waypoint.time {
                 break;
             }
             waypoint.deadlines.pop_front();
             if entry.committed {
                 // The commit came in time; the application has longer.
-                let due = entry.at.plus(longer).max(deadline);
-                waypoint.application_deadlines.push_back((due, place));
+                waypoint.await_application(place);
                 continue;
             }
             let outcome = unanswered_outcome(entry, silent);
@@ -404,18 +413,19 @@ impl Engine {
             }
             self.end_entry(number, place, &End::unanswered(outcome, deadline), fx);
         }
-        self.expire_commits(number, fx);
+        self.expire_commits(number, here.application_after.max(here.no_ack_after), fx);
     }
 
-    fn expire_commits(&mut self, number: usize, fx: &mut Effects) {
+    fn expire_commits(&mut self, number: usize, longer: Duration, fx: &mut Effects) {
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
-        while let Some(waypoint) = self.s.waypoints.get_mut(number)
-            && let Some((deadline, place)) = waypoint.application_deadlines.front().copied()
-        {
+        for _ in 0..PER_TICK {
+            let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
+            let Some(place) = waypoint.application_deadlines.front().copied() else { return };
             let Some(entry) = waypoint.entries.get(place) else {
                 waypoint.application_deadlines.pop_front();
                 continue;
             };
+            let deadline = entry.at.plus(longer);
             if deadline > waypoint.time {
                 return;
             }

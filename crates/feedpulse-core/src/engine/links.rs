@@ -1,15 +1,26 @@
 //! Connections: opened, refused, lost. What was open on a lost one ends with it.
 
-use super::Engine;
 use super::ledger::{End, unanswered_outcome};
 use super::slab::Ref;
-use super::state::Connection;
+use super::state::{Connection, WaypointState};
+use super::{CONNECTIONS_MAX, Engine};
 use crate::codes::Code;
 use crate::effect::Effects;
 use crate::finding::Subject;
+use crate::frame::ConnectionId;
 use crate::label::Label;
 use crate::plan::Acks;
 use crate::sighting::{LinkEvent, Outcome, Sighting};
+
+impl WaypointState {
+    /// A connection, known from now on.
+    pub(super) fn connection(&mut self, id: ConnectionId) -> &mut Connection {
+        if self.connections.len() >= CONNECTIONS_MAX && !self.connections.contains_key(&id) {
+            self.connections.pop_first();
+        }
+        self.connections.entry(id).or_default()
+    }
+}
 
 impl Engine {
     pub(super) fn link(&mut self, at: &Sighting, event: LinkEvent, fx: &mut Effects) {
@@ -18,7 +29,7 @@ impl Engine {
         match event {
             LinkEvent::Opened => {
                 let fresh = Connection { opened_at: at.at, ..Connection::default() };
-                waypoint.connections.insert(at.connection, fresh);
+                *waypoint.connection(at.connection) = fresh;
                 waypoint.down_since = None;
                 waypoint.down_times = 0;
             }

@@ -8,16 +8,21 @@ mod acks;
 mod answers;
 mod batches;
 mod blind;
+#[cfg(test)]
+mod endless;
 mod ends;
 mod feeds;
 mod fifo;
 mod incidents;
+mod index;
 mod journeys;
 mod kinds;
 mod lags;
 mod ledger;
 mod links;
 mod picture;
+mod queue;
+mod room;
 pub mod sequence;
 pub mod series;
 pub mod skew;
@@ -26,6 +31,7 @@ mod standby;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod timers;
 #[cfg(test)]
 mod truth;
 
@@ -36,50 +42,30 @@ use crate::input::Input;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
-use core::hash::{BuildHasherDefault, Hasher};
 use hashbrown::HashMap;
 pub(crate) use ledger::HEAD_TIMES;
 use slab::Ref;
 use state::{FeedState, Kind, State, WaypointState};
 use std::sync::Arc;
 
-/// Most journeys in flight; above it the oldest is dropped and counted.
-pub const JOURNEYS_MAX: usize = 1_000_000;
-/// Most sendings that wait for an answer at one waypoint.
-pub const OPEN_MAX: usize = 262_144;
+/// Most journeys in flight; above it the one whose time is over first ends, and is counted. Smaller in
+/// this crate's own tests, so that they get there.
+pub const JOURNEYS_MAX: usize = if cfg!(test) { 16_384 } else { 1_000_000 };
+/// Most sendings that wait for an answer at one waypoint. Smaller in this crate's own tests.
+pub const OPEN_MAX: usize = if cfg!(test) { 4_096 } else { 262_144 };
 
-/// A hasher for keys that are keyed hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct KeyHash(u64);
-
-impl Hasher for KeyHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(chunk) {
-                *to = *from;
-            }
-            self.0 ^= u64::from_le_bytes(word);
-        }
-    }
-    fn write_u128(&mut self, key: u128) {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half of a 128-bit hash")]
-        let low = key as u64;
-        self.0 ^= low;
-    }
-}
-
-type KeyMapOf<T> = HashMap<crate::key::MessageKey, T, BuildHasherDefault<KeyHash>>;
-type KeyMap = KeyMapOf<Ref>;
+/// Most sendings of a waypoint, and most journeys, that one tick ends: after a long outage the others
+/// follow with the next ones, and no tick takes long or fills the ledger's queue.
+pub(crate) const PER_TICK: usize = 16_384;
+/// Most connections that are followed at one waypoint; above it the one with the lowest number, which
+/// was opened first, is forgotten.
+pub const CONNECTIONS_MAX: usize = if cfg!(test) { 1_024 } else { 65_536 };
 
 /// What is found quickly at one waypoint; rebuilt from its state.
 #[derive(Debug, Default)]
 struct Lookup {
     /// Sendings that wait, by what their ACK names: the oldest of each key.
-    entries: KeyMap,
+    entries: index::Index<Ref>,
     /// Sendings remembered.
     memory: fifo::Index,
     /// It is a standby, or has one.
@@ -90,7 +76,7 @@ struct Lookup {
 #[derive(Debug, Default)]
 pub struct Engine {
     s: State,
-    journeys: KeyMap,
+    journeys: index::Index<Ref>,
     ended: fifo::Index,
     lookups: Vec<Lookup>,
     kinds: HashMap<Kind, u32>,
@@ -110,11 +96,12 @@ impl Engine {
     #[must_use]
     pub fn restore(state: State) -> Self {
         let mut engine = Self { s: state, ..Self::default() };
+        let key_at = |place| engine.s.journeys.get(place).map(|j| j.key);
         for (at, journey) in engine.s.journeys.iter() {
-            engine.journeys.insert(journey.key, at);
+            engine.journeys.insert(journey.key, at, key_at);
         }
         for waypoint in &mut engine.s.waypoints {
-            let entries = ledger::index(waypoint);
+            let entries = ledger::index(&mut waypoint.entries);
             engine.lookups.push(Lookup {
                 entries,
                 memory: waypoint.memory.index(),

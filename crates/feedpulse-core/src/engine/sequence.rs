@@ -1,17 +1,17 @@
 //! Order that matters to patients: results that go back, merges that come out of order, messages for
 //! a record that was merged away. Judged at each waypoint by itself: a receiver sees what passes it.
 
-use super::KeyHash;
+use super::fifo::{self, Number};
+use super::room::Room as _;
 use crate::codes::Code;
 use crate::frame::WaypointId;
+use crate::key::MessageKey;
 use crate::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use crate::time::Timestamp;
-use core::hash::BuildHasherDefault;
-use hashbrown::HashMap;
 use std::collections::VecDeque;
 
 /// Orders, and patients, that are followed; the one first seen longest ago goes first.
-const FOLLOWED_MAX: usize = 65_536;
+pub(super) const FOLLOWED_MAX: usize = 65_536;
 
 /// What was last seen of an order's test at a waypoint.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,51 +46,62 @@ pub struct Sequence {
     pub patients_first: u64,
 }
 
-type Map = HashMap<u128, u64, BuildHasherDefault<KeyHash>>;
-
 /// Where things are in a [`Sequence`]; no state.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    results: Map,
-    patients: Map,
+    results: fifo::Index,
+    patients: fifo::Index,
 }
 
-fn name(waypoint: WaypointId, key: u64) -> u128 {
-    u128::from(key) ^ (u128::from(waypoint.0) << 48) | (u128::from(waypoint.0) << 64)
+impl<T> Followed<T> {
+    fn name(&self) -> MessageKey {
+        MessageKey::from_u128((u128::from(self.waypoint.0) << 64) | u128::from(self.key))
+    }
 }
 
-/// Finds what is followed under a key, or begins to follow it.
+fn name_at<T>(list: &VecDeque<Followed<T>>, first: u64, number: Number) -> Option<MessageKey> {
+    list.get(number.after(first)).map(Followed::name)
+}
+
+fn index_of<T>(list: &VecDeque<Followed<T>>, first: u64) -> fifo::Index {
+    let mut index = fifo::Index::default();
+    for (number, followed) in (first..).zip(list) {
+        index.insert(followed.name(), Number::new(number), |n| name_at(list, first, n));
+    }
+    index
+}
+
+/// Finds what is followed under a name, or begins to follow it.
 fn follow<'a, T: Copy>(
     list: &'a mut VecDeque<Followed<T>>,
     first: &mut u64,
-    map: &mut Map,
+    index: &mut fifo::Index,
     fresh: Followed<T>,
-) -> (&'a mut T, bool) {
-    let key = name(fresh.waypoint, fresh.key);
-    let known = map.get(&key).and_then(|number| usize::try_from(number.checked_sub(*first)?).ok());
-    let is_new = known.is_none();
-    let at = known.unwrap_or_else(|| {
+) -> &'a mut T {
+    let name = fresh.name();
+    let known = index.get(name, |n| name_at(list, *first, n));
+    let number = known.unwrap_or_else(|| {
         if list.len() >= FOLLOWED_MAX
             && let Some(oldest) = list.pop_front()
         {
-            map.remove(&name(oldest.waypoint, oldest.key));
+            index.remove(oldest.name(), Number::new(*first));
             *first += 1;
         }
-        map.insert(key, *first + list.len() as u64);
+        let number = Number::new(*first + list.len() as u64);
+        list.make_room();
         list.push_back(fresh);
-        list.len() - 1
+        index.insert(name, number, |n| name_at(list, *first, n));
+        number
     });
-    (&mut list[at].last, is_new)
+    &mut list[number.after(*first)].last
 }
 
 impl Sequence {
     /// The index of a restored state.
     pub(super) fn index(&self) -> Index {
-        let results = (self.results_first..).zip(&self.results);
-        let patients = (self.patients_first..).zip(&self.patients);
         Index {
-            results: results.map(|(n, f)| (name(f.waypoint, f.key), n)).collect(),
-            patients: patients.map(|(n, f)| (name(f.waypoint, f.key), n)).collect(),
+            results: index_of(&self.results, self.results_first),
+            patients: index_of(&self.patients, self.patients_first),
         }
     }
 
@@ -120,8 +131,8 @@ impl Sequence {
         mark: ResultMark,
     ) -> Option<Code> {
         let fresh = Followed { waypoint, key: mark.test, last: mark.status };
-        let map = &mut index.results;
-        let (held, _) = follow(&mut self.results, &mut self.results_first, map, fresh);
+        let index = &mut index.results;
+        let held = follow(&mut self.results, &mut self.results_first, index, fresh);
         let back = mark.status < *held;
         // After a step back the receiver shows the older one: a further final one is news again.
         *held = mark.status;
@@ -135,10 +146,11 @@ impl Sequence {
         mark: PatientMark,
     ) -> Option<Code> {
         let record = self.record(index, waypoint, mark.patient);
-        let (gone, updated) = (record.gone, record.updated);
+        let gone = record.gone;
         match mark.event {
             PatientEvent::Merge { gone: other } => {
-                let late = updated.zip(mark.at).is_some_and(|(update, merge)| update > merge);
+                let late =
+                    record.updated.zip(mark.at).is_some_and(|(update, merge)| update > merge);
                 self.record(index, waypoint, other).gone = true;
                 (late || gone).then_some(Code::MergeOutOfOrder)
             }
@@ -146,19 +158,17 @@ impl Sequence {
                 self.record(index, waypoint, back).gone = false;
                 None
             }
-            PatientEvent::Update | PatientEvent::Other => {
-                if mark.event == PatientEvent::Update {
-                    let record = self.record(index, waypoint, mark.patient);
-                    record.updated = record.updated.max(mark.at);
-                }
+            PatientEvent::Update => {
+                record.updated = record.updated.max(mark.at);
                 gone.then_some(Code::MergedAway)
             }
+            PatientEvent::Other => gone.then_some(Code::MergedAway),
         }
     }
 
     fn record(&mut self, index: &mut Index, waypoint: WaypointId, key: u64) -> &mut Record {
         let fresh = Followed { waypoint, key, last: Record::default() };
-        follow(&mut self.patients, &mut self.patients_first, &mut index.patients, fresh).0
+        follow(&mut self.patients, &mut self.patients_first, &mut index.patients, fresh)
     }
 }
 

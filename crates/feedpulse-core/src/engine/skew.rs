@@ -12,7 +12,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Senders kept apart; further ones have no source ages (their clock is not known).
-const SENDERS_MAX: usize = 512;
+pub(super) const SENDERS_MAX: usize = 512;
 /// Messages that make up a sender's skew.
 const SAMPLES: usize = 63;
 /// Fewer say nothing.
@@ -77,10 +77,23 @@ pub struct Clocks {
     pub senders: BTreeMap<(Label, Label), Clock>,
 }
 
+/// What would be at `rank` of the values (at most [`SAMPLES`]) if they were sorted; 0 without any.
+fn ranked<T: Copy + Default + Ord>(
+    values: impl Iterator<Item = T>,
+    rank: impl Fn(usize) -> usize,
+) -> T {
+    let mut held = [T::default(); SAMPLES];
+    let mut count = 0;
+    for (place, value) in held.iter_mut().zip(values) {
+        *place = value;
+        count += 1;
+    }
+    let (held, rank) = (held.get_mut(..count).unwrap_or_default(), rank(count));
+    if rank < count { *held.select_nth_unstable(rank).1 } else { T::default() }
+}
+
 fn median(values: impl Iterator<Item = i64>) -> i64 {
-    let mut sorted: Vec<i64> = values.collect();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+    ranked(values, |count| count / 2)
 }
 
 /// Whether an offset is near a whole number of quarter hours, and not near 0.
@@ -141,9 +154,7 @@ impl Clock {
         if !self.turn.is_multiple_of(EVERY) && self.window > 0 {
             return Ok(age);
         }
-        let mut sorted: Vec<u64> = self.ages.iter().copied().collect();
-        sorted.sort_unstable();
-        let p95 = sorted.get(sorted.len() * 95 / 100).copied().unwrap_or(age);
+        let p95 = ranked(self.ages.iter().copied(), |count| count * 95 / 100);
         self.window = p95.saturating_mul(20).max(WINDOW_LEAST);
         Ok(age)
     }

@@ -1,10 +1,13 @@
 //! Numbered slots with generations: stable references without pointers, reused without allocating.
 
+use super::room::Room as _;
+use core::num::NonZeroU32;
+
 /// One slot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot<T> {
-    /// How often the slot was freed; a reference with another generation is stale.
-    pub generation: u32,
+    /// From 1, one more each time that the slot is freed; a reference with another one is stale.
+    pub generation: NonZeroU32,
     /// What it holds.
     pub value: Option<T>,
 }
@@ -14,8 +17,8 @@ pub struct Slot<T> {
 pub struct Ref {
     /// Slot number.
     pub slot: u32,
-    /// Generation of the slot when the reference was made.
-    pub generation: u32,
+    /// Generation of the slot when the reference was made. Never 0: no reference costs no flag.
+    pub generation: NonZeroU32,
 }
 
 /// The slots and those that are free.
@@ -54,11 +57,11 @@ impl<T> Slab<T> {
             slot.value = Some(value);
             return Ref { slot: number, generation: slot.generation };
         }
-        self.slots.push(Slot { generation: 0, value: Some(value) });
-        Ref {
-            slot: u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 slots"),
-            generation: 0,
-        }
+        let generation = NonZeroU32::MIN;
+        self.slots.make_room();
+        self.slots.push(Slot { generation, value: Some(value) });
+        let slot = u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 slots");
+        Ref { slot, generation }
     }
 
     /// Reads one, if the reference is not stale.
@@ -81,7 +84,8 @@ impl<T> Slab<T> {
         let slot =
             self.slots.get_mut(at.slot as usize).filter(|s| s.generation == at.generation)?;
         let value = slot.value.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        self.free.make_room();
         self.free.push(at.slot);
         Some(value)
     }

@@ -4,6 +4,7 @@ use super::sequence::Sequence;
 use super::series::Series;
 use super::skew::Clocks;
 use super::slab::{Ref, Slab};
+use super::timers::Timers;
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
 use crate::effect::{IncidentFinding, IncidentState, Rollup, Sending};
@@ -48,7 +49,7 @@ pub struct State {
     /// Journeys in flight.
     pub journeys: Slab<Journey>,
     /// When each journey in flight is looked at next.
-    pub journey_timers: BTreeSet<(Timestamp, Ref)>,
+    pub journey_timers: Timers,
     /// All sendings.
     pub totals: Totals,
     /// Journeys dropped because the table was full.
@@ -70,10 +71,10 @@ pub struct WaypointState {
     pub alive_at: Option<Timestamp>,
     /// Sendings that wait for their answer.
     pub entries: Slab<Entry>,
-    /// Deadlines of `entries`, in order of arrival.
-    pub deadlines: VecDeque<(Timestamp, Ref)>,
-    /// Deadlines of the application ACKs of committed ones, in order of their commit.
-    pub application_deadlines: VecDeque<(Timestamp, Ref)>,
+    /// Those whose answer is due next, in order of arrival.
+    pub deadlines: VecDeque<Ref>,
+    /// Committed ones whose application ACK is due next, in order of arrival.
+    pub application_deadlines: VecDeque<Ref>,
     /// The last sendings by control id: to know late and duplicate ACKs, retries and reused ids.
     pub memory: Fifo<Remembered>,
     /// Counts by [`AckClass`], in order.
@@ -142,13 +143,11 @@ pub struct Entry {
     /// Its journey.
     pub journey: Option<Ref>,
     /// Its place in the journey's sendings.
-    pub sending: u32,
-    /// Further journeys of the same message, with its place in each.
-    pub more: Option<Box<Vec<(Ref, u32)>>>,
+    pub sending: u8,
+    /// What few have.
+    pub extra: Option<Box<EntryExtra>>,
     /// Its type and sender: index into [`State::kinds`].
     pub kind: u32,
-    /// Keyed hash of its batch; 0 = none.
-    pub batch: u64,
     /// How urgent.
     pub urgency: Urgency,
     /// A commit ACK came; the application's may follow.
@@ -165,6 +164,22 @@ pub struct Entry {
     pub blind: bool,
     /// Next sending with the same key, younger.
     pub next: Option<Ref>,
+}
+
+/// What few sendings have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EntryExtra {
+    /// Further journeys of the same message, with its place in each.
+    pub more: Vec<(Ref, u8)>,
+    /// Keyed hash of its batch; 0 = none.
+    pub batch: u64,
+}
+
+impl EntryExtra {
+    /// None, when there is nothing to hold.
+    pub(super) fn new(more: Vec<(Ref, u8)>, batch: u64) -> Option<Box<Self>> {
+        (batch != 0 || !more.is_empty()).then(|| Box::new(Self { more, batch }))
+    }
 }
 
 /// One open connection.
@@ -374,10 +389,10 @@ pub struct FeedState {
     pub last_seen: Option<Timestamp>,
     /// Unfinished journeys by urgency (routine, correction, critical).
     pub backlog: [u32; 3],
-    /// Journeys by first sighting; finished ones are dropped when they come to the front.
-    pub queue: VecDeque<(Timestamp, Ref)>,
+    /// Unfinished journeys by first sighting, and finished ones that have not left yet.
+    pub queue: VecDeque<Ref>,
     /// Urgent ones of `queue`: critical ones and corrections.
-    pub urgent: VecDeque<(Timestamp, Ref)>,
+    pub urgent: VecDeque<Ref>,
     /// Types that are stated not to be sent on.
     pub filters: Vec<String>,
     /// What was learned of where its types go, at most 256 types.
@@ -453,20 +468,20 @@ pub struct Journey {
     pub event_time: Option<EventTime>,
     /// Event to first tap in µs, or why it is not known.
     pub source_age: Result<u64, Withheld>,
-    /// Trace context that came with it.
-    pub trace: Option<Box<TraceParent>>,
+    /// What few have.
+    pub extra: Option<Box<JourneyExtra>>,
     /// First sighting.
     pub first_at: Timestamp,
     /// Sendings, at most 16.
     pub sends: Vec<Sending>,
-    /// All sendings.
-    pub sends_total: u32,
+    /// All sendings; no more than this can count.
+    pub sends_total: u16,
     /// Sendings that wait.
-    pub open: u32,
-    /// When it is looked at next (its key in the timers).
+    pub open: u16,
+    /// When it is looked at next.
     pub timer: Timestamp,
-    /// Codes of checks about it, at most 4.
-    pub found: Vec<Label>,
+    /// Its place in that second of the timers.
+    pub timer_place: u32,
     /// What the latest failed sending came to; None after a success.
     pub failed: Option<Outcome>,
     /// Waypoints of its route where it was seen, one bit each in the route's order.
@@ -485,6 +500,15 @@ pub struct Journey {
     pub in_backlog: bool,
     /// A message of its key was delivered before: this one need not go on.
     pub repeat: bool,
+}
+
+/// What few journeys have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JourneyExtra {
+    /// Trace context that came with it.
+    pub trace: Option<TraceParent>,
+    /// Codes of checks about it, at most 4.
+    pub found: Vec<Label>,
 }
 
 /// An incident that is not over.

@@ -308,6 +308,38 @@ fn an_ack_without_an_id_answers_the_only_open_one() {
     assert_eq!(b.engine.view().class(AckClass::WithoutId), 2);
 }
 
+/// How often a note was said, after so many messages that ask for a mode and get AA.
+fn noted(accept: AckCondition, application: AckCondition, messages: u32, code: Code) -> u32 {
+    let mut b = Bench::new();
+    for n in 0..messages {
+        let mut sent = message(&n.to_string(), &n.to_string());
+        sent.ack_mode = AckMode { accept, application };
+        b.see(1, 1, Seen::Message(sent));
+        b.answer(1, 1, &n.to_string(), AckCode::AA);
+        b.pass(1);
+    }
+    let incidents = b.engine.view().incidents;
+    let findings = incidents.iter().flat_map(|i| &i.findings).filter(|f| f.code == code);
+    findings.map(|f| f.times).sum()
+}
+
+#[test]
+fn a_link_that_answers_otherwise_than_asked_is_noted_once_per_sender() {
+    use AckCondition::{Always, Empty, Never};
+    for (accept, application, messages, code, times) in [
+        (Always, Never, 30, Code::AckModeDiffers, 1),
+        (Never, Never, 30, Code::AckModeDiffers, 1),
+        (Always, Never, 10, Code::AckModeDiffers, 0),
+        (Empty, Empty, 30, Code::AckModeDiffers, 0),
+        (Empty, Always, 5, Code::AckModeHalf, 1),
+        (Always, Empty, 5, Code::AckModeHalf, 1),
+        (Empty, Empty, 5, Code::AckModeHalf, 0),
+        (Always, Always, 5, Code::AckModeHalf, 0),
+    ] {
+        assert_eq!(noted(accept, application, messages, code), times, "{accept:?} {application:?}");
+    }
+}
+
 #[test]
 fn refusals_open_one_page_and_resolve_once() {
     let mut b = Bench::new();

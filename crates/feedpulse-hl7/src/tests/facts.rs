@@ -2,6 +2,7 @@
 
 use super::{config, decode, message, message_as};
 use crate::ack::{ReasonRules, RuleError};
+use crate::facility::FacilityPath;
 use crate::facts::find_key;
 use crate::keys::KeyRule;
 use feedpulse_core::key::MessageKey;
@@ -29,6 +30,27 @@ fn a_message_is_found_by_the_number_alone() {
     assert_eq!(found, [key("F1"), key(" p1 "), key("V99"), key("MR-47")]);
     assert_eq!(of("ADT^A01", "PID|1||\"\"").find.0, [0; 4]);
     assert_eq!(find_key(&site, b" "), None);
+}
+
+#[test]
+fn a_site_may_name_the_field_of_its_facilities() {
+    let visit = "PV1|1|I|2W^401^1^SOUTH\rZFA|CLINIC\r";
+    for (path, expected) in [
+        ("PV1-3.4", "SOUTH"),
+        ("PV1-3", "2W"),
+        ("ZFA-1", "CLINIC"),
+        ("PV1-39", "B"),
+        ("EVN-7", "B"),
+    ] {
+        let mut config = config();
+        config.facility = Some(path.parse().unwrap());
+        let text = format!("MSH|^~\\&|A|B|C|D|20240101||ADT^A08|ID1|P|2.5\r{visit}");
+        let seen = message_as(config, text.as_bytes());
+        assert_eq!(seen.sender_facility.as_str(), expected, "{path}");
+    }
+    for refused in ["PID-3.1", "PV1-19", "NK1-2", "PV1", "x"] {
+        assert!(refused.parse::<FacilityPath>().is_err(), "{refused}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::raw::{RawKey, RawReason};
 use super::resolve::Resolver;
 use feedpulse_core::sighting::ReasonClass;
 use feedpulse_hl7::decode::ReasonRules;
+use feedpulse_hl7::facility::{FacilityError, FacilityPath};
 use feedpulse_hl7::keys::KeyRule;
 use feedpulse_hl7::path::{Path, TypeMatch};
 use std::collections::BTreeMap;
@@ -49,6 +50,20 @@ impl Resolver<'_> {
             }
         }
         types
+    }
+
+    pub(super) fn facility(&mut self) -> Option<FacilityPath> {
+        let text = self.raw.facility.as_ref()?;
+        match text.parse() {
+            Ok(path) => Some(path),
+            Err(error) => {
+                let error: FacilityError = error;
+                let hint =
+                    "a field of MSH, EVN-7, PV1-3, PV1-39, PV1-42, ORC-17, ORC-21 or a Z segment";
+                self.wrong("facility", error.to_string(), hint);
+                None
+            }
+        }
     }
 
     pub(super) fn zone(&mut self) -> Option<jiff::tz::TimeZone> {

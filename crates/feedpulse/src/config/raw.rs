@@ -20,6 +20,9 @@ pub(crate) struct Raw {
     pub zone: Option<String>,
     /// Why messages are refused, in this site's words; added before the built-in dictionary.
     pub reasons: RawReasons,
+    /// Field that names a message's facility, such as `PV1-3.4`, for a central record system that
+    /// sends for many. Default, and where it is empty: MSH-4.1.
+    pub facility: Option<String>,
     /// Types that count as critical here, such as `ADT^A40`, beyond critical results and STAT orders.
     pub urgent_types: Vec<String>,
     /// Where history and progress are kept.

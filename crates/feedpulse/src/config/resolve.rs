@@ -27,6 +27,8 @@ pub(crate) struct Config {
     pub key: Option<[u8; 16]>,
     /// Zone of senders that state none.
     pub zone: Option<jiff::tz::TimeZone>,
+    /// Where facilities are told apart.
+    pub facility: Option<feedpulse_hl7::facility::FacilityPath>,
     /// The site's own reasons of refusals.
     pub reasons: ReasonRules,
     /// Types that the site counts as critical.
@@ -160,6 +162,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
     let plan = r.plan();
     let key = r.key();
     let zone = r.zone();
+    let facility = r.facility();
     let keys = r.keys();
     let (reasons, urgent_types) = (r.reasons(), r.urgent_types());
     let store = raw.store.clone().unwrap_or_default();
@@ -188,6 +191,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         site: raw.site.clone().unwrap_or_else(|| "site".into()),
         key,
         zone,
+        facility,
         reasons,
         urgent_types,
         folder,
@@ -329,6 +333,7 @@ impl Config {
     pub(crate) fn decoding(&self, key: SiteKey, waypoint: usize) -> DecodeConfig {
         let mut decode = DecodeConfig::new(key);
         decode.zone.clone_from(&self.zone);
+        decode.facility = self.facility;
         decode.reasons.clone_from(&self.reasons);
         decode.urgent_types.clone_from(&self.urgent_types);
         if let Some(rule) = self.keys.get(waypoint) {

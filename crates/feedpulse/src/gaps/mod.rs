@@ -4,11 +4,11 @@
 mod against;
 mod gather;
 mod ranges;
-mod report;
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gather::{kind_of, urgency_name};
+pub(crate) use gather::{Gaps, Wanted, kind_of, urgency_name};
 
 use crate::cli::{Failure, IO};
 use crate::clock;
@@ -16,7 +16,6 @@ use crate::ledger::{self, StoreArgs};
 use against::List;
 use anyhow::anyhow;
 use feedpulse_core::time::Timestamp;
-use gather::{Gaps, Wanted};
 use report::Lacks;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -91,6 +90,7 @@ pub(crate) fn main(args: &GapsArgs) -> Result<(), Failure> {
     if gaps.wants_more() {
         ledger::each(&folder, |names, row| gaps.take_again(&wanted, names, &row))?;
     }
+    gaps.nameless(&wanted);
     let lacks = Lacks::of(&gaps, missing, &wanted);
     gaps.ordered(args.open);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

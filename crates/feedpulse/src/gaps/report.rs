@@ -14,7 +14,7 @@ const TEXT_ROWS: usize = 200;
 
 /// What the ledger lacks of the time that was asked for.
 #[derive(Debug, Default)]
-pub(super) struct Lacks {
+pub(crate) struct Lacks {
     /// Rows of messages first seen before this were removed by retention.
     before: Option<Timestamp>,
     /// Stretches that could not be recorded.
@@ -24,6 +24,10 @@ pub(super) struct Lacks {
 }
 
 impl Lacks {
+    /// Nothing, of what is not a ledger.
+    pub(crate) const NOTHING: &'static Self =
+        &Self { before: None, not_recorded: Vec::new(), damage: Vec::new() };
+
     /// Of what was asked for.
     pub(super) fn of(gaps: &Gaps, missing: Missing, wanted: &Wanted) -> Self {
         Self {
@@ -54,8 +58,9 @@ struct Count<'a> {
     messages: u64,
 }
 
+/// The whole of it.
 #[derive(Serialize)]
-struct Report<'a> {
+pub(crate) struct Report<'a> {
     from: String,
     to: String,
     /// The ledger has rows of messages from then on.
@@ -103,21 +108,20 @@ fn not_recorded(gaps: &Gaps, wanted: &Wanted) -> Vec<String> {
     gaps.dropped.iter().filter(|(_, to, _)| *to >= wanted.from).map(text).collect()
 }
 
-/// One JSON object.
-pub(super) fn json(
-    out: &mut impl Write,
+/// All that JSON has.
+pub(crate) fn report<'a>(
     wanted: &Wanted,
-    gaps: &Gaps,
-    lacks: &Lacks,
-    list: Option<&List>,
-) -> io::Result<()> {
+    gaps: &'a Gaps,
+    lacks: &'a Lacks,
+    list: Option<&'a List>,
+) -> Report<'a> {
     let mut counts = Vec::new();
     for ((feed, kind, facility), by_class) in &gaps.counts {
         let held = Class::ALL.into_iter().zip(by_class).filter(|(_, n)| **n > 0);
         counts.extend(held.map(|(class, n)| Count { feed, kind, facility, class, messages: *n }));
     }
     let (open, open_urgent) = gaps.open();
-    let report = Report {
+    Report {
         from: clock::show(wanted.from),
         to: clock::show(wanted.to),
         ledger_from: gaps.covers.map(|(from, _)| clock::show(from)),
@@ -131,8 +135,18 @@ pub(super) fn json(
         not_recorded: &lacks.not_recorded,
         damage: &lacks.damage,
         against: list.map(Against::of),
-    };
-    serde_json::to_writer_pretty(&mut *out, &report)?;
+    }
+}
+
+/// One JSON object.
+pub(super) fn json(
+    out: &mut impl Write,
+    wanted: &Wanted,
+    gaps: &Gaps,
+    lacks: &Lacks,
+    list: Option<&List>,
+) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &report(wanted, gaps, lacks, list))?;
     writeln!(out)
 }
 
@@ -218,6 +232,15 @@ pub(super) fn text(
         writeln!(out, "DAMAGED: {text}")?;
     }
     writeln!(out)?;
+    listing(out, gaps)?;
+    if let Some(list) = list {
+        against(out, &Against::of(list))?;
+    }
+    Ok(())
+}
+
+/// The counts, then what is not accounted for, for people.
+pub(crate) fn listing(out: &mut impl Write, gaps: &Gaps) -> io::Result<()> {
     for ((feed, kind, facility), counts) in &gaps.counts {
         let total: u64 = counts.iter().sum();
         let held = Class::ALL.into_iter().zip(counts).filter(|(_, n)| **n > 0);
@@ -249,10 +272,7 @@ pub(super) fn text(
         line(out, row)?;
     }
     if gaps.rows.len() > TEXT_ROWS {
-        writeln!(out, "… {} more: --format csv has all", gaps.rows.len() - TEXT_ROWS)?;
-    }
-    if let Some(list) = list {
-        against(out, &Against::of(list))?;
+        writeln!(out, "… {} more, not shown: JSON and CSV have all", gaps.rows.len() - TEXT_ROWS)?;
     }
     Ok(())
 }

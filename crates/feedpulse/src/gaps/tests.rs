@@ -195,6 +195,12 @@ fn what_counted_as_accepted_and_was_refused_after_all_is_a_row() {
     assert_eq!((gaps.rows[0].urgency_name, &*gaps.rows[0].waypoint), ("critical", "portal-in"));
     assert_eq!((count(&gaps, Class::Accepted), count(&gaps, Class::Refused)), (1, 1));
     assert!(!gaps.wants_more());
+    // One whose journey retention has removed: all that is known is the refusal.
+    let everything = Wanted { feed: None, ..wanted };
+    gaps.take(&everything, &names, amend(9, AckCode::AE));
+    gaps.nameless(&everything);
+    assert_eq!(shown(&gaps)[1], ("A9", Class::Refused, false));
+    assert_eq!(gaps.rows[1].waypoint, "portal-in");
 }
 
 #[test]
@@ -215,6 +221,21 @@ fn what_the_ledger_lacks_is_told() {
     assert!(!lacks.is_none());
     // Neither touches what was first seen later.
     assert!(report::Lacks::of(&gaps, missing(Some(at(30))), &since(61)).is_none());
+}
+
+#[test]
+fn a_late_ack_that_comes_before_its_row_closes_it() {
+    let amendment = Amendment {
+        key: MessageKey::from_u128(1),
+        control_id: ControlId::from_bytes(b"A1"),
+        waypoint: WaypointId(0),
+        at: at(40),
+        ack: AckCode::AA,
+        reason: ReasonClass::None,
+    };
+    let silent = JourneyEnd::Failed(Outcome::NoAck);
+    let gaps = gather(vec![LedgerRow::Amend(amendment), ended(1, "A1", 5, silent)]);
+    assert_eq!((gaps.rows.len(), gaps.open()), (1, (0, 0)));
 }
 
 #[test]

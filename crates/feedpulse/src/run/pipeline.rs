@@ -194,6 +194,12 @@ impl Pipeline {
                     step.tables.add(effect);
                 }
             }
+            // A block covers whole inputs, so it can be made here and not within one.
+            if self.rows.is_full()
+                && let Some(recorder) = &mut self.recorder
+            {
+                recorder.ledger(&mut self.rows, self.engine.checkpoint());
+            }
         }
         if step.ticks > 0 {
             step.ticks = 0;

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 /// Rows that wait while the store fails; further ones are dropped, and the ledger says so.
 const WAITING_MAX: usize = 50_000;
 
+/// Rows that make a block before the next tick does.
+const BLOCK_ROWS: usize = 8_192;
+
 /// A block that is ready to be written.
 pub(crate) struct RowBlock {
     /// The first input that it covers.
@@ -67,6 +70,11 @@ impl RowBuffer {
     /// A block could not be handed over: the next one says that its rows are missing.
     pub(crate) fn lost(&mut self, block: &RowBlock) {
         self.drop_rows(block.times, block.rows);
+    }
+
+    /// Whether a block is due between two ticks.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows.len() >= BLOCK_ROWS
     }
 
     /// All that waits, as a block that covers the inputs up to the state's.

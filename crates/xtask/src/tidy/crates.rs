@@ -27,7 +27,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
 
 /// Heavy dependencies and the crates that alone may use them. The integration tests are peers of
 /// the product, not part of it, and may use any.
-const QUARANTINE: [(&str, &[&str]); 18] = [
+const QUARANTINE: [(&str, &[&str]); 19] = [
     ("anyhow", &["feedpulse"]),
     ("axum", &["feedpulse-web"]),
     ("clap", &["feedpulse"]),
@@ -40,6 +40,7 @@ const QUARANTINE: [(&str, &[&str]); 18] = [
     ("opentelemetry", &[]),
     ("opentelemetry-proto", &["feedpulse-sinks"]),
     ("opentelemetry_sdk", &[]),
+    ("pcap-parser", &["feedpulse-taps"]),
     ("rdkafka", &["feedpulse-kafka"]),
     ("redb", &["feedpulse-store"]),
     ("reqwest", &["feedpulse-sinks"]),

@@ -1,210 +1,166 @@
-//! The engine: time of a message with its ACK, and memory of messages that wait for theirs.
+//! The engine: time of a sighting, and memory of a message in flight, with 100,000 of them.
 
 use crate::figure::{Figure, Target};
 use crate::harness::{Contender, Harness};
-use crate::input::{self, START_US};
-use crate::{Result, count};
+use crate::input::START_US;
+use crate::traffic::{Timed, Traffic};
+use crate::{Result, count, ledger};
 use feedpulse_core::effect::Effects;
 use feedpulse_core::engine::Engine;
-use feedpulse_core::frame::{Direction, WaypointId};
-use feedpulse_core::input::Input;
-use feedpulse_core::label::ControlId;
-use feedpulse_core::plan::{Objectives, Plan, Route, Waypoint};
-use feedpulse_core::sighting::{Seen, Sighting};
-use feedpulse_core::time::Timestamp;
-use feedpulse_hl7::decode::{DecodeConfig, Decoder};
-use feedpulse_hl7::keys::control_id_key;
-use feedpulse_sim::{AckCode, Kind, make_ack, read_header};
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// Its name.
 pub(crate) const GROUP: &str = "engine";
 
-const PAIR: &str = "message and ACK";
+const SIGHTINGS: &str = "sightings";
 const MAP: &str = "HashMap insert and remove of the same keys";
-/// Message and ACK pairs of one turn: a second's worth, with the tick that a second has.
-const PAIRS: usize = 1000;
-/// Messages that wait for an ACK when memory is counted.
-const OPEN: usize = 100_000;
-/// From one message to the next, microseconds.
-const STEP_US: i64 = 1000;
+/// Messages in flight.
+pub(crate) const IN_FLIGHT: usize = 100_000;
+/// Messages of one turn: few, as a step of the pipeline has, so that inputs are still in the cache.
+const TURN: usize = 100;
+/// Sightings of a message: it and its ACK at two waypoints.
+const EACH: usize = 4;
+/// Messages that have ended before: more than any memory of them holds.
+const REMEMBERED: usize = 700_000;
+/// Sightings a second that one core is to take.
+const RATE: f64 = 1e6;
+/// Bytes that a message in flight may take.
+const BYTES: f64 = 400.0;
 
 /// See the module.
 pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
-    let maker = Maker::new()?;
-    let mut engine = engine();
-    let mut effects = Effects::default();
-    let (mut next, mut map_next) = (0, 0);
-    let mut map: HashMap<u128, i64> = HashMap::new();
+    let traffic = Traffic::new()?;
+    let mut figures = time(harness, &traffic)?;
+    figures.extend(memory(&traffic, "first", |n| vec![traffic.comes(n)])?);
+    figures.extend(memory(&traffic, "second", |n| {
+        [traffic.comes(n)].into_iter().chain(traffic.goes_on(n)).collect()
+    })?);
+    figures.push(allocations(&traffic));
+    figures.extend(ledger::figures(harness, &traffic)?);
+    Ok(figures)
+}
+
+/// Each message comes and goes on at once, and arrives when 100,000 have come after it.
+pub(crate) fn turn(traffic: &Traffic, from: usize, messages: usize) -> Vec<Timed> {
+    let mut inputs = Vec::with_capacity(messages * EACH + 64);
+    for n in from..from + messages {
+        inputs.extend(Traffic::second(n));
+        inputs.push(traffic.comes(n));
+        inputs.extend(traffic.goes_on(n));
+        inputs.extend(n.checked_sub(IN_FLIGHT).map(|first| traffic.arrives(first, n)));
+    }
+    inputs
+}
+
+fn time(harness: &mut Harness, traffic: &Traffic) -> Result<Vec<Figure>> {
+    let (mut engine, mut effects) = (Traffic::engine(), Effects::default());
+    let mut map: HashMap<u128, i64> = (0..IN_FLIGHT).map(|n| (Traffic::key(n), START_US)).collect();
+    let (mut next, mut map_next) = (0, IN_FLIGHT);
+    // Twice as many as are in flight: all tables have been used before.
+    while next < 2 * IN_FLIGHT {
+        apply(&mut engine, turn(traffic, next, TURN), &mut effects);
+        next += TURN;
+    }
     let measured = harness.compare(vec![
         Contender::fed(
-            PAIR,
-            PAIRS,
+            SIGHTINGS,
+            TURN * EACH,
             || {
-                next += PAIRS;
-                maker.pairs(next - PAIRS)
+                next += TURN;
+                turn(traffic, next - TURN, TURN)
             },
-            |inputs| apply(&mut engine, &inputs, &mut effects),
+            |inputs| apply(&mut engine, inputs, &mut effects),
         ),
         Contender::fed(
             MAP,
-            PAIRS,
+            TURN * EACH,
             || {
-                map_next += PAIRS;
-                (map_next - PAIRS..map_next).map(|n| maker.key(n)).collect::<Vec<_>>()
+                map_next += TURN;
+                let keys = map_next - TURN..map_next;
+                keys.map(|n| (Traffic::key(n), Traffic::key(n - IN_FLIGHT))).collect::<Vec<_>>()
             },
             |keys| {
-                for key in keys {
-                    map.insert(key, START_US);
-                    black_box(map.remove(&key));
+                for (comes, goes) in keys {
+                    map.insert(comes, START_US);
+                    black_box(map.remove(&goes));
                 }
             },
         ),
     ])?;
-    let totals = engine.view().totals;
-    if totals.seen == 0 || totals.open != 0 {
-        return Err(format!(
-            "{} seen and {} open: not what was measured",
-            totals.seen, totals.open
-        )
-        .into());
+    let view = engine.view();
+    let (open, accepted) = (view.journeys_open, view.totals.outcomes[0]);
+    if open != IN_FLIGHT as u64 || accepted != view.totals.seen - open {
+        return Err(format!("{open} in flight and {accepted} accepted: not what was meant").into());
     }
+    let names = (SIGHTINGS, MAP);
+    let target = Some(Target::OursAtLeast(RATE));
+    let rate = "sightings on one core, 100 feeds, 100,000 in flight, /s";
     Ok(vec![
-        measured.figure(GROUP, "message and its ACK, ns a pair", (PAIR, MAP), None),
-        measured.rate(GROUP, "messages with ACK on one core, pairs/s", (PAIR, MAP), None),
-        memory(&maker)?,
-        allocations(&maker),
+        measured.figure(GROUP, "sighting, 100 feeds, 100,000 in flight, ns", names, None),
+        measured.rate(GROUP, rate, names, target),
     ])
 }
 
-fn apply(engine: &mut Engine, inputs: &[(Timestamp, Input)], effects: &mut Effects) {
-    for (at, input) in inputs {
+/// Applies inputs and lets the effects go.
+fn apply(engine: &mut Engine, inputs: Vec<Timed>, effects: &mut Effects) {
+    for (at, input) in &inputs {
         engine.apply(*at, input, effects);
         black_box(effects.drain().count());
     }
 }
 
-/// Requested bytes, with the room that growing tables have in reserve.
-fn memory(maker: &Maker) -> Result<Figure> {
-    let inputs: Vec<_> = (0..OPEN).map(|n| maker.message(n)).collect();
-    let (counted, mut engine) = count::during(|| {
-        let (mut engine, mut effects) = (engine(), Effects::default());
-        apply(&mut engine, &inputs, &mut effects);
+/// Requested bytes, with the room that growing tables have in reserve: what 100,000 messages in flight
+/// add to an engine whose memories of what ended are full (their bounds are fixed), and all that such
+/// an engine holds.
+fn memory(traffic: &Traffic, place: &str, of: impl Fn(usize) -> Vec<Timed>) -> Result<[Figure; 2]> {
+    let mut effects = Effects::default();
+    let (fixed, mut engine) = count::during(|| {
+        let mut engine = Traffic::engine();
+        for n in 0..REMEMBERED {
+            let message = [traffic.comes(n)].into_iter().chain(traffic.goes_on(n));
+            let message = Traffic::second(n).chain(message).chain([traffic.arrives(n, n)]);
+            apply(&mut engine, message.collect(), &mut effects);
+        }
         engine
     });
-    let open = engine.view().totals.open;
-    if open != OPEN as u64 {
-        return Err(format!("{open} messages in flight, not {OPEN}").into());
+    let (added, ()) = count::during(|| {
+        for n in REMEMBERED..REMEMBERED + IN_FLIGHT {
+            apply(&mut engine, of(n), &mut effects);
+        }
+    });
+    let view = engine.view();
+    let (journeys, open) = (view.journeys_open, view.totals.open);
+    if [journeys, open] != [IN_FLIGHT as u64; 2] {
+        return Err(format!("{journeys} in flight and {open} open, not {IN_FLIGHT}").into());
     }
-    let (bare, map) =
-        count::during(|| (0..OPEN).map(|n| (maker.key(n), START_US)).collect::<HashMap<_, _>>());
+    let (bare, map) = count::during(|| {
+        (0..IN_FLIGHT).map(|n| (Traffic::key(n), START_US)).collect::<HashMap<_, _>>()
+    });
     drop(map);
-    let each = |counted: count::Counted| counted.bytes as f64 / OPEN as f64;
-    let figure = "memory of a message in flight at 100,000 open, bytes";
-    Ok(Figure::alone(GROUP, figure, each(counted), None)
-        .beside("HashMap of their keys", each(bare)))
+    let each = |bytes: i64| bytes as f64 / IN_FLIGHT as f64;
+    let figure = format!("message that waits at its {place} waypoint, 100,000 of them, bytes");
+    let whole =
+        format!("the same with all that the engine remembers of {REMEMBERED} others, bytes");
+    let peer = "HashMap of their keys";
+    Ok([
+        Figure::alone(GROUP, &figure, each(added.bytes), Some(Target::OursAtMost(BYTES)))
+            .beside(peer, each(bare.bytes)),
+        Figure::alone(GROUP, &whole, each(fixed.bytes + added.bytes), None)
+            .beside(peer, each(bare.bytes)),
+    ])
 }
 
-/// Allocations of a pair once the engine is warm.
-fn allocations(maker: &Maker) -> Figure {
-    let (mut engine, mut effects) = (engine(), Effects::default());
-    for turn in 0..4 {
-        apply(&mut engine, &maker.pairs(turn * PAIRS), &mut effects);
+/// Allocations of a message once the engine is warm.
+fn allocations(traffic: &Traffic) -> Figure {
+    let (mut engine, mut effects) = (Traffic::engine(), Effects::default());
+    let mut next = 0;
+    while next < IN_FLIGHT + 2 * TURN {
+        apply(&mut engine, turn(traffic, next, TURN), &mut effects);
+        next += TURN;
     }
-    let inputs = maker.pairs(4 * PAIRS);
-    let (counted, ()) = count::during(|| apply(&mut engine, &inputs, &mut effects));
-    let each = counted.allocations as f64 / PAIRS as f64;
-    Figure::alone(GROUP, "message and its ACK once warm, allocations a pair", each, None::<Target>)
-}
-
-/// An engine that watches one waypoint.
-fn engine() -> Engine {
-    let waypoint = Waypoint {
-        // Longer than a run, so that open messages stay open.
-        no_ack_after: Duration::from_secs(24 * 3600),
-        ..Waypoint::new("ehr-out")
-    };
-    let plan = Plan {
-        waypoints: vec![waypoint],
-        routes: vec![Route { name: "ehr".to_owned(), waypoints: vec![WaypointId(0)] }],
-        feeds: Vec::new(),
-        checks: Vec::new(),
-        defaults: Objectives::default(),
-        journey_expiry: Duration::from_secs(48 * 3600),
-        rollup: Duration::from_secs(60),
-        feeds_max: 1000,
-        series_max: 500,
-    };
-    let (mut engine, mut effects) = (Engine::new(), Effects::default());
-    let start = Timestamp::from_micros(START_US);
-    engine.apply(start, &Input::Configure(Arc::new(plan)), &mut effects);
-    effects.drain();
-    engine
-}
-
-/// Makes sightings of an ADT and of its ACK, each pair with a control id of its own.
-struct Maker {
-    message: Sighting,
-    ack: Sighting,
-}
-
-impl Maker {
-    fn new() -> Result<Self> {
-        let message = input::message(&mut input::generator(4)?, Kind::AdtA08);
-        let header = read_header(&message.bytes).ok_or("the generator made no header")?;
-        let ack = make_ack(&header, AckCode::Aa, "A1", START_US);
-        let mut decoder = Decoder::new(DecodeConfig::new(input::site_key()));
-        let mut sightings = Vec::new();
-        decoder.decode(&input::as_frame(message.bytes), &mut sightings);
-        let mut frame = input::as_frame(ack);
-        frame.direction = Direction::ToSender;
-        decoder.decode(&frame, &mut sightings);
-        match <[Sighting; 2]>::try_from(sightings) {
-            Ok([message, ack]) => Ok(Self { message, ack }),
-            Err(_) => Err("a message and its ACK are not two sightings".into()),
-        }
-    }
-
-    fn id(number: usize) -> String {
-        format!("B{number:012}")
-    }
-
-    fn at(number: usize) -> Timestamp {
-        Timestamp::from_micros(START_US + number as i64 * STEP_US)
-    }
-
-    fn key(&self, number: usize) -> u128 {
-        let key = input::site_key().ack_key(Self::id(number).as_bytes());
-        key.map_or(0, feedpulse_core::key::MessageKey::as_u128)
-    }
-
-    fn message(&self, number: usize) -> (Timestamp, Input) {
-        let (id, at) = (Self::id(number), Self::at(number));
-        let mut sighting = Sighting { at, ..self.message.clone() };
-        if let Seen::Message(seen) = &mut sighting.what {
-            seen.control_id = ControlId::from_bytes(id.as_bytes());
-            seen.ack_key = input::site_key().ack_key(id.as_bytes());
-            seen.journey_key = control_id_key(&input::site_key(), id.as_bytes());
-        }
-        (at, Input::Seen(sighting))
-    }
-
-    fn ack(&self, number: usize) -> (Timestamp, Input) {
-        let (id, at) = (Self::id(number), Self::at(number).plus(Duration::from_micros(500)));
-        let mut sighting = Sighting { at, ..self.ack.clone() };
-        if let Seen::Ack(seen) = &mut sighting.what {
-            seen.acked = ControlId::from_bytes(id.as_bytes());
-            seen.ack_key = input::site_key().ack_key(id.as_bytes());
-        }
-        (at, Input::Seen(sighting))
-    }
-
-    /// A second of traffic from a number on, and the tick behind it.
-    fn pairs(&self, from: usize) -> Vec<(Timestamp, Input)> {
-        let pairs = (from..from + PAIRS).flat_map(|n| [self.message(n), self.ack(n)]);
-        pairs.chain([(Self::at(from + PAIRS), Input::Tick)]).collect()
-    }
+    let inputs = turn(traffic, next, TURN);
+    let (counted, ()) = count::during(|| apply(&mut engine, inputs, &mut effects));
+    let each = counted.allocations as f64 / TURN as f64;
+    Figure::alone(GROUP, "message with its four sightings, allocations", each, None)
 }

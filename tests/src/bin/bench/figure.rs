@@ -24,6 +24,8 @@ pub(crate) enum Target {
     OursAtLeast(f64),
     /// Our number divided by the peer's, at most.
     RatioAtMost(f64),
+    /// Our number divided by the peer's, at least.
+    RatioAtLeast(f64),
 }
 
 impl fmt::Display for Target {
@@ -32,6 +34,7 @@ impl fmt::Display for Target {
             Self::OursAtMost(most) => write!(f, "ours <= {}", short(*most)),
             Self::OursAtLeast(least) => write!(f, "ours >= {}", short(*least)),
             Self::RatioAtMost(most) => write!(f, "ratio <= {}", short(*most)),
+            Self::RatioAtLeast(least) => write!(f, "ratio >= {}", short(*least)),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Figure {
             Target::OursAtMost(most) => self.ours <= most,
             Target::OursAtLeast(least) => self.ours >= least,
             Target::RatioAtMost(most) => self.ratio? <= most,
+            Target::RatioAtLeast(least) => self.ratio? >= least,
         })
     }
 
@@ -193,6 +197,8 @@ mod tests {
         let figure = Figure { target: Some(Target::RatioAtMost(0.5)), ..figure };
         assert_eq!(figure.met(), None, "without a peer nobody can say");
         assert_eq!(figure.clone().beside("p", 10.0).met(), Some(true));
+        let more = Figure { target: Some(Target::RatioAtLeast(0.51)), ..figure.clone() };
+        assert_eq!(more.beside("p", 10.0).met(), Some(false));
         assert_eq!(figure.beside("p", 0.0).json()["ratio"], Value::Null);
         assert_eq!(Target::OursAtLeast(1e6).to_string(), "ours >= 1.00M");
         assert_eq!(short(f64::NAN), "-");

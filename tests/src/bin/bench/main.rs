@@ -15,11 +15,13 @@ mod engine;
 mod figure;
 mod harness;
 mod input;
+mod ledger;
 mod native_rule;
 mod process;
 mod proxy;
 mod store;
 mod telemetry;
+mod traffic;
 mod wasm;
 mod wire_process;
 

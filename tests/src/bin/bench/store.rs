@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write as _;
 use std::time::Instant;
+use tempfile::TempDir;
 
 /// Its name.
 pub(crate) const GROUP: &str = "store";
@@ -24,10 +25,7 @@ const GROUPS: u32 = 8;
 
 /// See the module.
 pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
-    let program = std::env::current_exe()?;
-    // Beside this program, so that it is a disk: a folder for temporary files may be memory.
-    let beside = program.parent().ok_or("this program is in no folder")?;
-    let folder = tempfile::tempdir_in(beside)?;
+    let folder = folder()?;
     let inputs = inputs()?;
     let mut figures = Vec::new();
     for size in [1, 32, 256] {
@@ -54,6 +52,13 @@ pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
         figures.push(Figure::alone(GROUP, &name, rate, None).beside(RAW, peer));
     }
     Ok(figures)
+}
+
+/// A folder beside this program, so that it is on a disk: one for temporary files may be memory.
+pub(crate) fn folder() -> Result<TempDir> {
+    let program = std::env::current_exe()?;
+    let beside = program.parent().ok_or("this program is in no folder")?;
+    Ok(tempfile::tempdir_in(beside)?)
 }
 
 /// Microseconds on the wall for one group.
