@@ -1,0 +1,221 @@
+//! Judges what was said of a history: which alert is right, what was found and how fast.
+//!
+//! An alert is right when it said a thing that an expectation names (`codes` or `also`), about a
+//! subject that it names, between the expectation's start and its end (and a little more). A rule of
+//! today has no codes and often another subject for the same thing: any alert of it in that time, on
+//! the link or on a feed that passes the link, is right. That is in its favour.
+
+use crate::alert::Alert;
+use crate::cause::Confidence;
+use crate::civil::SECOND;
+use crate::history::{Expect, FaultKind, History};
+use crate::play::{OURS, Played};
+use crate::tally::{Tallies, Tally};
+use feedpulse_core::codes::Severity;
+use std::collections::BTreeMap;
+
+/// An alert may come so long before its expectation (a tick), µs.
+const BEFORE: i64 = 5 * SECOND;
+/// And so long behind its end, µs.
+const BEHIND: i64 = 120 * SECOND;
+
+/// Something that the engine of today gets wrong.
+#[derive(Clone, Debug)]
+pub struct Flaw {
+    /// The worst first: 0 missed, 1 false, 2 late, 3 too quiet.
+    pub rank: u8,
+    /// How often, or how late in seconds.
+    pub weight: i64,
+    /// One line.
+    pub text: String,
+}
+
+/// An expectation with the moment at which its fault first touched something.
+struct Due<'h> {
+    expect: &'h Expect,
+    start: i64,
+}
+
+/// Expectations whose faults touched something; the others say nothing.
+fn due<'h>(history: &'h History, effects: &[Option<i64>]) -> Vec<Due<'h>> {
+    let mut all = Vec::new();
+    for expect in &history.expects {
+        let over = |f: &&crate::history::Fault| {
+            f.from <= expect.to && f.to >= expect.from && f.kind != FaultKind::Restart
+        };
+        let mut faults = history.faults.iter().zip(effects).filter(|(f, _)| over(f)).peekable();
+        if faults.peek().is_none() {
+            all.push(Due { expect, start: expect.from });
+            continue;
+        }
+        if let Some(first) = faults.filter_map(|(_, effect)| *effect).min()
+            && first <= expect.to
+        {
+            all.push(Due { expect, start: first.max(expect.from) });
+        }
+    }
+    all
+}
+
+/// Whether two subjects are one to a tool that knows links or feeds only.
+fn is_near(history: &History, a: &str, b: &str) -> bool {
+    let passes = |feed: &str, link: &str| {
+        let feed = feed.strip_prefix("feed ").zip(link.strip_prefix("waypoint "));
+        feed.is_some_and(|(feed, link)| {
+            let named = history.feeds.iter().find(|f| f.name == feed);
+            named.is_some_and(|f| f.path.iter().any(|l| history.links[*l].name == link))
+        })
+    };
+    a == b || passes(a, b) || passes(b, a)
+}
+
+/// The moment from which an alert says what an expectation names; `finds`: only `codes` count.
+fn says(history: &History, alert: &Alert, due: &Due, finds: bool) -> Option<i64> {
+    let expect = due.expect;
+    let (from, to) = (expect.from - BEFORE, expect.to + BEHIND);
+    let coded = alert.marks.iter().any(|(_, code)| code.is_some());
+    let about = |subject: &String| {
+        if coded { *subject == alert.subject } else { is_near(history, subject, &alert.subject) }
+    };
+    let here = expect.subject.is_empty() || expect.subject.iter().any(about);
+    // A true consequence may be about another subject on the way.
+    if !here && (finds || !coded) {
+        return None;
+    }
+    let names = |code: &Option<_>| {
+        code.is_none_or(|code| {
+            (here && expect.codes.contains(&code)) || (!finds && expect.also.contains(&code))
+        })
+    };
+    let within = |at: i64| at >= from && at <= to;
+    let noted = expect.severity == Some(Severity::Note);
+    let told = |at: i64| if noted { at } else { at.max(alert.opened) };
+    let marks = alert.marks.iter().filter(|(_, code)| names(code)).map(|(at, _)| told(*at));
+    marks.filter(|at| within(*at)).min()
+}
+
+/// Judges one history.
+pub fn judge(history: &History, played: &Played, tallies: &mut Tallies, flaws: &mut Vec<Flaw>) {
+    let dues = due(history, &played.effects);
+    for (rule, alerts) in &played.said {
+        let mut judge = Judge { history, dues: &dues, tallies: &mut *tallies, rule };
+        judge.lengths();
+        judge.alerts(alerts, flaws);
+        judge.expectations(alerts, flaws);
+    }
+}
+
+struct Judge<'a> {
+    history: &'a History,
+    dues: &'a [Due<'a>],
+    tallies: &'a mut Tallies,
+    rule: &'static str,
+}
+
+impl Judge<'_> {
+    fn tally(&mut self, class: &str, add: impl Fn(&mut Tally)) {
+        add(self.tallies.of(class, self.rule));
+        add(self.tallies.of("all", self.rule));
+    }
+
+    /// Time in which a false alarm can happen.
+    fn lengths(&mut self) {
+        let feed_days = self.history.feeds.len() as f64 * self.history.days();
+        self.tallies.of("all", self.rule).feed_days += feed_days;
+        for class in self.history.classes() {
+            self.tallies.of(&class, self.rule).feed_days += feed_days;
+        }
+    }
+
+    fn alerts(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
+        let mut wrong: BTreeMap<(String, &str, &str), i64> = BTreeMap::new();
+        for alert in alerts.iter().filter(|alert| alert.severity > Severity::Note) {
+            let right = |due: &&Due| says(self.history, alert, due, false).is_some();
+            if let Some(due) = self.dues.iter().find(right) {
+                let notices = u64::from(alert.notices);
+                self.tally(&due.expect.class, |t| {
+                    t.right += 1;
+                    t.notices += notices;
+                });
+                continue;
+            }
+            let page = alert.severity == Severity::Page;
+            let count = |t: &mut Tally| {
+                t.wrong += 1;
+                t.wrong_pages += u64::from(page);
+            };
+            count(self.tallies.of("all", self.rule));
+            for class in self.history.classes() {
+                count(self.tallies.of(&class, self.rule));
+            }
+            let codes: Vec<&str> =
+                alert.marks.iter().filter_map(|(_, c)| c.map(|c| c.text().code)).collect();
+            let what = (codes.join(" "), alert.subject.as_str(), alert.severity.name());
+            *wrong.entry(what).or_default() += 1;
+        }
+        if self.rule == OURS {
+            for ((codes, subject, loud), times) in wrong {
+                let text = format!(
+                    "{}: false {loud} {codes} on {subject}, {times} times",
+                    self.history.name
+                );
+                flaws.push(Flaw { rank: 1, weight: times, text });
+            }
+        }
+    }
+
+    fn expectations(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
+        for due in self.dues {
+            let expect = due.expect;
+            let finds = |alert: &Alert| {
+                let at = says(self.history, alert, due, true)?;
+                Some((at, alert.severity, alert.cause))
+            };
+            let found = alerts.iter().filter_map(finds).min_by_key(|(at, ..)| *at);
+            let took = found.map(|(at, ..)| (at - due.start).max(0));
+            let in_time = took.is_some_and(|took| expect.within.is_none_or(|bar| took <= bar));
+            let loud = found.is_some_and(|(_, loud, _)| expect.severity.is_none_or(|s| loud >= s));
+            let hint = found.and_then(|(.., hint)| hint).filter(|_| expect.cause.is_some());
+            let right = hint.is_some_and(|(class, _)| Some(class) == expect.cause);
+            let sure = hint.is_some_and(|(_, sure)| sure == Confidence::High);
+            self.tally(&expect.class, |t| {
+                t.expected += 1;
+                t.found += u64::from(took.is_some());
+                t.in_time += u64::from(in_time);
+                t.detect.extend(took);
+                t.hints += u64::from(hint.is_some());
+                t.hints_right += u64::from(right);
+                t.hints_wrong_sure += u64::from(hint.is_some() && !right && sure);
+                t.causes += u64::from(took.is_some() && expect.cause.is_some());
+            });
+            if self.rule == OURS {
+                flaws.extend(flaw(self.history, due, took, in_time, loud));
+            }
+        }
+    }
+}
+
+fn flaw(
+    history: &History,
+    due: &Due,
+    took: Option<i64>,
+    in_time: bool,
+    loud: bool,
+) -> Option<Flaw> {
+    let expect = due.expect;
+    let offset = (due.start - history.start) / SECOND;
+    let place = format!("{} ({}) at +{offset} s", expect.class, history.name);
+    let bar = expect.within.map_or_else(String::new, |bar| format!(" (bar {} s)", bar / SECOND));
+    match took {
+        None => Some(Flaw { rank: 0, weight: 1, text: format!("{place}: missed{bar}") }),
+        Some(took) if !in_time => {
+            let text = format!("{place}: found after {} s{bar}", took / SECOND);
+            Some(Flaw { rank: 2, weight: took / SECOND, text })
+        }
+        Some(_) if !loud => {
+            let wanted = expect.severity.map_or("", Severity::name);
+            Some(Flaw { rank: 3, weight: 1, text: format!("{place}: said, but not as a {wanted}") })
+        }
+        Some(_) => None,
+    }
+}
