@@ -66,7 +66,7 @@ impl<'h> Events<'h> {
     ///
     /// # Errors
     /// Line, field and what is wrong with it.
-    pub fn next(&mut self) -> Result<Option<Event>, String> {
+    pub fn read(&mut self) -> Result<Option<Event>, String> {
         loop {
             self.line += 1;
             let Some(line) = self.lines.next() else { return Ok(None) };

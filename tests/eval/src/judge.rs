@@ -156,7 +156,7 @@ impl Judge<'_> {
         if self.rule == OURS {
             for ((codes, subject, loud), times) in wrong {
                 let text = format!(
-                    "{}: false {loud} {codes} on {subject}, {times} times",
+                    "`{}`: false {loud} {codes} on {subject}, {times} times",
                     self.history.name
                 );
                 flaws.push(Flaw { rank: 1, weight: times, text });
@@ -165,6 +165,7 @@ impl Judge<'_> {
     }
 
     fn expectations(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
+        let mut wrong: BTreeMap<&str, Wrong> = BTreeMap::new();
         for due in self.dues {
             let expect = due.expect;
             let finds = |alert: &Alert| {
@@ -188,34 +189,49 @@ impl Judge<'_> {
                 t.hints_wrong_sure += u64::from(hint.is_some() && !right && sure);
                 t.causes += u64::from(took.is_some() && expect.cause.is_some());
             });
-            if self.rule == OURS {
-                flaws.extend(flaw(self.history, due, took, in_time, loud));
-            }
+            let wrong = wrong.entry(&expect.class).or_default();
+            wrong.expect = Some(expect);
+            wrong.of += 1;
+            wrong.missed += u32::from(took.is_none());
+            wrong.quiet += u32::from(took.is_some() && !loud);
+            wrong.late.extend(took.filter(|_| !in_time));
+        }
+        if self.rule == OURS {
+            wrong.values().for_each(|wrong| wrong.tell(self.history, flaws));
         }
     }
 }
 
-fn flaw(
-    history: &History,
-    due: &Due,
-    took: Option<i64>,
-    in_time: bool,
-    loud: bool,
-) -> Option<Flaw> {
-    let expect = due.expect;
-    let offset = (due.start - history.start) / SECOND;
-    let place = format!("{} ({}) at +{offset} s", expect.class, history.name);
-    let bar = expect.within.map_or_else(String::new, |bar| format!(" (bar {} s)", bar / SECOND));
-    match took {
-        None => Some(Flaw { rank: 0, weight: 1, text: format!("{place}: missed{bar}") }),
-        Some(took) if !in_time => {
-            let text = format!("{place}: found after {} s{bar}", took / SECOND);
-            Some(Flaw { rank: 2, weight: took / SECOND, text })
+/// What went wrong with the expectations of one class in one history.
+#[derive(Default)]
+struct Wrong<'h> {
+    expect: Option<&'h Expect>,
+    of: u32,
+    missed: u32,
+    quiet: u32,
+    late: Vec<i64>,
+}
+
+impl Wrong<'_> {
+    fn tell(&self, history: &History, flaws: &mut Vec<Flaw>) {
+        let Some(expect) = self.expect else { return };
+        let (class, name, of) = (&expect.class, &history.name, self.of);
+        let bar = expect.within.map_or_else(String::new, |bar| format!("; bar {} s", bar / SECOND));
+        let mut tell = |rank, weight, text: String| flaws.push(Flaw { rank, weight, text });
+        if self.missed > 0 {
+            let text = format!("{class}: {} of {of} missed{bar} (`{name}`)", self.missed);
+            tell(0, i64::from(self.missed), text);
         }
-        Some(_) if !loud => {
+        if let Some(worst) = self.late.iter().max() {
+            let (late, worst) = (self.late.len(), worst / SECOND);
+            let text = format!("{class}: {late} of {of} late, at worst {worst} s{bar} (`{name}`)");
+            tell(2, worst, text);
+        }
+        if self.quiet > 0 {
             let wanted = expect.severity.map_or("", Severity::name);
-            Some(Flaw { rank: 3, weight: 1, text: format!("{place}: said, but not as a {wanted}") })
+            let quiet = self.quiet;
+            let text = format!("{class}: {quiet} of {of} said, but not as a {wanted} (`{name}`)");
+            tell(3, i64::from(quiet), text);
         }
-        Some(_) => None,
     }
 }

@@ -23,7 +23,6 @@ pub struct Played {
     pub events: u64,
 }
 
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 enum Source<'h> {
     World(World<'h>),
     File(Events<'h>),
@@ -33,7 +32,7 @@ impl Source<'_> {
     fn next(&mut self) -> Result<Option<Event>, String> {
         match self {
             Self::World(world) => Ok(world.next()),
-            Self::File(events) => events.next(),
+            Self::File(events) => events.read(),
         }
     }
 }

@@ -144,6 +144,19 @@ pub struct World<'h> {
     labels: seen::Labels,
 }
 
+/// What passes, in order of time.
+impl Iterator for World<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        while self.out.is_empty() {
+            let due = self.due.pop().filter(|due| due.at < self.history.end)?;
+            self.step(due.at, due.step);
+        }
+        self.out.pop_front()
+    }
+}
+
 impl<'h> World<'h> {
     /// At the start of a history.
     #[must_use]
@@ -199,15 +212,6 @@ impl<'h> World<'h> {
     #[must_use]
     pub fn effects(&self) -> &[Option<i64>] {
         &self.effects
-    }
-
-    /// The next thing that passes, in order of time; None at the end.
-    pub fn next(&mut self) -> Option<Event> {
-        while self.out.is_empty() {
-            let due = self.due.pop().filter(|due| due.at < self.history.end)?;
-            self.step(due.at, due.step);
-        }
-        self.out.pop_front()
     }
 
     fn at(&mut self, at: i64, step: Step) {

@@ -1,1 +1,114 @@
-//! x
+//! The bars that hold today, on histories that play in seconds; the format and the document.
+#![forbid(unsafe_code)]
+
+use feedpulse_tests_eval::history::{self, CLASSES, History};
+use feedpulse_tests_eval::play::OURS;
+use feedpulse_tests_eval::world::World;
+use feedpulse_tests_eval::{document_path, evaluate, histories_folder, report};
+use std::path::Path;
+
+fn named(name: &str) -> History {
+    history::read(&histories_folder().join(format!("{name}.toml"))).unwrap()
+}
+
+/// Plays a history: (expected, found, within the bar, false alerts, notices).
+fn play(name: &str) -> [u64; 5] {
+    let mut evaluation = evaluate(&[named(name)]).unwrap();
+    let tally = evaluation.tallies.of("all", OURS);
+    [tally.expected, tally.found, tally.in_time, tally.wrong, tally.notices]
+}
+
+#[test]
+fn what_is_found_today_stays_found() {
+    for (name, expected) in [
+        ("receiver-down", 6),
+        ("host-down", 6),
+        ("receiver-hung", 6),
+        ("nack-all", 6),
+        ("out-of-order", 6),
+        ("nack-blocks-line", 3),
+        ("lost-inside", 3),
+        ("example-incident", 1),
+    ] {
+        let [all, found, in_time, wrong, _] = play(name);
+        assert_eq!([all, found, in_time, wrong], [expected, expected, expected, 0], "{name}");
+    }
+}
+
+#[test]
+fn fifty_feeds_behind_one_dead_engine_are_one_incident() {
+    let [all, found, _, wrong, notices] = play("dead-engine");
+    assert_eq!(
+        [all, found, wrong, notices],
+        [3, 3, 0, 6],
+        "one notice at the start, one at the end"
+    );
+}
+
+#[test]
+fn our_own_restart_and_a_burst_that_drains_are_no_news() {
+    for name in ["calm-restart", "calm-burst"] {
+        assert_eq!(play(name), [0, 0, 0, 0, 0], "{name}");
+    }
+}
+
+#[test]
+fn a_history_is_the_same_each_time_and_has_the_traffic_that_it_states() {
+    let history = named("calm-burst");
+    let all = |history| World::new(history).map(|e| (e.sighting.at, e.number)).collect::<Vec<_>>();
+    let first = all(&history);
+    assert!(first == all(&history), "the same seed, another history");
+    assert!(first.windows(2).all(|pair| pair[0].0 <= pair[1].0), "not in order of time");
+    // 1,320 messages an hour for 12 hours and eleven bursts of 200, each with four sightings.
+    let stated = (1_320.0 * 12.0 + 2_200.0) * 4.0;
+    let share = first.len() as f64 / stated;
+    assert!((0.97..1.03).contains(&share), "{} of {stated}", first.len());
+}
+
+#[test]
+fn every_signature_has_a_history() {
+    let histories = history::read_all(&histories_folder()).unwrap();
+    let has = |class: &&&str| {
+        let expected = |h: &History| h.expects.iter().any(|e| e.class.contains(**class));
+        histories.iter().any(|h| expected(h) || h.calm && h.name.contains(**class))
+    };
+    let lacking: Vec<&&str> = CLASSES.iter().filter(|class| !has(class)).collect();
+    assert!(lacking.is_empty(), "no history of {lacking:?}");
+}
+
+#[test]
+fn the_document_has_the_shape_that_the_histories_demand() {
+    let histories = history::read_all(&histories_folder()).unwrap();
+    let text = std::fs::read_to_string(document_path()).unwrap_or_default();
+    let (held, wanted) = (report::shape(&text), report::expected_shape(&histories));
+    let first = wanted.lines().zip(held.lines()).find(|(wanted, held)| wanted != held);
+    assert!(held == wanted, "docs/detection.md is old: run `cargo xtask eval --write`; {first:?}");
+}
+
+#[test]
+fn errors_say_file_line_and_field() {
+    let good = std::fs::read_to_string(histories_folder().join("receiver-down.toml")).unwrap();
+    for (from, to, said) in [
+        ("seed = 101", "sead = 101", "sead: unknown field"),
+        ("seed = 101", "seed = \"x\"", "seed: "),
+        ("to = \"1h12m\"", "to = \"1x\"", "to: `1x` is not a moment"),
+        ("to = \"1h12m\"", "to = \"5m\"", "`to` is before `from`"),
+        (
+            "link = \"portal-in\"",
+            "link = \"portal\"",
+            "link: there is no link `portal`; there are: engine-in",
+        ),
+        ("codes = [\"FP0104\"]", "codes = [\"FP9999x\"]", "codes: no such finding"),
+        ("class = \"receiver-down\"", "class = \"broken\"", "class: `broken` is no class"),
+        ("kind = \"refused\"", "kind = \"reffused\"", "kind: unknown variant"),
+    ] {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        let error = history::parse(Path::new("x.toml"), &bad).unwrap_err();
+        let line = 1 + bad.lines().take_while(|l| !l.contains(to)).count();
+        assert!(error.contains(said), "{error}");
+        // What contradicts another field is told at the first of them.
+        let at = if said.contains("before") { line - 1 } else { line };
+        assert!(error.starts_with(&format!("x.toml:{at}: ")), "line {at}: {error}");
+    }
+}

@@ -111,7 +111,7 @@ impl Resolver<'_> {
         for raw in &file.expect {
             self.expect(raw, &clock, &mut expects)?;
         }
-        if file.calm == !expects.is_empty() {
+        if file.calm != expects.is_empty() {
             return self.err(0, "write [[expect]], or `calm = true` where nothing may be said");
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
