@@ -245,3 +245,30 @@ fn link_event(what: &str) -> Result<LinkEvent, (&'static str, String)> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Events;
+    use crate::{histories_folder, history};
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let toml = histories_folder().join("example-incident.toml");
+        let history = history::read(&toml).unwrap();
+        let events = Events::open(&history, history.events.as_deref().unwrap()).unwrap();
+        let time = "2026-03-03T05:00:01Z";
+        for (line, field, said) in [
+            ("yesterday,portal-in,opened,,,,,,", "time", "yesterday"),
+            (&format!("{time},portal,opened,,,,,,"), "waypoint", "engine-in, portal-in"),
+            (&format!("{time},portal-in,exploded,,,,,,"), "what", "unreachable"),
+            (&format!("{time},portal-in,ack,M1,,,,XX,"), "code", "AA, AE"),
+            (&format!("{time},portal-in,message,M1,ORU^R01,,high,,"), "urgency", "critical"),
+        ] {
+            let (named, what) = events.event(line).unwrap_err();
+            assert!(named == field && what.contains(said), "{line}: {named}: {what}");
+        }
+        assert!(events.event(&format!("{time},portal-in,message,M1,ORU^R01,,,,")).is_ok());
+        let error = Events::open(&history, &toml).unwrap_err();
+        assert!(error.contains("example-incident.toml:1: "), "{error}");
+    }
+}

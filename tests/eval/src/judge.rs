@@ -12,7 +12,7 @@ use crate::history::{Expect, FaultKind, History};
 use crate::play::{OURS, Played};
 use crate::tally::{Tallies, Tally};
 use feedpulse_core::codes::Severity;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An alert may come so long before its expectation (a tick), µs.
 const BEFORE: i64 = 5 * SECOND;
@@ -128,7 +128,7 @@ impl Judge<'_> {
     }
 
     fn alerts(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
-        let mut wrong: BTreeMap<(String, &str, &str), i64> = BTreeMap::new();
+        let mut wrong: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
         for alert in alerts.iter().filter(|alert| alert.severity > Severity::Note) {
             let right = |due: &&Due| says(self.history, alert, due, false).is_some();
             if let Some(due) = self.dues.iter().find(right) {
@@ -148,18 +148,24 @@ impl Judge<'_> {
             for class in self.history.classes() {
                 count(self.tallies.of(&class, self.rule));
             }
-            let codes: Vec<&str> =
+            let codes: BTreeSet<&str> =
                 alert.marks.iter().filter_map(|(_, c)| c.map(|c| c.text().code)).collect();
-            let what = (codes.join(" "), alert.subject.as_str(), alert.severity.name());
-            *wrong.entry(what).or_default() += 1;
+            let codes: Vec<&str> = codes.into_iter().collect();
+            let what = (codes.join(" "), alert.severity.name());
+            wrong.entry(what).or_default().push(&alert.subject);
         }
         if self.rule == OURS {
-            for ((codes, subject, loud), times) in wrong {
-                let text = format!(
-                    "`{}`: false {loud} {codes} on {subject}, {times} times",
-                    self.history.name
-                );
-                flaws.push(Flaw { rank: 1, weight: times, text });
+            for ((codes, loud), mut subjects) in wrong {
+                let times = subjects.len();
+                subjects.sort_unstable();
+                subjects.dedup();
+                let place = match subjects.as_slice() {
+                    [only] => (*only).to_owned(),
+                    all => format!("{} subjects", all.len()),
+                };
+                let name = &self.history.name;
+                let text = format!("false {loud} {codes} on {place}: {times} (`{name}`)");
+                flaws.push(Flaw { rank: 1, weight: times as i64, text });
             }
         }
     }
@@ -232,6 +238,111 @@ impl Wrong<'_> {
             let quiet = self.quiet;
             let text = format!("{class}: {quiet} of {of} said, but not as a {wanted} (`{name}`)");
             tell(3, i64::from(quiet), text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use crate::alert::Alert;
+    use crate::civil::{MINUTE, SECOND};
+    use crate::history::{History, parse};
+    use crate::play::{OURS, Played};
+    use crate::tally::{Tallies, Tally};
+    use feedpulse_core::codes::{Code, Severity};
+
+    const TEXT: &str = r#"
+about = "x"
+start = "2026-03-03T06:00Z"
+length = "2h"
+[[link]]
+name = "portal-in"
+[[feed]]
+name = "lab"
+path = ["portal-in"]
+types = ["ORU"]
+[[fault]]
+kind = "refused"
+link = "portal-in"
+from = "1h"
+to = "1h10m"
+[[expect]]
+class = "receiver-down"
+from = "1h"
+to = "1h10m"
+codes = ["FP0104"]
+also = ["FP0105"]
+subject = ["waypoint portal-in"]
+within = "10s"
+severity = "page"
+"#;
+
+    fn history() -> History {
+        parse(std::path::Path::new("x.toml"), TEXT).unwrap()
+    }
+
+    fn alert(after: i64, subject: &str, code: Option<Code>) -> Alert {
+        let at = history().start + after;
+        Alert { marks: vec![(at, code)], ..Alert::plain(subject.to_owned(), at, Severity::Page) }
+    }
+
+    /// What is counted for one rule; the fault first touched something `effect` after the start.
+    fn counted(rule: &'static str, effect: Option<i64>, alerts: Vec<Alert>) -> (Tally, usize) {
+        let history = history();
+        let effects = vec![effect.map(|effect| history.start + effect)];
+        let played = Played { said: vec![(rule, alerts)], effects, events: 0 };
+        let (mut tallies, mut flaws) = (Tallies::new(vec![rule]), Vec::new());
+        judge(&history, &played, &mut tallies, &mut flaws);
+        (tallies.of("receiver-down", rule).clone(), flaws.len())
+    }
+
+    #[test]
+    fn an_alert_is_right_by_time_subject_and_code() {
+        let hour = 60 * MINUTE;
+        let down = Some(Code::ReceiverDown);
+        let counts = |alert: Alert| {
+            let (t, flaws) = counted(OURS, Some(hour + 3 * SECOND), vec![alert]);
+            (t.found, t.in_time, t.right, t.wrong, flaws)
+        };
+        let here = "waypoint portal-in";
+        assert_eq!(counts(alert(hour + 8 * SECOND, here, down)), (1, 1, 1, 0, 0));
+        assert_eq!(counts(alert(hour + MINUTE, here, down)), (1, 0, 1, 0, 1), "late");
+        assert_eq!(counts(alert(hour - MINUTE, here, down)), (0, 0, 0, 1, 2), "too early");
+        assert_eq!(
+            counts(alert(hour + 13 * MINUTE, here, down)),
+            (0, 0, 0, 1, 2),
+            "when it is over"
+        );
+        assert_eq!(counts(alert(hour + SECOND, "feed lab", down)), (0, 0, 0, 1, 2), "elsewhere");
+        let slow = Some(Code::TransitSlow);
+        assert_eq!(
+            counts(alert(hour + SECOND, "feed lab", slow)),
+            (0, 0, 1, 0, 1),
+            "a consequence"
+        );
+        let noted = Alert { opened: i64::MAX, severity: Severity::Note, ..alert(hour, here, down) };
+        assert_eq!(counts(noted), (0, 0, 0, 0, 1), "a note tells nobody");
+        let quiet = Alert { severity: Severity::Ticket, ..alert(hour, here, down) };
+        assert_eq!(counts(quiet), (1, 1, 1, 0, 1), "said, but not as a page");
+    }
+
+    #[test]
+    fn times_count_from_the_first_effect_and_what_touched_nothing_does_not_count() {
+        let (down, hour) = (Some(Code::ReceiverDown), 60 * MINUTE);
+        let said = alert(hour + 8 * SECOND, "waypoint portal-in", down);
+        let (t, _) = counted(OURS, Some(hour + 3 * SECOND), vec![said]);
+        assert_eq!(t.detect, [5 * SECOND]);
+        let (t, flaws) = counted(OURS, None, Vec::new());
+        assert_eq!((t.expected, flaws), (0, 0));
+    }
+
+    #[test]
+    fn a_rule_of_today_is_right_on_the_link_or_a_feed_of_it() {
+        let at = 61 * MINUTE;
+        for (subject, right) in [("feed lab", 1), ("waypoint portal-in", 1), ("feed other", 0)] {
+            let (t, flaws) = counted("today", Some(at), vec![alert(at, subject, None)]);
+            assert_eq!((t.right, t.wrong, flaws), (right, 1 - right, 0), "{subject}");
         }
     }
 }

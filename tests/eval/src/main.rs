@@ -30,8 +30,9 @@ fn options() -> Result<Options, String> {
             other => return Err(format!("there is no `{other}`; {USAGE}")),
         }
     }
-    if options.write && !options.only.is_empty() {
-        return Err("--write takes all histories, without --only".to_owned());
+    let all = options.only.is_empty() && options.histories == histories_folder();
+    if options.write && !all {
+        return Err("--write takes the project's histories, all of them".to_owned());
     }
     Ok(options)
 }

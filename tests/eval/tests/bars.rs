@@ -8,12 +8,12 @@ use feedpulse_tests_eval::{document_path, evaluate, histories_folder, report};
 use std::path::Path;
 
 fn named(name: &str) -> History {
-    history::read(&histories_folder().join(format!("{name}.toml"))).unwrap()
+    history::read(&histories_folder().join(format!("{name}.toml"))).expect("it is read")
 }
 
 /// Plays a history: (expected, found, within the bar, false alerts, notices).
 fn play(name: &str) -> [u64; 5] {
-    let mut evaluation = evaluate(&[named(name)]).unwrap();
+    let mut evaluation = evaluate(&[named(name)]).expect("it plays");
     let tally = evaluation.tallies.of("all", OURS);
     [tally.expected, tally.found, tally.in_time, tally.wrong, tally.notices]
 }
@@ -49,6 +49,26 @@ fn fifty_feeds_behind_one_dead_engine_are_one_incident() {
 fn our_own_restart_and_a_burst_that_drains_are_no_news() {
     for name in ["calm-restart", "calm-burst"] {
         assert_eq!(play(name), [0, 0, 0, 0, 0], "{name}");
+    }
+}
+
+#[test]
+fn the_rules_of_today_do_what_their_sources_say() {
+    // Rule, history, found, seconds to detect at the median: no less, no more.
+    for (rule, name, found, least, most) in [
+        ("rhapsody", "receiver-hung", 6, 60.0, 120.0), // 25 of 1,320 an hour wait after 70 s
+        ("idle 30 min", "downtime-recovery", 3, 1_780.0, 1_820.0),
+        ("mirth error", "nack-all", 6, 0.0, 1.0),
+        ("prometheus", "nack-all", 6, 330.0, 400.0), // 5 min, an evaluation, group_wait
+        ("burrow", "receiver-hung", 6, 90.0, 150.0), // ten commits of ten seconds
+        ("prometheus", "receiver-hung", 0, 0.0, 0.0),
+        ("burrow", "nack-all", 0, 0.0, 0.0),
+    ] {
+        let mut evaluation = evaluate(&[named(name)]).expect("it plays");
+        let tally = evaluation.tallies.of("all", rule);
+        let p50 = tally.row("all", rule).detect_p50_s.unwrap_or(0.0);
+        assert_eq!(tally.found, found, "{rule}, {name}");
+        assert!((least..=most).contains(&p50), "{rule}, {name}: {p50} s");
     }
 }
 

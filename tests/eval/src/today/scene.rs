@@ -1,6 +1,6 @@
 //! What an engine-side tool can count: per link and per feed, nothing about contents.
 
-use crate::civil::MINUTE;
+use crate::civil::{MINUTE, SECOND};
 use crate::event::Event;
 use crate::history::History;
 use feedpulse_core::sighting::{AckCode, LinkEvent, Seen};
@@ -25,7 +25,7 @@ pub(super) enum What {
     Accepted,
     /// An answer that refuses.
     Refused,
-    /// A connection that could not be made.
+    /// A connection that could not be made, or ended in its handshake.
     NoConnection,
 }
 
@@ -39,6 +39,7 @@ pub(super) struct Link {
     /// ACK times of the last five minutes: (when, µs).
     pub(super) took: VecDeque<(i64, i64)>,
     connections: i64,
+    opened_at: i64,
     /// Waiting for an answer since its first sending, by number.
     open: HashMap<u64, (i64, i64)>,
 }
@@ -162,6 +163,7 @@ impl Link {
         match change {
             LinkEvent::Opened => {
                 self.connections += 1;
+                self.opened_at = at;
                 self.down_since = None;
                 None
             }
@@ -176,7 +178,8 @@ impl Link {
                 if self.connections == 0 {
                     self.down_since.get_or_insert(at);
                 }
-                None
+                let unused = at - self.opened_at < SECOND && self.last_message < self.opened_at;
+                unused.then_some(What::NoConnection)
             }
             LinkEvent::Idle | LinkEvent::FrameOpen | LinkEvent::NotMllp => None,
         }
