@@ -131,12 +131,16 @@ impl Judge<'_> {
         let mut wrong: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
         for alert in alerts.iter().filter(|alert| alert.severity > Severity::Note) {
             let right = |due: &&Due| says(self.history, alert, due, false).is_some();
-            if let Some(due) = self.dues.iter().find(right) {
+            let classes: BTreeSet<&str> =
+                self.dues.iter().filter(right).map(|due| due.expect.class.as_str()).collect();
+            if !classes.is_empty() {
                 let notices = u64::from(alert.notices);
-                self.tally(&due.expect.class, |t| {
-                    t.right += 1;
-                    t.notices += notices;
-                });
+                // It counts once in all, and once in each class that it is right about.
+                for class in classes.into_iter().chain(["all"]) {
+                    let tally = self.tallies.of(class, self.rule);
+                    tally.right += 1;
+                    tally.notices += notices;
+                }
                 continue;
             }
             let page = alert.severity == Severity::Page;

@@ -176,9 +176,9 @@ fn head(histories: &[History]) -> String {
          time, and through the rules that people use today on the same stream of events.\n\n\
          * *found*, *recall*: expected incidents that were told (ticket or page) while they lasted.\n\
          * *in bar*: found within the time that the history demands.\n\
-         * *false*, *precision*: alerts that were not right, and the share that was. An alert is right when it says what a history expects\n\
-         \x20 at that time and place; an alert of a rule of today is right whenever it comes at that\n\
-         \x20 time, on the link or on a feed that passes it.\n\
+         * *false*, *precision*: alerts that were not right, and the share that was. An alert is right\n\
+         \x20 when it says what a history expects at that time and place; one of a rule of today is right\n\
+         \x20 whenever it comes at that time, on the link or on a feed that passes it.\n\
          * *detect*: from the fault's first effect on the stream (the first message refused,\n\
          \x20 unanswered or not sent) to the first notice.\n\
          * *false / feed / 30 d*: alerts that were not right; absent below 30 feed-days.\n\

@@ -120,6 +120,9 @@ fn errors_say_file_line_and_field() {
         ),
         ("codes = [\"FP0104\"]", "codes = [\"FP9999x\"]", "codes: no such finding"),
         ("class = \"receiver-down\"", "class = \"broken\"", "class: `broken` is no class"),
+        ("per_hour = 120", "per_hour = -1", "per_hour: messages an hour: 0 to 1000000, not -1"),
+        ("share = 0.02", "share = 1.5", "a share: 0 to 1, not 1.5"),
+        ("times = 6", "times = 100000", "times: a small number: 1 to 1000, not 100000"),
         ("kind = \"refused\"", "kind = \"reffused\"", "kind: unknown variant"),
     ] {
         let bad = good.replacen(from, to, 1);

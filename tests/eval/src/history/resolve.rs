@@ -12,8 +12,6 @@ use feedpulse_core::sighting::{AckCode, ReasonClass};
 use std::path::Path;
 use toml::Spanned;
 
-/// Most copies of a feed, and most repeats of a fault.
-const REPEATS_MAX: u32 = 1_000;
 /// Longest history: a little over two years.
 const LENGTH_MAX: i64 = 750 * DAY;
 
@@ -181,11 +179,10 @@ impl Resolver<'_> {
         if path.is_empty() || raw.types.is_empty() {
             return self.err(at, "a feed needs a `path` of links, and `types`");
         }
-        let copies = raw.copies.as_ref().map_or(1, |c| *c.get_ref());
-        if !(1..=REPEATS_MAX).contains(&copies) {
-            return self
-                .err(raw.copies.as_ref().map_or(at, |c| c.span().start), "1 to 1000 copies");
+        if raw.rejects.iter().map(|reject| reject.share.0).sum::<f64>() > 1.0 {
+            return self.err(at, "the shares of its `rejects` are more than 1 together");
         }
+        let copies = raw.copies.map_or(1, |c| c.0);
         let sender = raw.sender.clone().unwrap_or_else(|| raw.name.get_ref().to_uppercase());
         let kind = |t: &String| {
             let (code, trigger) = t.split_once('^').unwrap_or((t, ""));
@@ -203,17 +200,17 @@ impl Resolver<'_> {
                 } else {
                     raw.facilities.clone()
                 },
-                per_hour: raw.per_hour.unwrap_or(0.0),
+                per_hour: raw.per_hour.map_or(0.0, |r| r.0),
                 pattern: raw.pattern.unwrap_or(Pattern::Flat),
-                day_sigma: raw.day_sigma.unwrap_or(0.0),
-                urgent: raw.urgent,
+                day_sigma: raw.day_sigma.map_or(0.0, |s| s.0),
+                urgent: raw.urgent.map_or(0.0, |s| s.0),
                 transit: span(raw.transit, 60 * SECOND),
                 urgent_transit: span(raw.urgent_transit, 30 * SECOND),
                 silence: raw.silence.map(|s| s.0),
                 rejects: raw.rejects.iter().map(reject).collect(),
-                batch: raw.batch.unwrap_or(0),
+                batch: raw.batch.map_or(0, |b| b.0),
                 batch_at: span(raw.batch_at, 2 * HOUR),
-                cluster: raw.cluster.unwrap_or(8).max(1),
+                cluster: raw.cluster.map_or(8, |c| c.0),
             });
         }
         Ok(())
@@ -223,16 +220,16 @@ impl Resolver<'_> {
     fn repeats(
         &self,
         (from, to): (i64, i64),
-        times: Option<u32>,
+        times: Option<raw::Few>,
         every: Option<Span>,
         at: usize,
     ) -> Result<Vec<(i64, i64)>, String> {
-        let times = times.unwrap_or(1);
+        let times = times.map_or(1, |t| t.0);
         if to < from {
             return self.err(at, "`to` is before `from`");
         }
-        if times > 1 && every.is_none() || times > REPEATS_MAX {
-            return self.err(at, "`times` needs `every`, and is 1,000 at most");
+        if times > 1 && every.is_none_or(|every| every.0 <= 0) {
+            return self.err(at, "`times` needs `every`, and it must be more than 0");
         }
         let step = every.map_or(0, |e| e.0);
         Ok((0..i64::from(times)).map(|n| (from + n * step, to + n * step)).collect())
@@ -267,6 +264,9 @@ impl Resolver<'_> {
         );
         if on_link && link.is_none() {
             return self.err(at, "this kind of fault is one of a link: add `link = \"…\"`");
+        }
+        if raw.period.is_some_and(|period| period.0 < SECOND) {
+            return self.err(at, "`period` must be at least 1s");
         }
         for (from, to) in self.repeats((from, to), raw.times, raw.every, at)? {
             out.push(fault(raw, (from, to), link, feeds.clone()));
@@ -338,7 +338,7 @@ fn link(raw: &raw::Link) -> Link {
         ack_objective: span(raw.ack_objective, 2 * SECOND),
         no_ack_after: span(raw.no_ack_after, 30 * SECOND),
         ack_median: span(raw.ack_median, 40_000),
-        ack_spread: raw.ack_spread.unwrap_or(0.5),
+        ack_spread: raw.ack_spread.map_or(0.5, |s| s.0),
         timeout: span(raw.timeout, 15 * SECOND),
         reconnect: span(raw.reconnect, 5 * SECOND),
         retry: raw.retry.unwrap_or(Retry::Reject),
@@ -350,7 +350,7 @@ fn link(raw: &raw::Link) -> Link {
 fn reject(raw: &raw::Reject) -> Reject {
     Reject {
         reason: raw.reason.into(),
-        share: raw.share,
+        share: raw.share.0,
         code: raw.code.map_or(AckCode::AE, Into::into),
     }
 }
@@ -369,22 +369,22 @@ fn fault(
         feeds,
         kind_of: raw.kind_of.clone(),
         facility: raw.facility.clone(),
-        share: raw.share.unwrap_or(1.0),
+        share: raw.share.map_or(1.0, |s| s.0),
         code: raw.code.map_or(AckCode::AE, Into::into),
         reason: raw.reason.map_or(ReasonClass::Internal, Into::into),
         ack: span(raw.ack, 8 * SECOND),
         ramp: span(raw.ramp, 0),
         timeout: raw.timeout.map(|t| t.0),
-        capacity: raw.capacity.unwrap_or(60.0),
-        count: raw.count.unwrap_or(100),
+        capacity: raw.capacity.map_or(60.0, |c| c.0),
+        count: raw.count.map_or(100, |c| c.0),
         over: span(raw.over, MINUTE),
         gap: span(raw.gap, 4 * MINUTE),
         period: span(raw.period, 6 * MINUTE),
         down: span(raw.down, 20 * SECOND),
-        copies: raw.copies.unwrap_or(3),
+        copies: raw.copies.map_or(3, |c| c.0),
         by: raw.by.map_or(HOUR, |by| by.0),
         version: raw.version.clone().unwrap_or_else(|| "2.5.1".to_owned()),
-        unreadable: raw.unreadable.unwrap_or(0.0),
+        unreadable: raw.unreadable.map_or(0.0, |s| s.0),
         away: span(raw.away, 5 * SECOND),
         connected: raw.connected.unwrap_or(true),
         old: span(raw.old, 30 * DAY),

@@ -11,12 +11,16 @@ use feedpulse_core::codes::Severity;
 pub(super) const ABOUT: &str = "Mirth's default alert: one mail for every ERROR event (a refusal, \
     an attempt without answer, a failed connection)";
 
+/// Most mails that are kept of one history; beyond them the figures count no more.
+const MAILS_MAX: usize = 2_000_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Mirth(Vec<Alert>);
 
 impl Mirth {
     pub(super) fn see(&mut self, scene: &Scene, happening: Happening) {
-        if matches!(happening.what, What::Again | What::Refused | What::NoConnection) {
+        let error = matches!(happening.what, What::Again | What::Refused | What::NoConnection);
+        if error && self.0.len() < MAILS_MAX {
             let subject = format!("waypoint {}", scene.history.links[happening.link].name);
             let alert = Alert::plain(subject, happening.at, Severity::Ticket);
             self.0.push(Alert { closed: Some(happening.at), ..alert });
