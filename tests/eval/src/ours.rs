@@ -120,7 +120,19 @@ impl Ours {
         if self.is_away(now) {
             self.kept.push(input);
         } else {
+            self.come_back(now);
             self.apply(now, &input);
+        }
+    }
+
+    /// A restart is over: the engine goes on from its checkpoint, with what was kept for it.
+    fn come_back(&mut self, now: i64) {
+        if self.restarts.last().is_some_and(|(_, back)| now >= *back) {
+            self.restarts.pop();
+            self.engine = Engine::restore(self.engine.checkpoint().clone());
+            for input in core::mem::take(&mut self.kept) {
+                self.apply(now, &input);
+            }
         }
     }
 
@@ -129,13 +141,7 @@ impl Ours {
         if self.is_away(now) {
             return;
         }
-        if self.restarts.last().is_some_and(|(_, back)| now >= *back) {
-            self.restarts.pop();
-            self.engine = Engine::restore(self.engine.checkpoint().clone());
-            for input in core::mem::take(&mut self.kept) {
-                self.apply(now, &input);
-            }
-        }
+        self.come_back(now);
         for link in 0..self.links {
             self.apply(now, &Input::Alive(WaypointId(link)));
         }
