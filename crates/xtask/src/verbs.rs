@@ -16,6 +16,10 @@ Developer commands of Feedpulse: cargo xtask VERB [OPTION]…
   sim [--seeds N] [--from SEED]
                     simulated hospitals, judged by an oracle, release build; a failing seed is
                     printed and plays again exactly
+  eval [--histories DIR] [--only TEXT] [--json] [--write]
+                    labelled histories through the engine and through the rules of today, release
+                    build: what was found, how fast, what was falsely said
+                      --write      makes docs/detection.md anew
   bench [GROUP] [--json]
                     the benchmarks, release build
   demo [OPTION]…    the demo, release build
@@ -47,6 +51,7 @@ pub fn dispatch(words: &[String]) -> Result<()> {
         "check" => no_options(verb, rest).and_then(|()| check()),
         "test" => test(&TestOptions::parse(rest)?),
         "sim" => sim(rest),
+        "eval" => eval(rest),
         "bench" => bench(rest),
         "demo" => run(cargo().args(["run", "--release", "--", "demo"]).args(rest)),
         "plugins" => no_options(verb, rest).and_then(|()| plugins::build()),
@@ -208,6 +213,12 @@ fn sim(rest: &[String]) -> Result<()> {
     let mut sim = cargo();
     sim.args(["run", "--release", "-q", "-p", "feedpulse-tests-sim", "--bin", "sim", "--"]);
     run(sim.args(rest))
+}
+
+fn eval(rest: &[String]) -> Result<()> {
+    let mut eval = cargo();
+    eval.args(["run", "--release", "-q", "-p", "feedpulse-tests-eval", "--bin", "eval", "--"]);
+    run(eval.args(rest))
 }
 
 fn bench(rest: &[String]) -> Result<()> {

@@ -229,7 +229,7 @@ fn a_capture_says_what_was_refused_unanswered_late_or_lost() {
         ("S-ERROR", "refused", Some("P-ERROR")),
         ("S-SILENT", "never_answered", Some("P-SILENT")),
         ("S-LOST", "never_seen_next", None),
-        ("S-LATE", "never_answered", Some("P-LATE")),
+        ("S-LATE", "accepted_late", Some("P-LATE")),
     ] {
         let row = row(rows, id);
         assert_eq!(row["class"], class, "{row}");
@@ -242,7 +242,7 @@ fn a_capture_says_what_was_refused_unanswered_late_or_lost() {
         let counts = capture["gaps"]["counts"].as_array().unwrap().iter();
         counts.filter(|c| c["class"] == class).filter_map(|c| c["messages"].as_u64()).sum::<u64>()
     };
-    assert_eq!((counted("accepted"), counted("accepted_late")), (24, 1), "{capture:#}");
+    assert_eq!((counted("accepted"), counted("accepted_late")), (24, 2), "{capture:#}");
     // The capture's end is nobody's fault.
     assert_eq!(capture["open_at_end"], 2, "{capture:#}");
     assert_eq!(row(&capture["open_rows"], "S-PENDING")["waits_for"], "the next waypoint");

@@ -169,6 +169,8 @@ pub(crate) struct Gaps {
     keys: HashMap<MessageKey, usize>,
     /// Late ACKs to messages that are no gaps so far: their journeys end later, or had ended well.
     late: HashMap<MessageKey, Amendment>,
+    /// Names of the waypoints of these.
+    late_at: Waypoints,
     pub counts: BTreeMap<(String, String, String), Counts>,
     /// Gaps that are counted and not listed.
     pub beyond: u64,
@@ -279,7 +281,8 @@ impl Gaps {
         self.count(row.of(), class, None);
         if class.is_gap() && self.list(record.key, row) {
             // An ACK that came after its time-out, while a retry was still waited for.
-            if let Some(amendment) = self.late.remove(&record.key) {
+            let late = self.late.remove(&record.key);
+            if let Some(amendment) = late.filter(|late| late.at >= record.first_at) {
                 self.amend(names, &amendment);
             }
         }
@@ -313,6 +316,7 @@ impl Gaps {
         let Some(row) = known else {
             if self.late.len() < ROWS_MAX {
                 self.late.insert(amendment.key, *amendment);
+                self.late_at.insert(amendment.waypoint, name(names, amendment.waypoint));
             }
             return;
         };
@@ -360,9 +364,37 @@ impl Gaps {
         self.list(record.key, row);
     }
 
+    /// Lists the late refusals that are left: nothing else is known of their messages.
+    pub(crate) fn nameless(&mut self, wanted: &Wanted) {
+        let late = core::mem::take(&mut self.late);
+        let asked = |at| wanted.feed.is_none() && at >= wanted.from && at < wanted.to;
+        for amendment in late.into_values().filter(|late| !is_accept(late) && asked(late.at)) {
+            let row = Row {
+                at: amendment.at,
+                first_seen: crate::clock::show(amendment.at),
+                feed: String::new(),
+                kind: String::new(),
+                facility: String::new(),
+                sender: String::new(),
+                urgency: Urgency::Routine,
+                urgency_name: urgency_name(Urgency::Routine),
+                control_id: amendment.control_id.clear().to_string(),
+                control_id_there: None,
+                class: Class::Refused,
+                waypoint: name(&self.late_at, amendment.waypoint),
+                reason: reason_name(amendment.reason),
+                tries: 1,
+                closed: None,
+                next: None,
+            };
+            self.list(amendment.key, row);
+        }
+    }
+
     /// The listed rows in order: urgent ones first, then by time; with `open`, those not closed.
     pub(crate) fn ordered(&mut self, open: bool) {
         self.keys.clear();
+        self.late.clear();
         if open {
             self.rows.retain(|row| row.closed.is_none());
         }

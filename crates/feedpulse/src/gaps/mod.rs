@@ -90,6 +90,7 @@ pub(crate) fn main(args: &GapsArgs) -> Result<(), Failure> {
     if gaps.wants_more() {
         ledger::each(&folder, |names, row| gaps.take_again(&wanted, names, &row))?;
     }
+    gaps.nameless(&wanted);
     let lacks = Lacks::of(&gaps, missing, &wanted);
     gaps.ordered(args.open);
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());

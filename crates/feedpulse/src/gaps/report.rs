@@ -24,6 +24,10 @@ pub(crate) struct Lacks {
 }
 
 impl Lacks {
+    /// Nothing, of what is not a ledger.
+    pub(crate) const NOTHING: &'static Self =
+        &Self { before: None, not_recorded: Vec::new(), damage: Vec::new() };
+
     /// Of what was asked for.
     pub(super) fn of(gaps: &Gaps, missing: Missing, wanted: &Wanted) -> Self {
         Self {

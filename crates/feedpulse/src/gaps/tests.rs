@@ -195,6 +195,12 @@ fn what_counted_as_accepted_and_was_refused_after_all_is_a_row() {
     assert_eq!((gaps.rows[0].urgency_name, &*gaps.rows[0].waypoint), ("critical", "portal-in"));
     assert_eq!((count(&gaps, Class::Accepted), count(&gaps, Class::Refused)), (1, 1));
     assert!(!gaps.wants_more());
+    // One whose journey retention has removed: all that is known is the refusal.
+    let everything = Wanted { feed: None, ..wanted };
+    gaps.take(&everything, &names, amend(9, AckCode::AE));
+    gaps.nameless(&everything);
+    assert_eq!(shown(&gaps)[1], ("A9", Class::Refused, false));
+    assert_eq!(gaps.rows[1].waypoint, "portal-in");
 }
 
 #[test]

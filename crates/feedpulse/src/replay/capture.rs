@@ -8,7 +8,6 @@ use super::watched::{Watched, decoding};
 use crate::cli::{DATA, Failure};
 
 use crate::config::Config;
-use crate::gaps::report::Lacks;
 use crate::gaps::{Gaps, Wanted};
 use crate::ledger::Waypoints;
 use anyhow::anyhow;
@@ -45,8 +44,6 @@ pub(super) struct Found {
     pub(super) routes: Vec<(Vec<WaypointId>, Vec<String>)>,
     pub(super) wanted: Wanted,
     pub(super) gaps: Gaps,
-    /// A capture has no ledger that could lack something; its own gaps are among its facts.
-    pub(super) lacks: Lacks,
     pub(super) incidents: BTreeMap<u64, IncidentChange>,
     pub(super) open: Vec<Open>,
     pub(super) open_total: u64,
@@ -116,6 +113,7 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
     }
     capture.end(&mut |step| run.take(step, &mut decoders));
     run.end();
+    run.gaps.nameless(&run.wanted);
     run.gaps.ordered(false);
     let routes = watched.plan.routes.iter().enumerate().map(|(number, route)| {
         let on_it = |feed: &&feedpulse_core::plan::FeedPlan| usize::from(feed.route.0) == number;
@@ -132,7 +130,6 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
         twice: watched.twice,
         wanted: run.wanted,
         gaps: run.gaps,
-        lacks: Lacks::default(),
         incidents: run.incidents,
         open: run.open,
         open_total: run.open_total,

@@ -127,7 +127,7 @@ pub(super) fn report(found: &Found) -> Report<'_> {
             .collect(),
         not_counted_twice: found.twice.iter().map(ToString::to_string).collect(),
         routes: with_feeds.map(|(stops, feeds)| Way { waypoints: names(stops), feeds }).collect(),
-        gaps: report::report(&found.wanted, &found.gaps, &found.lacks, None),
+        gaps: report::report(&found.wanted, &found.gaps, report::Lacks::NOTHING, None),
         acks_to_before: found.to_before,
         open_at_end: found.open_total,
         open_rows: found.open.iter().map(|open| row(found, open)).collect(),

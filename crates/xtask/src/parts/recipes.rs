@@ -18,7 +18,10 @@ pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
         "kafka" => kafka(pin, tmp, log),
         "collector" => collector(pin, tmp, log),
         "prometheus" | "promtool" => debian("prometheus", tmp, log),
-        "alertmanager" => debian("prometheus-alertmanager", tmp, log),
+        // Not the distribution's: it looks for its templates where only an installation puts them.
+        "alertmanager" => {
+            go_install("github.com/prometheus/alertmanager/cmd/alertmanager", pin, tmp, log)
+        }
         "chromium" => chromium(log),
         "helm" => go_install("helm.sh/helm/v3/cmd/helm", pin, tmp, log),
         "kubeconform" => go_install("github.com/yannh/kubeconform/cmd/kubeconform", pin, tmp, log),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// The crates of ours that each crate may use. Arrows never turn; siblings are strangers.
 /// `*` stands for all of them.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("feedpulse", &["*"]),
     ("feedpulse-check", &[]),
     ("feedpulse-codec", &["feedpulse-core"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("feedpulse-store", &["feedpulse-core", "feedpulse-codec"]),
     ("feedpulse-taps", &["feedpulse-core", "feedpulse-hl7", "feedpulse-wire"]),
     ("feedpulse-tests", &["*"]),
+    ("feedpulse-tests-eval", &["feedpulse-core"]),
     ("feedpulse-tests-sim", &["feedpulse-core", "feedpulse-codec", "feedpulse-hl7"]),
     ("feedpulse-wasm", &["feedpulse-core"]),
     ("feedpulse-web", &["feedpulse-core"]),

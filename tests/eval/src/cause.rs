@@ -1,0 +1,43 @@
+//! What caused an incident: what a history says, and what the engine's hint says.
+
+use feedpulse_core::effect::IncidentChange;
+use serde::Deserialize;
+
+/// Classes of causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CauseClass {
+    /// A host, disk, power or other hardware.
+    Hardware,
+    /// A deploy, upgrade or restart of software.
+    Software,
+    /// Routes, firewalls, names, load balancers.
+    Network,
+    /// Somebody means harm.
+    Attack,
+    /// A person's doing or a configuration.
+    Human,
+    /// The site itself: fire, water, power of the region.
+    Site,
+    /// More work than capacity.
+    Overload,
+    /// What is in the messages.
+    Data,
+    /// Nobody can say.
+    Unknown,
+}
+
+/// How sure a hint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confidence {
+    /// One of several that fit.
+    Low,
+    /// The one that fits best.
+    High,
+}
+
+/// The engine's cause hint. Incidents carry none yet: the one place to change when they do.
+#[must_use]
+pub const fn cause_of(_change: &IncidentChange) -> Option<(CauseClass, Confidence)> {
+    None
+}
