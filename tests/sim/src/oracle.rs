@@ -343,13 +343,25 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
         FaultKind::Delay => 90,
         _ => 30,
     };
-    let (from, to) = (moment(fault.from), moment(fault.to + slack * SECOND));
+    if is_told(report, fault, codes, fault.to + slack * SECOND) {
+        return Ok(());
+    }
+    let secs = |i: &IncidentChange| i.since.micros_since(moment(0)) / SECOND;
+    let said = report.incidents.iter();
+    let said: Vec<String> =
+        said.map(|i| format!("{} {} since {} s", i.state.name(), i.summary, secs(i))).collect();
+    Err(format!("{fault:?} was not found ({messages} messages)\nsaid: {said:#?}"))
+}
+
+/// Whether an incident says one of the codes about a fault's portal, or about a feed, in time. What
+/// was open when the fault began, about the same, says it already.
+fn is_told(report: &Report, fault: &Fault, codes: &[Code], until: i64) -> bool {
+    let (from, to) = (moment(fault.from), moment(until));
     let waypoint = WaypointId(u16::try_from(fault.portal + 1).expect("three at most"));
-    // What was open when the fault began, about the same, says it already.
     let over = |id: u64| {
         report.incidents.iter().any(|i| i.id == id && i.resolved_at.is_some_and(|at| at < from))
     };
-    let found = report.incidents.iter().any(|incident| {
+    report.incidents.iter().any(|incident| {
         let place = matches!(incident.subject, Subject::Feed(_))
             || incident.subject == Subject::Waypoint(waypoint);
         let about = |code: &Code| incident.findings.iter().any(|f| f.code == *code);
@@ -358,15 +370,7 @@ fn outage(plan: &Plan, world: &World, report: &Report, fault: &Fault) -> Verdict
             && incident.since <= to
             && !over(incident.id)
             && codes.iter().any(about)
-    });
-    if found {
-        return Ok(());
-    }
-    let secs = |i: &IncidentChange| i.since.micros_since(moment(0)) / SECOND;
-    let said = report.incidents.iter();
-    let said: Vec<String> =
-        said.map(|i| format!("{} {} since {} s", i.state.name(), i.summary, secs(i))).collect();
-    Err(format!("{fault:?} was not found ({messages} messages)\nsaid: {said:#?}"))
+    })
 }
 
 /// Long after everything, every incident is over.
