@@ -41,7 +41,7 @@ macro_rules! fixed {
     )*};
 }
 
-fixed! { u8 i32 i64 u128 f32 f64 }
+fixed! { u8 i8 i32 i64 u128 f32 f64 }
 
 impl Wire for usize {
     fn put(&self, out: &mut Vec<u8>) {

@@ -3,13 +3,13 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
-use feedpulse_core::engine::profile::Profile;
+use feedpulse_core::engine::profile::{PartKey, Profile};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
 use feedpulse_core::engine::series::{Series, Set, SetKey};
 use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
-    Answer, Connection, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
+    Answer, Connection, Down, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
     Incident, Interval, Journey, JourneyExtra, Kind, Learned, Recent, Remembered, State,
     WaypointState,
 };
@@ -19,18 +19,20 @@ use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 layout! {
     struct Ref { slot, generation }
     struct Recent { at }
+    enum Down { 0 = Refused, 1 = Unreachable, 2 = Dropped }
     struct Answer { at, slow, bad, reason, kind }
     struct Minute { at, sendings, repeats, answers, bad }
-    struct Burst { first, last, times, number }
+    struct Burst { first, last, times, usual, share }
     struct Usual {
-        minutes, answers, reasons, bursts, damaged, damaged_share, processing, versions
+        minutes, answers, reasons, bursts, runs, damaged, damaged_share, processing, versions
     }
+    struct PartKey { feed, code, trigger, facility }
     struct Profile {
         rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, silent,
-        spread, hour
+        spread, hour, odd_hours
     }
     struct Connection {
-        opened_at, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
+        opened_at, down_before, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
     }
     struct Remembered { key, journey, body, outcome, sent, answers }
     struct EndedJourney { key, feed, at, delivered, whole }
@@ -55,7 +57,7 @@ layout! {
     struct WaypointState {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
         hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
-        down_since, down_times, down_last, down_refused, refused, resets, unreadable, blind, blinds,
+        down_since, down_times, down_last, down_how, refused, resets, unreadable, blind, blinds,
         ack_time, usual, refusing_since, urgent_at, raised
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }

@@ -22,7 +22,8 @@ use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
+    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId,
+    Silence, Waypoint,
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -147,9 +148,11 @@ layout! {
 
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        resolve_after, page_after, page_after_urgent, series_max
+        downtimes, resolve_after, page_after, page_after_urgent, series_max
     }
     struct Calendar { offsets, holidays }
+    struct Downtime { name, waypoints, times }
+    enum DownTimes { 0 = Once { from, to }, 1 = Weekly { days, start, minutes } }
     enum Silence { 0 = Learned, 1 = After(limit), 2 = Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,

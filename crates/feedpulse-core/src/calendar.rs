@@ -52,6 +52,13 @@ impl Calendar {
         day * 24 + usize::try_from(local.rem_euclid(DAY) / HOUR).unwrap_or(0)
     }
 
+    /// The minute of the week, from Monday at midnight; holidays are days as others here.
+    #[must_use]
+    pub fn minute_of_week(&self, at: Timestamp) -> u32 {
+        let minutes = self.local(at).div_euclid(HOUR / 60) + 3 * 1_440;
+        u32::try_from(minutes.rem_euclid(7 * 1_440)).unwrap_or(0)
+    }
+
     /// When the hour that holds at a time ends: the next full hour there, or a change of the clocks.
     #[must_use]
     pub fn hour_ends(&self, at: Timestamp) -> Timestamp {
@@ -65,6 +72,8 @@ impl Calendar {
 #[cfg(test)]
 mod tests {
     use super::{Calendar, HOUR};
+    use crate::frame::WaypointId;
+    use crate::plan::{DownTimes, Downtime};
     use crate::time::Timestamp;
 
     /// Berlin in 2026: summer time from 29 March 01:00 UTC to 25 October 01:00 UTC.
@@ -93,6 +102,32 @@ mod tests {
         let later = Timestamp::from_secs(1_775_210_400 + 7 * 86_400); // Friday 10 April, 10:00 UTC
         assert_eq!(berlin().hour(noon), 4 * 24 + 12);
         assert_eq!(berlin().hour(later), 4 * 24 + 12);
+    }
+
+    #[test]
+    fn a_downtime_holds_on_its_days_and_over_midnight() {
+        let weekly = Downtime {
+            name: "patch night".into(),
+            waypoints: vec![WaypointId(1)],
+            // Sunday 23:00 for two hours.
+            times: DownTimes::Weekly { days: 1 << 6, start: 23 * 60, minutes: 120 },
+        };
+        let utc = Calendar::default();
+        let monday = 1_772_409_600; // 2 March 2026, 00:00 UTC
+        for (second, holds) in [
+            (-3_601, false),
+            (-3_600, true),
+            (0, true),
+            (3_599, true),
+            (3_600, false),
+            (86_400, false),
+        ] {
+            let at = Timestamp::from_secs(monday + second);
+            assert_eq!(weekly.holds(&utc, WaypointId(1), at), holds, "{second}");
+            assert!(!weekly.holds(&utc, WaypointId(0), at));
+        }
+        let at = Timestamp::from_secs(monday - 7_200);
+        assert!(weekly.holds(&berlin(), WaypointId(1), at), "an hour earlier in UTC");
     }
 
     #[test]

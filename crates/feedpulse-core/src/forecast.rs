@@ -39,7 +39,10 @@ pub(crate) fn of(feed: &FeedState) -> Option<Forecast> {
     }
     let (backlog, age) = *feed.looks.back()?;
     let backlog = backlog as f32;
-    let growth = slope(feed.looks.iter().map(|(backlog, _)| *backlog as f32));
+    // A burst that has begun to drain grows no more, whatever came before.
+    let late = feed.looks.len() - LEAST;
+    let growth = slope(feed.looks.iter().map(|(backlog, _)| *backlog as f32))
+        .min(slope(feed.looks.iter().skip(late).map(|(backlog, _)| *backlog as f32)));
     let ageing = slope(feed.looks.iter().map(|(_, age)| *age));
     let left = feed.objectives.transit.as_secs_f32() - age;
     let breach = match left {

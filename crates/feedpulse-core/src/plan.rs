@@ -4,6 +4,7 @@ use crate::calendar::Calendar;
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::sighting::{AckMode, ReasonClass};
+use crate::time::Timestamp;
 use core::time::Duration;
 
 /// What the engine watches. A new plan is an input like any other.
@@ -27,6 +28,9 @@ pub struct Plan {
     pub feeds_max: usize,
     /// The site's civil time, by which usual traffic is learned.
     pub calendar: Calendar,
+    /// Downtimes that are planned: what is found in them is noted, and nobody is told; what goes on
+    /// behind one is told then.
+    pub downtimes: Vec<Downtime>,
     /// No finding for this long ends an incident. Default 5 min; one that came back needs three
     /// times as long.
     pub resolve_after: Duration,
@@ -51,6 +55,7 @@ impl Default for Plan {
             rollup: Duration::from_secs(60),
             feeds_max: 1_000,
             calendar: Calendar::default(),
+            downtimes: Vec::new(),
             resolve_after: Duration::from_secs(300),
             page_after: Duration::from_secs(300),
             page_after_urgent: Duration::from_secs(120),
@@ -59,12 +64,67 @@ impl Default for Plan {
     }
 }
 
+/// A planned downtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downtime {
+    /// What it is called.
+    pub name: String,
+    /// The waypoints that are down; none = all.
+    pub waypoints: Vec<WaypointId>,
+    /// When.
+    pub times: DownTimes,
+}
+
+/// When a downtime is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownTimes {
+    /// Once.
+    Once {
+        /// From.
+        from: Timestamp,
+        /// Until.
+        to: Timestamp,
+    },
+    /// On these days of each week, by the site's clocks.
+    Weekly {
+        /// Bit 0 is Monday.
+        days: u8,
+        /// Minutes after midnight at which it begins.
+        start: u16,
+        /// Minutes that it lasts, at most those of a week.
+        minutes: u16,
+    },
+}
+
+impl Downtime {
+    /// Whether it holds for a waypoint at a time.
+    #[must_use]
+    pub fn holds(&self, calendar: &Calendar, waypoint: WaypointId, at: Timestamp) -> bool {
+        if !self.waypoints.is_empty() && !self.waypoints.contains(&waypoint) {
+            return false;
+        }
+        match self.times {
+            DownTimes::Once { from, to } => from <= at && at < to,
+            DownTimes::Weekly { days, start, minutes } => {
+                let minute = calendar.minute_of_week(at);
+                let begins = |day: u32| day * 1_440 + u32::from(start);
+                let since = |day: u32| (minute + WEEK - begins(day) % WEEK) % WEEK;
+                let held = |day: &u32| days & (1 << day) != 0 && since(*day) < u32::from(minutes);
+                (0..7).any(|day| held(&day))
+            }
+        }
+    }
+}
+
+/// Minutes of a week.
+const WEEK: u32 = 7 * 1_440;
+
 /// Index into [`Plan::routes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u16);
 
 /// Index of a feed: declared ones first, then those found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FeedId(pub u32);
 
 /// A named place on a route where a tap looks.

@@ -256,6 +256,15 @@ pub struct IncidentWire {
     /// No notices until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<String>,
+    /// How far it reaches: `link`, `system`, `feed`, `feeds`, `everything`, `own`.
+    pub scope: &'static str,
+    /// Names of the feeds that it touches, at most 20.
+    pub feeds: Vec<String>,
+    /// Messages that wait because of it.
+    pub messages: u32,
+    /// What else is known, in words: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
+    /// `flapping`.
+    pub facts: std::collections::BTreeMap<&'static str, String>,
     /// Its findings.
     pub findings: Vec<FindingWire>,
 }
@@ -408,6 +417,10 @@ pub fn incident_wire(incident: &IncidentChange) -> IncidentWire {
         urgent: incident.urgent,
         claimed_by: label(incident.claimed_by),
         muted_until: incident.muted_until.map(rfc3339),
+        scope: incident.story.scope.name(),
+        feeds: incident.story.feeds.clone(),
+        messages: incident.story.messages,
+        facts: incident.facts().into_iter().collect(),
         findings: incident
             .findings
             .iter()

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{MethodRouter, get, post};
 use axum::{Form, Json, Router};
+use feedpulse_core::effect::Change;
 use feedpulse_core::input::OperatorAction;
 use feedpulse_core::label::Label;
 use serde::Deserialize;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Ui>)> {
         ("/api/v1/incidents/{id}", get(api_incident)),
         ("/api/v1/incidents/{id}/claim", post(claim)),
         ("/api/v1/incidents/{id}/mute", post(mute)),
+        ("/api/v1/changes", post(changed)),
     ]
 }
 
@@ -290,30 +292,68 @@ async fn mute(State(ui): State<Ui>, Path(id): Path<String>, request: Request) ->
     .await
 }
 
-/// Reads a body, makes the action, hands it over. A form gets the incident's page back, JSON 202.
+/// Body of `POST /api/v1/changes`: something was changed around the stream just now.
+#[derive(Deserialize)]
+struct Changed {
+    /// What kind: `deploy`, `config`, `certificate`, …
+    kind: String,
+    /// What was changed, 1 to 31 characters: a name and a version, and nobody's data.
+    what: String,
+}
+
+async fn changed(State(ui): State<Ui>, request: Request) -> Response {
+    let at = ui.source.about().now;
+    hand_over(&ui, "/", request, |changed: Changed| {
+        let label = |name: &str, text: &str| {
+            let text = text.trim();
+            let fits = (1..=31).contains(&text.len()) && !text.chars().any(char::is_control);
+            if fits {
+                Ok(Label::from(text))
+            } else {
+                Err(format!("`{name}` must have 1 to 31 characters"))
+            }
+        };
+        let (kind, what) = (label("kind", &changed.kind)?, label("what", &changed.what)?);
+        Ok(OperatorAction::Changed(Change { at, kind, what }))
+    })
+    .await
+}
+
+/// As [`hand_over`], about an incident.
 async fn act<T: serde::de::DeserializeOwned>(
     ui: &Ui,
     id: &str,
     request: Request,
     make: impl FnOnce(u64, T) -> Result<OperatorAction, String>,
 ) -> Response {
+    let Ok(incident) = id.parse::<u64>() else { return missing("incident") };
+    let page = format!("/incidents/{incident}");
+    hand_over(ui, &page, request, |body| make(incident, body)).await
+}
+
+/// Reads a body, makes the action, hands it over. A form gets a page back, JSON 202.
+async fn hand_over<T: serde::de::DeserializeOwned>(
+    ui: &Ui,
+    page: &str,
+    request: Request,
+    make: impl FnOnce(T) -> Result<OperatorAction, String>,
+) -> Response {
     if !ui.guard.has_token() {
         let hint = "set ui.token: without one nobody is known here";
         return problem(StatusCode::FORBIDDEN, "actions need a token", hint);
     }
-    let Ok(incident) = id.parse::<u64>() else { return missing("incident") };
     let (body, is_form) = match read::<T>(request).await {
         Ok(read) => read,
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, &error, "see the JSON's description");
         }
     };
-    let action = match make(incident, body) {
+    let action = match make(body) {
         Ok(action) => action,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error, "correct it and send again"),
     };
     match ui.source.operator(action) {
-        Ok(()) if is_form => Redirect::to(&format!("/incidents/{incident}")).into_response(),
+        Ok(()) if is_form => Redirect::to(page).into_response(),
         Ok(()) => {
             (StatusCode::ACCEPTED, Json(serde_json::json!({ "accepted": true }))).into_response()
         }

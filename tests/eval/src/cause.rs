@@ -1,6 +1,7 @@
 //! What caused an incident: what a history says, and what the engine's hint says.
 
-use feedpulse_core::effect::IncidentChange;
+use feedpulse_core::cause;
+use feedpulse_core::effect::{Confidence as Sure, IncidentChange};
 use serde::Deserialize;
 
 /// Classes of causes.
@@ -36,8 +37,20 @@ pub enum Confidence {
     High,
 }
 
-/// The engine's cause hint. Incidents carry none yet: the one place to change when they do.
+/// The engine's cause hint.
 #[must_use]
-pub const fn cause_of(_change: &IncidentChange) -> Option<(CauseClass, Confidence)> {
-    None
+pub fn cause_of(change: &IncidentChange) -> Option<(CauseClass, Confidence)> {
+    let hint = change.story.cause.as_ref()?;
+    let class = match hint.class {
+        cause::CauseClass::Host => CauseClass::Hardware,
+        cause::CauseClass::Software => CauseClass::Software,
+        cause::CauseClass::Network => CauseClass::Network,
+        cause::CauseClass::Attack => CauseClass::Attack,
+        cause::CauseClass::Config => CauseClass::Human,
+        cause::CauseClass::Site => CauseClass::Site,
+        cause::CauseClass::Overload => CauseClass::Overload,
+        cause::CauseClass::Data => CauseClass::Data,
+    };
+    let sure = hint.confidence == Sure::High;
+    Some((class, if sure { Confidence::High } else { Confidence::Low }))
 }

@@ -3,13 +3,16 @@
 use crate::alert::Alert;
 use crate::cause::cause_of;
 use crate::event::Event;
-use crate::history::{FaultKind, Feed, History, Link};
+use crate::history::{Fault, FaultKind, Feed, History, Link};
+use feedpulse_core::calendar::Calendar;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::effect::{Effect, Effects, IncidentChange, IncidentState};
 use feedpulse_core::engine::Engine;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::input::Input;
-use feedpulse_core::plan::{FeedPlan, Objectives, Plan, Route, RouteId, Waypoint};
+use feedpulse_core::plan::{
+    DownTimes, Downtime, FeedPlan, Objectives, Plan, Route, RouteId, Silence, Waypoint,
+};
 use feedpulse_core::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,12 +43,41 @@ fn feed(feed: &Feed, route: usize) -> FeedPlan {
         objectives: Objectives {
             transit: length(feed.transit),
             urgent_transit: length(feed.urgent_transit),
-            silence: feed.silence.map(length),
+            silence: feed.silence.map_or(Silence::Learned, |limit| Silence::After(length(limit))),
             ..Objectives::default()
         },
         ends_at: Vec::new(),
         filters: Vec::new(),
     }
+}
+
+fn calendar(history: &History) -> Calendar {
+    let offset = |(from, offset): &(i64, i64)| {
+        let seconds = i32::try_from(offset / 1_000_000).unwrap_or(0);
+        (Timestamp::from_micros(*from), seconds)
+    };
+    let day = |day: &i64| i32::try_from(*day).unwrap_or(0);
+    let mut holidays: Vec<i32> = history.calendar.holidays.iter().map(day).collect();
+    holidays.sort_unstable();
+    Calendar { offsets: history.calendar.offsets.iter().map(offset).collect(), holidays }
+}
+
+/// What is planned is stated.
+fn downtimes(history: &History) -> Vec<Downtime> {
+    let planned = history.faults.iter().filter(|fault| fault.kind == FaultKind::Maintenance);
+    let downtime = |fault: &Fault| Downtime {
+        name: "planned".to_owned(),
+        waypoints: fault
+            .link
+            .iter()
+            .map(|n| WaypointId(u16::try_from(*n).unwrap_or(u16::MAX)))
+            .collect(),
+        times: DownTimes::Once {
+            from: Timestamp::from_micros(fault.from),
+            to: Timestamp::from_micros(fault.to),
+        },
+    };
+    planned.map(downtime).collect()
 }
 
 /// The configuration that an operator would have written for a history.
@@ -70,6 +102,8 @@ fn plan(history: &History) -> Plan {
         rollup: Duration::from_secs(60),
         feeds_max: 1_000,
         series_max: 500,
+        calendar: calendar(history),
+        downtimes: downtimes(history),
         ..Plan::default()
     }
 }

@@ -19,7 +19,8 @@ use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
+    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId,
+    Silence, Waypoint,
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -172,9 +173,11 @@ any! {
     struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        resolve_after, page_after, page_after_urgent, series_max
+        downtimes, resolve_after, page_after, page_after_urgent, series_max
     }
     struct Calendar { offsets, holidays }
+    struct Downtime { name, waypoints, times }
+    enum DownTimes { Once { from, to }, Weekly { days, start, minutes } }
     enum Silence { Learned, After(limit), Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,

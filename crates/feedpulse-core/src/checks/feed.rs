@@ -3,8 +3,7 @@
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
 use crate::engine::feed_time;
-use crate::engine::profile::{Gap, Profile};
-use crate::engine::series::SetKey;
+use crate::engine::profile::{Gap, PartKey, Profile};
 use crate::engine::state::{FeedState, Recent, State};
 use crate::finding::{Finding, Subject};
 use crate::plan::{FeedId, Silence};
@@ -54,12 +53,12 @@ fn silence_at(s: &mut State, place: usize, now: Timestamp, started: Timestamp) -
     let Some(feed) = s.feeds.get_mut(place) else { return Condition::Over };
     feed.profile.advance(&plan.calendar, now);
     let id = FeedId(u32::try_from(place).unwrap_or(u32::MAX));
-    let mut parts: Vec<&mut (SetKey, Profile)> =
+    let mut parts: Vec<&mut (PartKey, Profile)> =
         s.profiles.iter_mut().filter(|(key, _)| key.feed == id).collect();
     for (_, profile) in &mut parts {
         profile.advance(&plan.calendar, now);
     }
-    let shown: Vec<(SetKey, &Profile)> = parts.iter().map(|part| (part.0, &part.1)).collect();
+    let shown: Vec<(PartKey, &Profile)> = parts.iter().map(|part| (part.0, &part.1)).collect();
     let condition = silence(feed, &shown, now, started);
     let silent = matches!(condition, Condition::Holds(_));
     feed.profile.silent |= silent;
@@ -70,7 +69,7 @@ fn silence_at(s: &mut State, place: usize, now: Timestamp, started: Timestamp) -
 }
 
 /// Profiles of a feed's types and facilities.
-type Parts<'a> = [(SetKey, &'a Profile)];
+type Parts<'a> = [(PartKey, &'a Profile)];
 
 /// First sighting of the oldest journey that is unfinished; with `urgent`, of the urgent ones.
 pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timestamp> {
@@ -154,7 +153,7 @@ fn learned_silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp) -> Condi
         Gap::Known { expected, limit } if expected > limit => Some((expected, limit)),
         _ => None,
     };
-    let part = || parts.iter().find_map(|(key, p)| Some((key.part(), p.last, silent(p)?)));
+    let part = || parts.iter().find_map(|(key, p)| Some((Some(key.name()), p.last, silent(p)?)));
     let whole = silent(&feed.profile).map(|gap| (None, feed.profile.last, gap));
     let Some((part, last, (expected, limit))) = whole.or_else(part) else {
         return Condition::Over;
@@ -180,7 +179,7 @@ fn volume(feed: &FeedState, now: Timestamp) -> Condition {
     let Some(times) = feed.profile.unusual() else { return Condition::Over };
     Condition::Holds(Verdict::new(
         Code::VolumeUnusual,
-        now.minus(core::time::Duration::from_secs(3_600)),
+        now.minus(core::time::Duration::from_secs(7_200)),
         &[
             ("messages_total", f64::from(feed.profile.hour.0)),
             ("expected_total", f64::from(feed.profile.hour.1).round()),

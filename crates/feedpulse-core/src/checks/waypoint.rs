@@ -33,9 +33,10 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let oldest = oldest_open(w);
     let mut down = receiver_down(w, s.now);
     let mut silent = no_ack(w, plan_here, now, oldest);
+    let mut refuses = rejected(w, share, now);
+    let mut blocked = head_of_line(w, now);
     if is_all_refused(w, &plan, s.now) {
-        louder(&mut down);
-        louder(&mut silent);
+        [&mut down, &mut silent, &mut refuses, &mut blocked].into_iter().for_each(louder);
     }
     if let Condition::Holds(verdict) = &mut down
         && carried
@@ -46,10 +47,10 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::ReceiverDown, down),
         (Code::NoAck, silent),
         (Code::AckSlow, ack_slow(w, plan_here, now, oldest)),
-        (Code::RejectedShare, rejected(w, share, now)),
+        (Code::RejectedShare, refuses),
         (Code::ConnectionLost, connection_lost(w, now)),
         (Code::Malformed, malformed(w, now)),
-        (Code::HeadOfLine, head_of_line(w, now)),
+        (Code::HeadOfLine, blocked),
         (Code::CommitOnly, commit_only(w, now)),
         (Code::NewReason, new_reason(w, plan_here, now)),
         (Code::RetryStorm, retry_storm(w, now)),
@@ -111,7 +112,7 @@ fn receiver_down(w: &WaypointState, now: Timestamp) -> Condition {
         since,
         &[("attempts_total", times), ("down_s", seconds(now, since))],
     );
-    verdict.detail = if w.down_refused { "refused" } else { "unreachable" };
+    verdict.detail = w.down_how.name();
     if answered_since {
         verdict.severity = Severity::Ticket;
     }
@@ -210,7 +211,7 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     let burns = hour.bad >= 10 && part(&hour) > over && minutes.bad >= 3 && part(&minutes) > over;
     let fast = bad >= 5 && held > share && ends_bad(&judged);
     if !fast && !(burns && ends_bad(&judged)) {
-        return Condition::Over;
+        return one_kind(w);
     }
     let since = judged.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);
     let (refused, answers) = if fast {
@@ -227,6 +228,15 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
             ("refused_share", refused / answers.max(1.0)),
         ],
     ))
+}
+
+/// One type, of one sender at one facility, is refused each time, while others pass.
+fn one_kind(w: &WaypointState) -> Condition {
+    let Some((since, times)) = w.usual.refused_run() else { return Condition::Over };
+    let mut verdict =
+        Verdict::new(Code::RejectedShare, since, &[("refused_total", f64::from(times))]);
+    verdict.detail = "one type";
+    Condition::Holds(verdict)
 }
 
 /// The last answers of which something is known, oldest first.
@@ -306,7 +316,7 @@ fn commit_only(w: &WaypointState, now: Timestamp) -> Condition {
 /// Five refusals for a reason that was not given in the last 500 answers.
 fn new_reason(w: &WaypointState, plan: &Waypoint, now: Timestamp) -> Condition {
     let fresh = ReasonClass::ALL.iter().zip(&w.usual.bursts).filter(|(class, burst)| {
-        burst.times >= 5
+        burst.is_new()
             && now.micros_since(burst.last) < 600_000_000
             && !plan.expected_reasons.contains(class)
     });

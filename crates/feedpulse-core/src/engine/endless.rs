@@ -169,6 +169,7 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("answers", w.answers.len(), 64),
             ("minutes", w.usual.minutes.len(), 60),
             ("versions", w.usual.versions.len(), 256),
+            ("runs", w.usual.runs.len(), 256),
             ("unanswered", w.unanswered.at.len(), 64),
         ]);
     }

@@ -56,6 +56,10 @@ impl Engine {
         if own.is_some() {
             return Some(finding.subject);
         }
+        if finding.code == Code::Silence && !finding.detail.is_empty() {
+            // One type or facility, while the others go on: no link explains that.
+            return Some(finding.subject);
+        }
         let what = (finding.subject, finding.code, finding.since);
         let explained =
             |(root, incident): &(&Subject, &Incident)| explains(&self.s, **root, incident, what);
@@ -66,7 +70,7 @@ impl Engine {
     /// Takes pending incidents into the one that explains them.
     pub(super) fn absorb(&mut self, root: Subject) {
         let Some(cause) = self.s.incidents.get(&root) else { return };
-        if !cause.holds(|code| blocks(code) || is_symptom(code)) {
+        if !cause.has(|code| blocks(code) || is_symptom(code)) {
             return;
         }
         let explained = |(subject, other): &(&Subject, &Incident)| {
@@ -99,14 +103,14 @@ fn explains(
     match (root, subject) {
         (Subject::Waypoint(link), Subject::Feed(feed)) if is_symptom(code) => {
             let silent = matches!(code, Code::Silence | Code::VolumeUnusual);
-            incident.holds(blocks) && passes(s, feed, link, silent)
+            incident.has(blocks) && passes(s, feed, link, silent)
         }
         (Subject::Waypoint(link), Subject::Waypoint(other)) if blocks(code) => {
             let same_system = system(s, link).is_some_and(|name| system(s, other) == Some(name));
             let together = near(incident.since, since);
-            let same = incident.holds(|c| c == code) && same_system && together;
+            let same = incident.has(|c| c == code) && same_system && together;
             let behind = may_come_from_behind(code)
-                && incident.holds(blocks)
+                && incident.has(blocks)
                 && incident.since <= since
                 && is_behind(s, link, other);
             same || behind

@@ -62,9 +62,9 @@ impl Incident {
         now.since(self.since.min(now)) >= SURE_AFTER
     }
 
-    /// Whether a finding of a code holds, or did a moment ago.
-    pub(super) fn holds(&self, wanted: impl Fn(Code) -> bool) -> bool {
-        self.findings.values().any(|f| wanted(f.code) && f.cleared_at.is_none())
+    /// Whether a finding of a code holds, or did while it lasts.
+    pub(super) fn has(&self, wanted: impl Fn(Code) -> bool) -> bool {
+        self.findings.keys().any(|code| wanted(*code))
     }
 
     /// Adds a finding; says whether people should hear of it (new code, or louder).
@@ -72,9 +72,7 @@ impl Incident {
         let member = (finding.subject, finding.code);
         if finding.state == FindingState::Cleared {
             self.clear(member, now);
-            let before = self.code;
-            self.lead();
-            return self.code != before;
+            return false;
         }
         if self.calm_since.take().is_some() && self.state == IncidentState::Open {
             self.flaps = self.flaps.saturating_add(1);
@@ -126,18 +124,15 @@ impl Incident {
         self.reckon_calm(now);
     }
 
-    /// The code that leads: of what holds now the loudest, then the earliest; it changes only when
-    /// its own finding is over or a louder one came, so that an alert keeps its name.
+    /// The code that leads: the first of the loudest. It changes only for a louder one, so that an
+    /// alert keeps its name while what goes on under it changes.
     fn lead(&mut self) {
-        let holding = |f: &&IncidentFinding| f.cleared_at.is_none();
-        let loudest = self.findings.values().filter(holding).map(|f| f.severity).max();
-        let current = self.findings.get(&self.code).filter(holding);
-        if current.is_some_and(|f| Some(f.severity) == loudest) {
+        let current = self.findings.get(&self.code);
+        if current.is_some_and(|f| f.severity == self.severity) {
             return;
         }
-        let candidates =
-            self.findings.values().filter(holding).filter(|f| Some(f.severity) == loudest);
-        if let Some(lead) = candidates.min_by_key(|f| (f.since, f.code)) {
+        let loudest = self.findings.values().filter(|f| f.severity == self.severity);
+        if let Some(lead) = loudest.min_by_key(|f| (f.since, f.code)) {
             self.code = lead.code;
         }
     }

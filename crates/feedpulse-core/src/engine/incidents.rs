@@ -1,11 +1,12 @@
 //! Incidents: findings grouped by their cause, opened once, resolved once.
 
 use super::Engine;
-use super::state::Incident;
+use super::state::{Incident, State};
 use super::story::change_of;
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::effect::{Change, Effect, Effects, IncidentState, MomentKind};
 use crate::finding::{Evidence, Finding, FindingState, Subject};
+use crate::frame::WaypointId;
 use crate::input::{Blind, OperatorAction, OwnState};
 use crate::label::Label;
 use crate::time::Timestamp;
@@ -25,8 +26,12 @@ const EARLIER: Duration = Duration::from_secs(30 * 86_400);
 
 impl Engine {
     /// Takes one finding into the incident that it belongs to.
-    pub(super) fn take(&mut self, finding: Finding, fx: &mut Effects) {
+    pub(super) fn take(&mut self, mut finding: Finding, fx: &mut Effects) {
         let now = self.s.now;
+        if is_planned(&self.s, finding.subject) {
+            // It is noted; what goes on behind the downtime is said again with its own severity.
+            finding.severity = Severity::Note;
+        }
         let Some(root) = self.home_of(&finding) else { return };
         if !self.s.incidents.contains_key(&root) {
             self.s.next_incident += 1;
@@ -211,7 +216,27 @@ impl Engine {
     }
 }
 
+/// Whether a planned downtime holds for a subject now.
+fn is_planned(s: &State, subject: Subject) -> bool {
+    let down = |w: WaypointId| s.plan.downtimes.iter().any(|d| d.holds(&s.plan.calendar, w, s.now));
+    match subject {
+        Subject::Waypoint(w) => down(w),
+        Subject::Feed(f) => {
+            s.feeds.get(f.0 as usize).is_some_and(|f| f.waypoints.iter().any(|w| down(*w)))
+        }
+        Subject::Check(_) | Subject::Own(_) => false,
+    }
+}
+
 /// Findings that describe the suffering of a feed: where a link explains them, they join it.
 pub(super) const fn is_symptom(code: Code) -> bool {
-    matches!(code, Code::TransitSlow | Code::BacklogGrowing | Code::Silence | Code::VolumeUnusual)
+    matches!(
+        code,
+        Code::TransitSlow
+            | Code::BacklogGrowing
+            | Code::Silence
+            | Code::VolumeUnusual
+            | Code::Missing
+            | Code::PartlyDelivered
+    )
 }

@@ -393,6 +393,9 @@ impl Engine {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         let refuses = answer.bad == Some(true);
         waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
+        if let Some(bad) = answer.bad {
+            waypoint.usual.follow_run(answer.at, answer.kind, bad);
+        }
         if let Some(minute) = waypoint.usual.minute(answer.at) {
             minute.answers += 1;
             minute.bad += u32::from(refuses);

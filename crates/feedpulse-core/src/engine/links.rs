@@ -2,7 +2,7 @@
 
 use super::ledger::{End, unanswered_outcome};
 use super::slab::Ref;
-use super::state::{Connection, WaypointState};
+use super::state::{Connection, Down, WaypointState};
 use super::{CONNECTIONS_MAX, Engine};
 use crate::codes::Code;
 use crate::effect::Effects;
@@ -11,6 +11,7 @@ use crate::frame::ConnectionId;
 use crate::label::Label;
 use crate::plan::Acks;
 use crate::sighting::{LinkEvent, Outcome, Sighting};
+use crate::time::Timestamp;
 
 impl WaypointState {
     /// A connection, known from now on.
@@ -22,27 +23,50 @@ impl WaypointState {
     }
 }
 
+/// A connection that is reset before this, without a message, was never one, in µs.
+const AT_ONCE: i64 = 10_000_000;
+
+impl Connection {
+    /// Whether nothing was sent on it, and it is young.
+    fn is_unused(&self, at: Timestamp) -> bool {
+        self.latest_key.is_none() && at.micros_since(self.opened_at) < AT_ONCE
+    }
+}
+
+impl WaypointState {
+    fn not_reached(&mut self, at: Timestamp, how: Down) {
+        self.refused += u64::from(how != Down::Dropped);
+        self.refusing_since.get_or_insert(at);
+        self.down_since = self.down_since.or(Some(at));
+        self.down_times = self.down_times.saturating_add(1);
+        self.down_last = at;
+        self.down_how = how;
+    }
+}
+
 impl Engine {
     pub(super) fn link(&mut self, at: &Sighting, event: LinkEvent, fx: &mut Effects) {
         let Some(waypoint) = self.s.waypoints.get_mut(usize::from(at.waypoint.0)) else { return };
         let subject = Subject::Waypoint(at.waypoint);
         match event {
             LinkEvent::Opened => {
-                let fresh = Connection { opened_at: at.at, ..Connection::default() };
+                let down_before = waypoint.down_since.map(|since| (since, waypoint.down_times));
+                let fresh = Connection { opened_at: at.at, down_before, ..Connection::default() };
                 *waypoint.connection(at.connection) = fresh;
                 waypoint.down_since = None;
                 waypoint.down_times = 0;
             }
-            LinkEvent::Refused | LinkEvent::Unreachable => {
-                waypoint.refused += 1;
-                waypoint.refusing_since.get_or_insert(at.at);
-                waypoint.down_since = waypoint.down_since.or(Some(at.at));
-                waypoint.down_times = waypoint.down_times.saturating_add(1);
-                waypoint.down_last = at.at;
-                waypoint.down_refused = event == LinkEvent::Refused;
-            }
-            LinkEvent::Reset { .. } => {
+            LinkEvent::Refused => waypoint.not_reached(at.at, Down::Refused),
+            LinkEvent::Unreachable => waypoint.not_reached(at.at, Down::Unreachable),
+            LinkEvent::Reset { by_receiver } => {
                 waypoint.resets += 1;
+                let connection = waypoint.connections.get(&at.connection);
+                let dropped = connection.filter(|c| by_receiver && c.is_unused(at.at));
+                if let Some(before) = dropped.map(|c| c.down_before) {
+                    let (since, times) = before.unwrap_or((at.at, 0));
+                    (waypoint.down_since, waypoint.down_times) = (Some(since), times);
+                    waypoint.not_reached(at.at, Down::Dropped);
+                }
                 self.connection_over(at, fx);
             }
             LinkEvent::Closed { .. } => self.connection_over(at, fx),

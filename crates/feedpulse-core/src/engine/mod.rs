@@ -87,7 +87,7 @@ pub struct Engine {
     lookups: Vec<Lookup>,
     kinds: HashMap<Kind, u32>,
     series: series::Index,
-    profiles: HashMap<series::SetKey, usize>,
+    profiles: HashMap<profile::PartKey, usize>,
     sequence: sequence::Index,
     feed_cache: HashMap<(WaypointId, u32), FeedId>,
 }

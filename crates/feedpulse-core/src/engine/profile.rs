@@ -8,6 +8,8 @@
 //! until whole weeks of gaps are known.
 
 use crate::calendar::{Calendar, HOUR, HOURS};
+use crate::label::Label;
+use crate::plan::FeedId;
 use crate::time::Timestamp;
 use std::collections::VecDeque;
 
@@ -61,6 +63,35 @@ pub struct Profile {
     pub spread: f32,
     /// The last whole hour: what came, what was expected.
     pub hour: (f32, f32),
+    /// Hours in a row that were unusual: many if positive, few if negative.
+    pub odd_hours: i8,
+}
+
+/// A part of a feed that is learned by itself: a type, or a facility.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PartKey {
+    /// The feed.
+    pub feed: FeedId,
+    /// MSH-9.1; empty for a facility.
+    pub code: Label,
+    /// MSH-9.2.
+    pub trigger: Label,
+    /// The facility; empty for a type.
+    pub facility: Label,
+}
+
+impl PartKey {
+    /// What it is called: `type ADT^A08`, `facility NORTH`.
+    #[must_use]
+    pub fn name(self) -> Label {
+        let Self { code, trigger, facility, .. } = self;
+        let text = match (code.is_empty(), trigger.is_empty()) {
+            (true, _) => format!("facility {facility}"),
+            (false, true) => format!("type {code}"),
+            (false, false) => format!("type {code}^{trigger}"),
+        };
+        Label::from(text.as_str())
+    }
 }
 
 /// How a stream's gap stands.
@@ -86,10 +117,10 @@ impl Profile {
             self.begin(calendar, at);
         }
         self.advance(calendar, at);
-        // After an outage the limit learns a little, in case that it was none.
-        let most = self.limit * 1.25;
-        let gap = if self.silent { self.gap.min(most) } else { self.gap };
-        self.worst = self.worst.max(gap);
+        // An outage is no usual gap; one that just passed the limit may have been none.
+        if !self.silent || self.gap < 2.0 * self.limit {
+            self.worst = self.worst.max(self.gap);
+        }
         self.gap = 0.0;
         self.count = self.count.saturating_add(1);
         self.last = self.last.max(at);
@@ -165,6 +196,11 @@ impl Profile {
                 *learned = learned.saturating_add(1);
             }
             self.hour = (count, expected);
+            self.odd_hours = match self.oddity() {
+                Some(true) => self.odd_hours.max(0).saturating_add(1),
+                Some(false) => self.odd_hours.min(0).saturating_sub(1),
+                None => 0,
+            };
             self.limit = self.reckon_limit();
         }
         (self.count, self.whole) = (0, true);
@@ -239,18 +275,22 @@ impl Profile {
         Gap::Known { expected: self.gap, limit: self.limit }
     }
 
-    /// Whether the last whole hour was unusual, and how many times what was expected came. Both
-    /// ways: six deviations, of chance and of how much such hours differ, and at least a threefold.
+    /// Whether the last two hours were unusual, and how many times what was expected came.
     #[must_use]
     pub fn unusual(&self) -> Option<f32> {
+        (self.odd_hours.abs() > 1).then(|| self.hour.0 / self.hour.1.max(1.0))
+    }
+
+    /// Whether the hour just over had unusually many messages (or few): six deviations, of chance and
+    /// of how much such hours differ, and at least a threefold.
+    fn oddity(&self) -> Option<bool> {
         let (came, expected) = self.hour;
-        if !matches!(self.judge(), Gap::Known { .. }) || expected < 5.0 || self.maxima.is_empty() {
-            return None;
-        }
+        let known = matches!(self.judge(), Gap::Known { .. }) && self.maxima.len() > 1;
         let deviation = (expected + self.spread * expected * expected).sqrt();
         let far = (came - expected).abs() > 6.0 * deviation;
-        let ratio = came / expected;
-        (far && !(1.0 / 3.0..3.0).contains(&ratio)).then_some(ratio)
+        let ratio = came / expected.max(1.0);
+        let odd = known && expected >= 5.0 && far && !(1.0 / 3.0..3.0).contains(&ratio);
+        odd.then_some(came > expected)
     }
 }
 

@@ -46,18 +46,6 @@ pub struct Series {
 /// Where the set of each key is; no state.
 pub(super) type Index = HashMap<SetKey, usize>;
 
-impl SetKey {
-    /// Which part of its feed it is: `type ORU`, `facility NORTH`.
-    #[must_use]
-    pub fn part(self) -> Option<Label> {
-        match (self.code.is_empty(), self.facility.is_empty()) {
-            (false, true) => Some(Label::from(format!("type {}", self.code).as_str())),
-            (true, false) => Some(Label::from(format!("facility {}", self.facility).as_str())),
-            _ => None,
-        }
-    }
-}
-
 impl Set {
     /// Without any lag.
     #[must_use]

@@ -1,8 +1,8 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
-use super::profile::Profile;
+use super::profile::{PartKey, Profile};
 use super::sequence::Sequence;
-use super::series::{Series, SetKey};
+use super::series::Series;
 use super::skew::Clocks;
 use super::slab::{Ref, Slab};
 use super::timers::Timers;
@@ -65,7 +65,7 @@ pub struct State {
     /// What changed lately around the stream, oldest first, at most 256.
     pub changes: VecDeque<Change>,
     /// What is usual for a feed's types and facilities, in order of their first message.
-    pub profiles: Vec<(SetKey, Profile)>,
+    pub profiles: Vec<(PartKey, Profile)>,
     /// Number of the next incident.
     pub next_incident: u64,
 }
@@ -117,8 +117,8 @@ pub struct WaypointState {
     pub down_times: u32,
     /// Latest of them.
     pub down_last: Timestamp,
-    /// Whether the latest was a refusal (else unreachable).
-    pub down_refused: bool,
+    /// How the latest failed.
+    pub down_how: Down,
     /// Connections refused or unreachable, all.
     pub refused: u64,
     /// Connections reset, all.
@@ -139,6 +139,30 @@ pub struct WaypointState {
     pub urgent_at: Option<Timestamp>,
     /// Conditions that hold now.
     pub raised: BTreeSet<Code>,
+}
+
+/// How a receiver was not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Down {
+    /// The host refused.
+    #[default]
+    Refused,
+    /// No answer.
+    Unreachable,
+    /// It took the connection and dropped it before a message: a handshake that fails.
+    Dropped,
+}
+
+impl Down {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::Dropped => "dropped at once",
+        }
+    }
 }
 
 /// A sending that waits for its answer.
@@ -201,6 +225,8 @@ impl EntryExtra {
 pub struct Connection {
     /// When it was opened.
     pub opened_at: Timestamp,
+    /// Since when, and how often, the receiver had not been reached when it was.
+    pub down_before: Option<(Timestamp, u32)>,
     /// Sendings on it that wait.
     pub open: u32,
     /// The latest sending on it.

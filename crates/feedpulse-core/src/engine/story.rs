@@ -1,7 +1,7 @@
 //! An incident as people see it: one sentence, how far it reaches, how many messages, why.
 
 use super::grouping::system;
-use super::state::{FeedState, Incident, State, WaypointState};
+use super::state::{Down, FeedState, Incident, State, WaypointState};
 use crate::cause::{Clue, weigh};
 use crate::codes::Code;
 use crate::effect::{Change, IncidentChange, IncidentFinding, Scope, Story};
@@ -213,7 +213,11 @@ fn down_clues(s: &State, link: WaypointId, here: &WaypointState, clues: &mut Vec
     let name = |n: usize| system(s, WaypointId(u16::try_from(n).unwrap_or(u16::MAX)));
     let own = system(s, link);
     let of_system = |n: &usize| own.is_some() && name(*n) == own;
-    if !here.down_refused {
+    if here.down_how == Down::Dropped {
+        clues.push(Clue::TlsFails);
+        return;
+    }
+    if here.down_how == Down::Unreachable {
         let other = |n: &usize| is_down(*n) && name(*n).is_some() && name(*n) != own;
         let many = places.clone().any(|n| other(&n));
         clues.push(if many { Clue::ManyHostsGone } else { Clue::NoHost });

@@ -343,6 +343,43 @@ fn a_link_that_answers_otherwise_than_asked_is_noted_once_per_sender() {
     }
 }
 
+/// A portal that takes a message each eight seconds of one each six: when FP0107 came, in seconds.
+fn ramp(burst: bool) -> Option<u32> {
+    let mut plan = plan();
+    plan.feeds[0].objectives.transit = Duration::from_secs(600);
+    plan.feeds[0].objectives.urgent_transit = Duration::from_secs(600);
+    let mut b = Bench::with(plan);
+    let (mut sent, mut passed) = (0, 0);
+    for second in 0..2_400 {
+        let due = if burst { if second < 60 { second * 4 } else { 240 } } else { second / 6 };
+        while sent < due {
+            let id = sent.to_string();
+            b.send(0, 1, &id, &id);
+            b.answer(0, 1, &id, AckCode::AA);
+            sent += 1;
+        }
+        while passed < sent.min(if burst { second } else { second / 8 }) {
+            let id = passed.to_string();
+            b.send(1, 2, &format!("P{id}"), &id);
+            b.answer(1, 2, &format!("P{id}"), AckCode::AA);
+            passed += 1;
+        }
+        b.pass(1);
+        if !b.incidents(Code::BacklogGrowing).is_empty() {
+            return Some(second);
+        }
+    }
+    None
+}
+
+#[test]
+fn a_ramp_is_told_a_quarter_of_an_hour_before_it_breaks_and_a_burst_is_not() {
+    // The oldest waits for 600 s after 2,400 s.
+    let told = ramp(false).expect("a ramp");
+    assert!((480..900).contains(&told), "{told}");
+    assert_eq!(ramp(true), None);
+}
+
 #[test]
 fn refusals_open_one_page_and_resolve_once() {
     let mut b = Bench::new();

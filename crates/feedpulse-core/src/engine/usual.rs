@@ -12,8 +12,14 @@ const MINUTES: usize = 60;
 const MINUTE: i64 = 60_000_000;
 /// A share follows what it is the share of by this much an event.
 const FOLLOW: f32 = 1.0 / 500.0;
-/// A reason not given in so many answers is new.
-const NEW_AFTER: u64 = 500;
+/// So many answers make known which reasons a link refuses for.
+const KNOWN_AFTER: u64 = 500;
+/// How slowly it is forgotten that a link refuses for a reason: by this much an answer.
+const LASTS: f32 = 1.0 / 10_000.0;
+/// A burst of refusals is of one hour.
+const BURST: i64 = 60 * MINUTE;
+/// Types and senders whose refusals in a row are followed.
+const RUNS_MAX: usize = 256;
 /// Senders and types whose version is known.
 const VERSIONS_MAX: usize = 256;
 /// So many messages make a version, or a processing id, the usual one.
@@ -43,8 +49,18 @@ pub struct Burst {
     pub last: Timestamp,
     /// How many.
     pub times: u32,
-    /// Which answer of the link the latest was, from 1.
-    pub number: u64,
+    /// How many would have been usual.
+    pub usual: f32,
+    /// The lasting share of answers that refuse for this reason.
+    pub share: f32,
+}
+
+impl Burst {
+    /// Whether it is news: five, beyond four times what is usual.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.times as f32 >= 5.0 + 4.0 * self.usual
+    }
 }
 
 /// What is usual at a link.
@@ -58,6 +74,8 @@ pub struct Usual {
     pub reasons: Vec<f32>,
     /// Refusals for each reason, as far as it is new.
     pub bursts: Vec<Burst>,
+    /// Refusals in a row by type and sender: the first, and how many; at most 256.
+    pub runs: BTreeMap<u32, (Timestamp, u32)>,
     /// Messages with damaged characters lately.
     pub damaged: Recent,
     /// Their share.
@@ -105,17 +123,49 @@ impl Usual {
             let hit = if reason == Some(*class) { 1.0 } else { 0.0 };
             *share += (hit - *share) * FOLLOW;
         }
-        let Some(burst) = reason.and_then(|r| self.bursts.get_mut(r as usize)) else { return };
-        let fresh = self.answers - burst.number > NEW_AFTER;
-        let over = at.micros_since(burst.first) > 60 * MINUTE;
-        if fresh && self.answers > NEW_AFTER {
-            *burst = Burst { first: at, times: 1, ..*burst };
-        } else if burst.times > 0 && !over {
-            burst.times = burst.times.saturating_add(1);
-        } else {
-            burst.times = 0;
+        let known = self.answers > KNOWN_AFTER;
+        for (class, burst) in ReasonClass::ALL.iter().zip(&mut self.bursts) {
+            let hit = reason == Some(*class);
+            if at.micros_since(burst.first) > BURST {
+                (burst.times, burst.usual) = (0, 0.0);
+            }
+            if burst.times > 0 {
+                burst.usual += burst.share;
+            }
+            if hit && known {
+                if burst.times == 0 {
+                    burst.first = at;
+                }
+                burst.times = burst.times.saturating_add(1);
+                burst.last = at;
+            }
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "early answers weigh more: a small count"
+            )]
+            let weight = (1.0 / self.answers as f32).max(LASTS);
+            burst.share += (if hit { 1.0 } else { 0.0 } - burst.share) * weight;
         }
-        (burst.last, burst.number) = (at, self.answers);
+    }
+
+    /// Follows the refusals in a row of a type and sender.
+    pub(super) fn follow_run(&mut self, at: Timestamp, kind: u32, refuses: bool) {
+        if !refuses {
+            self.runs.remove(&kind);
+        } else if self.runs.len() < RUNS_MAX || self.runs.contains_key(&kind) {
+            let (_, times) = self.runs.entry(kind).or_insert((at, 0));
+            *times = times.saturating_add(1);
+        }
+    }
+
+    /// The longest run of refusals of one type and sender that chance does not explain: such a run
+    /// comes once in a million answers.
+    #[must_use]
+    pub fn refused_run(&self) -> Option<(Timestamp, u32)> {
+        let usual: f32 = self.bursts.iter().map(|burst| burst.share).sum();
+        let needed = 5.0_f32.max(-13.8 / usual.clamp(1e-6, 0.9).ln());
+        let longest = self.runs.values().copied().max_by_key(|(_, times)| *times);
+        longest.filter(|(_, times)| *times as f32 >= needed)
     }
 
     /// The usual share of answers that refuse for a reason.
@@ -186,23 +236,23 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_new_when_it_was_long_not_given() {
+    fn a_reason_is_new_when_it_comes_far_more_often_than_it_did() {
         let mut usual = Usual::default();
-        let times = |usual: &Usual, r: ReasonClass| usual.bursts[r as usize].times;
-        for second in 0..600 {
+        let is_new = |usual: &Usual, r: ReasonClass| usual.bursts[r as usize].is_new();
+        for second in 0..6_000 {
             let reason = (second % 10 == 0).then_some(ReasonClass::UnknownKey);
             usual.answered(at(second), reason);
         }
-        assert_eq!(times(&usual, ReasonClass::UnknownKey), 0, "it came all the time");
+        assert!(!is_new(&usual, ReasonClass::UnknownKey), "it came all the time");
         assert!(usual.share(ReasonClass::UnknownKey) > 0.05);
-        for second in 600..605 {
+        for second in 6_000..6_006 {
             usual.answered(at(second), Some(ReasonClass::Internal));
         }
-        assert_eq!(times(&usual, ReasonClass::Internal), 5);
-        for second in 6_000..6_700 {
-            usual.answered(at(second), Some(ReasonClass::Internal));
+        assert!(is_new(&usual, ReasonClass::Internal));
+        for second in 6_005..60_000 {
+            usual.answered(at(second), (second % 40 == 0).then_some(ReasonClass::Internal));
         }
-        assert_eq!(times(&usual, ReasonClass::Internal), 0, "it is usual by now");
+        assert!(!is_new(&usual, ReasonClass::Internal), "it is usual by now");
     }
 
     #[test]

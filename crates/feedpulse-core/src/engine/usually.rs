@@ -2,8 +2,7 @@
 //! versions and processing ids of links.
 
 use super::Engine;
-use super::profile::Profile;
-use super::series::SetKey;
+use super::profile::{PartKey, Profile};
 use crate::codes::Code;
 use crate::effect::{Change, Effects};
 use crate::label::Label;
@@ -15,7 +14,7 @@ use hashbrown::HashMap;
 const PROFILES_MAX: usize = 2_000;
 
 /// Where the profile of each key is.
-pub(super) fn index(profiles: &[(SetKey, Profile)]) -> HashMap<SetKey, usize> {
+pub(super) fn index(profiles: &[(PartKey, Profile)]) -> HashMap<PartKey, usize> {
     profiles.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect()
 }
 
@@ -26,8 +25,10 @@ impl Engine {
         if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) {
             feed.profile.saw(calendar, at.at);
         }
-        let of_type = SetKey { feed, code: message.code, facility: Label::EMPTY };
-        let of_facility = SetKey { feed, code: Label::EMPTY, facility: message.sender_facility };
+        let (code, trigger) = (message.code, message.trigger);
+        let of_type = PartKey { feed, code, trigger, facility: Label::EMPTY };
+        let facility = message.sender_facility;
+        let of_facility = PartKey { feed, facility, ..PartKey::default() };
         for key in [of_type, of_facility] {
             let place = match self.profiles.get(&key) {
                 Some(place) => *place,

@@ -1,7 +1,9 @@
 //! Resolving the site's civil time: the zone's changes of clocks and the holidays, as plain data.
 
+use super::raw::RawDowntime;
 use super::resolve::Resolver;
 use feedpulse_core::calendar::Calendar;
+use feedpulse_core::plan::{DownTimes, Downtime};
 use feedpulse_core::time::Timestamp;
 use icalendar::{Component as _, DatePerhapsTime};
 use jiff::civil::Date;
@@ -9,6 +11,9 @@ use jiff::tz::TimeZone;
 
 /// Changes of clocks are listed from this year until that one.
 const YEARS: (i16, i16) = (2020, 2045);
+/// Most planned downtimes.
+const DOWNTIMES_MAX: usize = 256;
+const HOUR: std::time::Duration = std::time::Duration::from_secs(3_600);
 /// Most holidays.
 const HOLIDAYS_MAX: usize = 4_096;
 /// Most days of one event.
@@ -28,6 +33,54 @@ impl Resolver<'_> {
         holidays.sort_unstable();
         holidays.dedup();
         Calendar { offsets, holidays }
+    }
+
+    pub(super) fn downtimes(&mut self) -> Vec<Downtime> {
+        let raw = self.raw;
+        if raw.downtimes.len() > DOWNTIMES_MAX {
+            self.wrong("downtimes", format!("more than {DOWNTIMES_MAX}"), "leave old ones out");
+        }
+        raw.downtimes.iter().enumerate().filter_map(|(n, down)| self.downtime(n, down)).collect()
+    }
+
+    fn downtime(&mut self, n: usize, raw: &RawDowntime) -> Option<Downtime> {
+        let path = format!("downtimes/{n}");
+        let listed = raw.waypoints.iter().enumerate();
+        let waypoints =
+            listed.map(|(i, w)| self.waypoint(&format!("{path}/waypoints/{i}"), w)).collect();
+        let times = match (&raw.from, &raw.to, &raw.start, &raw.length) {
+            (Some(from), Some(to), None, None) if raw.days.is_empty() => {
+                let moment = |text: &str| {
+                    let at = text.parse::<jiff::Timestamp>().ok()?;
+                    Some(Timestamp::from_micros(at.as_microsecond()))
+                };
+                match moment(from).zip(moment(to)) {
+                    Some((from, to)) if from < to => DownTimes::Once { from, to },
+                    _ => {
+                        let hint = "two times with an offset, such as 2026-12-01T22:00:00+01:00";
+                        self.wrong(&path, "`from` is no time before `to`", hint);
+                        return None;
+                    }
+                }
+            }
+            (None, None, Some(start), Some(_)) if !raw.days.is_empty() => {
+                let length = self.time(&format!("{path}/length"), raw.length.as_ref(), HOUR);
+                let Ok(start) = start.parse::<jiff::civil::Time>() else {
+                    self.wrong(&format!("{path}/start"), "not a time of day", "such as 22:30");
+                    return None;
+                };
+                let minutes = u16::try_from(length.as_secs() / 60).unwrap_or(u16::MAX).min(10_080);
+                let start = u16::try_from(i32::from(start.hour()) * 60 + i32::from(start.minute()));
+                let days = raw.days.iter().fold(0, |days, day| days | 1 << *day as u8);
+                DownTimes::Weekly { days, start: start.unwrap_or(0), minutes }
+            }
+            _ => {
+                let hint = "give `from` and `to`, or `days`, `start` and `length`";
+                self.wrong(&path, "not clear when it is", hint);
+                return None;
+            }
+        };
+        Some(Downtime { name: raw.name.clone(), waypoints, times })
     }
 
     fn stated_days(&mut self) -> Vec<Date> {

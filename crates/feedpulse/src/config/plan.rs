@@ -60,6 +60,7 @@ impl Resolver<'_> {
             rollup: Duration::from_secs(60),
             feeds_max: raw.feeds.len() + 1_000,
             calendar: self.calendar(),
+            downtimes: self.downtimes(),
             resolve_after: self.time(
                 "alerts/resolve_after",
                 raw.alerts.resolve_after.as_ref(),

@@ -20,6 +20,9 @@ pub(crate) struct Raw {
     pub zone: Option<String>,
     /// Holidays: their traffic is that of a Sunday.
     pub holidays: RawHolidays,
+    /// Planned downtimes: what is found in them is noted and nobody is told; what goes on behind one
+    /// is told then.
+    pub downtimes: Vec<RawDowntime>,
     /// When people are told, and when it is over.
     pub alerts: RawAlerts,
     /// Why messages are refused, in this site's words; added before the built-in dictionary.
@@ -82,6 +85,40 @@ pub(crate) struct RawHolidays {
     pub file: Option<String>,
     /// Further days, such as `2026-12-24`.
     pub days: Vec<String>,
+}
+
+/// A planned downtime: once (`from`, `to`), or each week (`days`, `start`, `length`).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawDowntime {
+    /// What it is called.
+    pub name: String,
+    /// Names of the waypoints that are down. Default: all.
+    pub waypoints: Vec<String>,
+    /// When it begins, such as `2026-12-01T22:00:00+01:00`.
+    pub from: Option<String>,
+    /// When it ends.
+    pub to: Option<String>,
+    /// Days of each week on which it begins.
+    pub days: Vec<RawDay>,
+    /// When on those days, by the site's clocks, such as `22:30`.
+    pub start: Option<String>,
+    /// How long it lasts, such as `2h`, at most a week.
+    pub length: Option<String>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "days need no words")]
+pub(crate) enum RawDay {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
 }
 
 /// When people are told, and when it is over.

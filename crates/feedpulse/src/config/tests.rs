@@ -130,3 +130,38 @@ fn random_bytes_never_break_it() {
         let _ = load(&String::from_utf8_lossy(&text));
     }
 }
+
+#[test]
+fn what_is_planned_and_what_is_usual_is_read() {
+    use feedpulse_core::plan::{DownTimes, Silence};
+    let text = "\
+zone: Europe/Berlin
+holidays: {days: [2026-12-24]}
+alerts: {page_after: 3m}
+downtimes:
+  - {name: patch night, waypoints: [portal-in], days: [sat, sun], start: \"22:30\", length: 2h}
+  - {name: move, from: \"2026-12-01T22:00:00+01:00\", to: \"2026-12-02T04:00:00+01:00\"}
+waypoints:
+  - {name: portal-in, expected_reasons: [unknown_key]}
+mllp:
+  listeners:
+    - {waypoint: portal-in, listen: \"127.0.0.1:0\", forward: \"portal.example:6661\"}
+feeds:
+  - {name: f, route: portal-in, objectives: {silence: learned}}
+";
+    let plan = load(text).unwrap().plan;
+    assert_eq!(plan.waypoints[0].system.as_str(), "portal.example");
+    assert_eq!(plan.page_after.as_secs(), 180);
+    assert_eq!(plan.calendar.holidays, [20_811]);
+    assert!(plan.calendar.offsets.len() > 40);
+    assert_eq!(plan.feeds[0].objectives.silence, Silence::Learned);
+    let weekly = DownTimes::Weekly { days: 0b110_0000, start: 22 * 60 + 30, minutes: 120 };
+    assert_eq!(plan.downtimes[0].times, weekly);
+    assert!(matches!(plan.downtimes[1].times, DownTimes::Once { .. }));
+    let wrong = text.replace("length: 2h", "until: 2h").replace("[2026-12-24]", "[soon]");
+    assert!(problems(&wrong).iter().any(|p| p.contains("until")), "{:#?}", problems(&wrong));
+    let wrong = text.replace(", length: 2h", "").replace("[2026-12-24]", "[soon]");
+    let found = problems(&wrong);
+    assert!(found.iter().any(|p| p.contains("not clear when it is")), "{found:#?}");
+    assert!(found.iter().any(|p| p.contains("not a day")), "{found:#?}");
+}
