@@ -96,8 +96,14 @@ fn median(values: impl Iterator<Item = i64>) -> i64 {
     ranked(values, |count| count / 2)
 }
 
+/// Zones differ by this much at most, in µs: what is further off is no fault of a zone.
+const ZONES: i64 = 26 * 3_600_000_000;
+
 /// Whether an offset is near a whole number of quarter hours, and not near 0.
 fn is_quarters(offset: i64) -> bool {
+    if offset.abs() > ZONES {
+        return false;
+    }
     let past = offset.rem_euclid(QUARTER);
     (offset + QUARTER / 2).div_euclid(QUARTER) != 0 && past.min(QUARTER - past) < NEAR
 }
@@ -275,6 +281,13 @@ mod tests {
                 "{ahead}"
             );
         }
+    }
+
+    #[test]
+    fn zones_are_at_most_a_day_apart() {
+        let hour = 3_600_000_000;
+        assert!(super::is_quarters(hour) && super::is_quarters(-14 * hour));
+        assert!(!super::is_quarters(720 * hour) && !super::is_quarters(0));
     }
 
     #[test]
