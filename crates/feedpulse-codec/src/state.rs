@@ -3,7 +3,7 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
-use feedpulse_core::engine::profile::{PartKey, Profile};
+use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
 use feedpulse_core::engine::series::{Series, Set, SetKey};
 use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
@@ -26,9 +26,10 @@ layout! {
     struct Usual {
         minutes, answers, reasons, bursts, runs, damaged, damaged_share, processing, versions
     }
+    enum Ready { 0 = Learning, 1 = TooQuiet, 2 = Known }
     struct PartKey { feed, code, trigger, facility }
     struct Profile {
-        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, silent,
+        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, ready, silent,
         spread, hour, odd_hours
     }
     struct Connection {

@@ -57,8 +57,9 @@ pub(crate) fn run(s: &mut State) -> Vec<Finding> {
     for number in 0..s.waypoints.len() {
         waypoint::run(s, number, &mut findings);
     }
+    let parts = feed::silent_parts(s);
     for number in 0..s.feeds.len() {
-        feed::run(s, number, &mut findings);
+        feed::run(s, number, &parts, &mut findings);
     }
     if !s.totals.adds_up() {
         findings.push(Finding {

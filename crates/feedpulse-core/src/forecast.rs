@@ -13,8 +13,6 @@ const STEP: f32 = 15.0;
 /// What the last looks say.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Forecast {
-    /// Unfinished messages now.
-    pub backlog: f32,
     /// Messages a second that it grows by.
     pub growth: f32,
     /// Seconds until the transit objective breaks, 0 where it is broken; None when it will not.
@@ -24,11 +22,9 @@ pub(crate) struct Forecast {
 }
 
 impl Forecast {
-    /// Whether the objective breaks within the horizon, by a backlog that counts.
-    pub(crate) fn breaks(&self, backlog_min: u32) -> bool {
-        self.growth > 0.0
-            && self.backlog >= backlog_min as f32
-            && self.breach.is_some_and(|seconds| seconds <= HORIZON)
+    /// Whether the objective breaks within the horizon.
+    pub(crate) fn breaks(&self) -> bool {
+        self.growth > 0.0 && self.breach.is_some_and(|seconds| seconds <= HORIZON)
     }
 }
 
@@ -51,7 +47,7 @@ pub(crate) fn of(feed: &FeedState) -> Option<Forecast> {
         _ => None,
     };
     let drained = (growth < 0.0 && backlog > 0.0).then(|| backlog / -growth);
-    Some(Forecast { backlog, growth, breach, drained })
+    Some(Forecast { growth, breach, drained })
 }
 
 /// The median slope a second.

@@ -6,6 +6,7 @@ use crate::engine::feed_time;
 use crate::engine::profile::{Gap, PartKey, Profile};
 use crate::engine::state::{FeedState, Recent, State};
 use crate::finding::{Finding, Subject};
+use crate::label::Label;
 use crate::plan::{FeedId, Silence};
 use crate::time::Timestamp;
 
@@ -16,24 +17,24 @@ const LOOKS: usize = 24;
 /// Losses older than this do not count, in seconds.
 const LOSS_WINDOW: i64 = 300;
 
-pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
+pub(super) fn run(s: &mut State, place: usize, parts: &[Part], findings: &mut Vec<Finding>) {
+    let plan = std::sync::Arc::clone(&s.plan);
     let Some(feed) = s.feeds.get(place) else { return };
     let now = feed_time(s, feed);
-    let first_time = feed
-        .waypoints
-        .first()
-        .and_then(|w| s.waypoints.get(usize::from(w.0)))
-        .map_or(s.now, |w| if w.time > Timestamp::EPOCH { w.time } else { s.now });
+    let first_time = first_time(s, feed);
     let started = s.started;
     let oldest_any = oldest(s, place, false);
     let oldest_urgent = oldest(s, place, true);
-    let subject = Subject::Feed(FeedId(u32::try_from(place).unwrap_or(u32::MAX)));
-    let silence = silence_at(s, place, first_time, started);
+    let id = FeedId(u32::try_from(place).unwrap_or(u32::MAX));
+    let subject = Subject::Feed(id);
     let Some(feed) = s.feeds.get_mut(place) else { return };
+    feed.profile.advance(&plan.calendar, first_time);
+    feed.profile.silent |= gap_of(&feed.profile).is_some();
+    let part = parts.iter().find(|part| part.key.feed == id);
     look(feed, now, oldest_any);
     let rules = [
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
-        (Code::Silence, silence),
+        (Code::Silence, silence(feed, part, first_time, started)),
         (Code::VolumeUnusual, volume(feed, first_time)),
         (Code::TooQuiet, too_quiet(feed, first_time)),
         (Code::BacklogGrowing, backlog(feed, now, oldest_any)),
@@ -47,29 +48,42 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     feed.hurt.settle(feed.raised.is_empty() && feed.backlog_total() == 0, s.now);
 }
 
-/// Lets the profiles of a feed follow its first waypoint's time, and judges them.
-fn silence_at(s: &mut State, place: usize, now: Timestamp, started: Timestamp) -> Condition {
-    let plan = std::sync::Arc::clone(&s.plan);
-    let Some(feed) = s.feeds.get_mut(place) else { return Condition::Over };
-    feed.profile.advance(&plan.calendar, now);
-    let id = FeedId(u32::try_from(place).unwrap_or(u32::MAX));
-    let mut parts: Vec<&mut (PartKey, Profile)> =
-        s.profiles.iter_mut().filter(|(key, _)| key.feed == id).collect();
-    for (_, profile) in &mut parts {
-        profile.advance(&plan.calendar, now);
-    }
-    let shown: Vec<(PartKey, &Profile)> = parts.iter().map(|part| (part.0, &part.1)).collect();
-    let condition = silence(feed, &shown, now, started);
-    let silent = matches!(condition, Condition::Holds(_));
-    feed.profile.silent |= silent;
-    for (_, profile) in &mut parts {
-        profile.silent |= silent;
-    }
-    condition
+/// A type or facility of a feed that is silent: which, since when, and the gap beside its limit.
+pub(super) struct Part {
+    key: PartKey,
+    last: Timestamp,
+    gap: (f32, f32),
 }
 
-/// Profiles of a feed's types and facilities.
-type Parts<'a> = [(PartKey, &'a Profile)];
+/// Lets the profiles of types and facilities follow time, and says which are silent.
+pub(super) fn silent_parts(s: &mut State) -> Vec<Part> {
+    let plan = std::sync::Arc::clone(&s.plan);
+    let times: Vec<Timestamp> = s.feeds.iter().map(|feed| first_time(s, feed)).collect();
+    let mut silent = Vec::new();
+    for (key, profile) in &mut s.profiles {
+        let Some(now) = times.get(key.feed.0 as usize) else { continue };
+        profile.advance(&plan.calendar, *now);
+        if let Some(gap) = gap_of(profile) {
+            profile.silent = true;
+            silent.push(Part { key: *key, last: profile.last, gap });
+        }
+    }
+    silent
+}
+
+/// The time of a feed's first waypoint.
+fn first_time(s: &State, feed: &FeedState) -> Timestamp {
+    let first = feed.waypoints.first().and_then(|w| s.waypoints.get(usize::from(w.0)));
+    first.map_or(s.now, |w| if w.time > Timestamp::EPOCH { w.time } else { s.now })
+}
+
+/// Expected messages and the limit, where that is passed.
+fn gap_of(profile: &Profile) -> Option<(f32, f32)> {
+    match profile.judge() {
+        Gap::Known { expected, limit } if expected > limit => Some((expected, limit)),
+        _ => None,
+    }
+}
 
 /// First sighting of the oldest journey that is unfinished; with `urgent`, of the urgent ones.
 pub(crate) fn oldest(s: &mut State, place: usize, urgent: bool) -> Option<Timestamp> {
@@ -95,7 +109,8 @@ fn look(feed: &mut FeedState, now: Timestamp, oldest: Option<Timestamp>) {
     }
     let age = oldest.map_or(0.0, |at| now.since(at).as_secs_f32());
     feed.looks.push_back((feed.backlog_total(), age));
-    let foreseen = crate::forecast::of(feed).is_some_and(|f| f.breaks(feed.objectives.backlog_min));
+    let large = feed.backlog_total() >= feed.objectives.backlog_min;
+    let foreseen = large && crate::forecast::of(feed).is_some_and(|f| f.breaks());
     feed.foreseen =
         if foreseen { (feed.foreseen + 1).min(4) } else { feed.foreseen.saturating_sub(2) };
 }
@@ -133,7 +148,7 @@ fn transit(
     Condition::Holds(verdict)
 }
 
-fn silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp, started: Timestamp) -> Condition {
+fn silence(feed: &FeedState, part: Option<&Part>, now: Timestamp, started: Timestamp) -> Condition {
     let last = feed.last_seen.unwrap_or(started);
     match feed.objectives.silence {
         Silence::Off => Condition::Over,
@@ -143,21 +158,15 @@ fn silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp, started: Timesta
             last,
             &[("silent_s", seconds(now, last)), ("limit_s", limit.as_secs_f64())],
         )),
-        Silence::Learned => learned_silence(feed, parts, now),
+        Silence::Learned => learned_silence(feed, part, now),
     }
 }
 
 /// The whole feed is silent, or one of its types or facilities is while the others go on.
-fn learned_silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp) -> Condition {
-    let silent = |profile: &Profile| match profile.judge() {
-        Gap::Known { expected, limit } if expected > limit => Some((expected, limit)),
-        _ => None,
-    };
-    let part = || parts.iter().find_map(|(key, p)| Some((Some(key.name()), p.last, silent(p)?)));
-    let whole = silent(&feed.profile).map(|gap| (None, feed.profile.last, gap));
-    let Some((part, last, (expected, limit))) = whole.or_else(part) else {
-        return Condition::Over;
-    };
+fn learned_silence(feed: &FeedState, part: Option<&Part>, now: Timestamp) -> Condition {
+    let whole = gap_of(&feed.profile).map(|gap| (Label::EMPTY, feed.profile.last, gap));
+    let part = part.map(|part| (part.key.name(), part.last, part.gap));
+    let Some((name, last, (expected, limit))) = whole.or(part) else { return Condition::Over };
     let mut verdict = Verdict::new(
         Code::Silence,
         last,
@@ -167,7 +176,7 @@ fn learned_silence(feed: &FeedState, parts: &Parts<'_>, now: Timestamp) -> Condi
             ("limit_total", f64::from(limit).round()),
         ],
     );
-    verdict.label = part.unwrap_or_default();
+    verdict.label = name;
     Condition::Holds(verdict)
 }
 
@@ -202,10 +211,11 @@ fn too_quiet(feed: &FeedState, now: Timestamp) -> Condition {
 fn backlog(feed: &FeedState, now: Timestamp, oldest: Option<Timestamp>) -> Condition {
     // As of the feed's own time: while a tap is behind, what it has not shown is no backlog.
     let total = feed.looks.back().map_or(0, |(backlog, _)| *backlog);
-    let forecast = crate::forecast::of(feed).filter(|f| f.growth > 0.0);
-    let Some(forecast) = forecast.filter(|_| total >= feed.objectives.backlog_min) else {
+    if total < feed.objectives.backlog_min {
         return Condition::Over;
-    };
+    }
+    let forecast = crate::forecast::of(feed).filter(|f| f.growth > 0.0);
+    let Some(forecast) = forecast else { return Condition::Over };
     if feed.foreseen < 3 {
         return Condition::Undecided;
     }

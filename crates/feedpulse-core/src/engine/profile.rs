@@ -57,6 +57,8 @@ pub struct Profile {
     pub recent: (f32, f32),
     /// From how many expected messages on a gap is silence; reckoned each hour.
     pub limit: f32,
+    /// Whether it can be judged; reckoned each hour.
+    pub ready: Ready,
     /// Silence is said: what passes now is not what is usual.
     pub silent: bool,
     /// How much hours differ from what was expected of them: variance over the mean's square.
@@ -92,6 +94,18 @@ impl PartKey {
         };
         Label::from(text.as_str())
     }
+}
+
+/// Whether a stream can be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ready {
+    /// Not enough is known yet.
+    #[default]
+    Learning,
+    /// Too few messages for statistics.
+    TooQuiet,
+    /// It can.
+    Known,
 }
 
 /// How a stream's gap stands.
@@ -202,6 +216,7 @@ impl Profile {
                 None => 0,
             };
             self.limit = self.reckon_limit();
+            self.ready = self.reckon_ready();
         }
         (self.count, self.whole) = (0, true);
     }
@@ -259,20 +274,31 @@ impl Profile {
     /// A busy stream can afford a wider limit: it is still reached within a minute or two, and days
     /// that are slower than others stay below it.
     fn margin(&self) -> f32 {
-        let busiest = self.rates.iter().copied().fold(0.0, f32::max);
-        1.0 + 0.15 * (busiest / 10.0).max(1.0).log10()
+        1.0 + 0.15 * (self.busiest() / 10.0).max(1.0).log10()
+    }
+
+    fn reckon_ready(&self) -> Ready {
+        if !self.is_known() {
+            Ready::Learning
+        } else if self.busiest() < QUIET {
+            Ready::TooQuiet
+        } else {
+            Ready::Known
+        }
+    }
+
+    fn busiest(&self) -> f32 {
+        self.rates.iter().copied().fold(0.0, f32::max)
     }
 
     /// How the gap stands.
     #[must_use]
-    pub fn judge(&self) -> Gap {
-        if self.rates.is_empty() || !self.is_known() {
-            return Gap::Learning;
+    pub const fn judge(&self) -> Gap {
+        match self.ready {
+            Ready::Learning => Gap::Learning,
+            Ready::TooQuiet => Gap::TooQuiet,
+            Ready::Known => Gap::Known { expected: self.gap, limit: self.limit },
         }
-        if self.rates.iter().copied().fold(0.0, f32::max) < QUIET {
-            return Gap::TooQuiet;
-        }
-        Gap::Known { expected: self.gap, limit: self.limit }
     }
 
     /// Whether the last two hours were unusual, and how many times what was expected came.
