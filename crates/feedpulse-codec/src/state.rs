@@ -76,7 +76,7 @@ layout! {
     struct Timers { seconds }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
-        flaps, timeline, claimed_by, muted_until
+        flaps, timeline, cause, claimed_by, muted_until
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,

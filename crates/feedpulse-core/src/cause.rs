@@ -85,11 +85,11 @@ macro_rules! clues {
 }
 
 clues! {
-    PortClosed "the receiver's host answers, its port is closed" for Host 2 against Network;
+    PortClosed "the receiver's host answers, its port is closed: its program does not run" for Software 2 against Network;
     AllPortsClosed "every link of that system is refused" for Host 4 against Network;
-    NoHost "the receiver's host does not answer" for Network 2;
+    NoHost "the receiver's host does not answer, others do" for Host 2;
     ManyHostsGone "several systems do not answer at once" for Network 4 against Host;
-    TakesAndIsSilent "the receiver takes bytes and answers nothing" for Host 2 against Network;
+    TakesAndIsSilent "the receiver takes bytes and answers nothing: its program hangs" for Software 2 against Network;
     SlowBefore "its answers had become slower before" for Overload 3;
     Slow "answers take longer and still come" for Overload 2 against Network;
     OutBelowIn "messages still get through, fewer than come" for Overload 3;
@@ -101,7 +101,11 @@ clues! {
     BadStructure "the receiver complains about structure or version" for Software 3;
     UnknownKeys "the receiver does not know the patient, visit or order" for Data 3;
     DuplicateKeys "the receiver says duplicate" for Data 2;
-    OneType "one type of message only" for Config 1 against Network Host;
+    OneType "one type of message only is refused" for Data 4 against Network Host;
+    OneTypeSilent "one type of message only has stopped" for Config 3 against Network Host;
+    PlannedBefore "a planned downtime has just ended" for Config 4;
+    LostInside "messages are accepted and not sent on" for Software 2 against Network;
+    Floods "messages come several times, although their answers come in time" for Software 2;
     OneMessage "one message only, all others wait behind it" for Data 4 against Network Host;
     OneFacility "one facility only" for Network 2;
     Breaks "connections break and are made again" for Network 3;
@@ -113,7 +117,7 @@ clues! {
     Charset "bytes that its character set does not have" for Software 3;
     TooEarly "messages are sent again before their answer is due" for Config 3;
     BehindByOne "answers lag one message behind after a time-out" for Config 2;
-    NotHl7 "many frames that are no HL7 at all" for Attack 2;
+    NotHl7 "many frames that are no HL7 at all" for Software 2;
     OutOfOrder "events come out of order" for Config 2;
 }
 
@@ -151,13 +155,14 @@ mod tests {
     #[test]
     fn signs_are_weighed_and_what_speaks_against_is_kept() {
         for (clues, class, confidence) in [
-            (&[Clue::PortClosed][..], CauseClass::Host, Confidence::Low),
+            (&[Clue::PortClosed][..], CauseClass::Software, Confidence::Low),
             (&[Clue::PortClosed, Clue::AllPortsClosed], CauseClass::Host, Confidence::High),
             (&[Clue::OneMessage], CauseClass::Data, Confidence::High),
             (&[Clue::Slow, Clue::OutBelowIn], CauseClass::Overload, Confidence::High),
             (&[Clue::InternalErrors, Clue::Deployed], CauseClass::Software, Confidence::Medium),
             (&[Clue::SilentConnected], CauseClass::Config, Confidence::Medium),
             (&[Clue::NoHost, Clue::TakesAndIsSilent], CauseClass::Host, Confidence::Low),
+            (&[Clue::PortClosed, Clue::PlannedBefore], CauseClass::Config, Confidence::High),
         ] {
             let cause = weigh(clues).expect("a class");
             assert_eq!((cause.class, cause.confidence), (class, confidence), "{clues:?}");

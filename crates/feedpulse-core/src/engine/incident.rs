@@ -35,6 +35,7 @@ impl Incident {
             calm_since: None,
             flaps: 0,
             timeline: Vec::new(),
+            cause: None,
             claimed_by: Label::EMPTY,
             muted_until: None,
         };

@@ -2,13 +2,14 @@
 
 use super::Engine;
 use super::state::{Incident, State};
-use super::story::change_of;
+use super::story::{self, change_of};
 use crate::codes::{Code, Severity};
 use crate::effect::{Change, Effect, Effects, IncidentState, MomentKind};
 use crate::finding::{Evidence, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::input::{Blind, OperatorAction, OwnState};
 use crate::label::Label;
+use crate::plan::Downtime;
 use crate::time::Timestamp;
 use core::time::Duration;
 
@@ -21,6 +22,8 @@ const SIGNATURES_KEPT: usize = 1_024;
 const OPENS_KEPT: usize = 16;
 /// An incident that came back this often is flapping.
 const FLAPPING: u32 = 2;
+/// A planned downtime may end so much later before it is overrun.
+const COME_BACK: Duration = Duration::from_secs(120);
 /// Earlier incidents count for so long.
 const EARLIER: Duration = Duration::from_secs(30 * 86_400);
 
@@ -135,6 +138,15 @@ impl Engine {
     }
 
     fn tell(&mut self, subject: Subject, fx: &mut Effects) {
+        // While something holds; a hint stays until a surer one comes.
+        let fresh = story::cause_of(&self.s, subject);
+        if let Some(incident) = self.s.incidents.get_mut(&subject)
+            && incident.calm_since.is_none()
+            && let Some(fresh) = fresh
+            && incident.cause.as_ref().is_none_or(|held| fresh.confidence >= held.confidence)
+        {
+            incident.cause = Some(fresh);
+        }
         if let Some(change) = change_of(&self.s, subject, None) {
             fx.push(Effect::Incident(Box::new(change)));
         }
@@ -218,7 +230,12 @@ impl Engine {
 
 /// Whether a planned downtime holds for a subject now.
 fn is_planned(s: &State, subject: Subject) -> bool {
-    let down = |w: WaypointId| s.plan.downtimes.iter().any(|d| d.holds(&s.plan.calendar, w, s.now));
+    // Who was sent away needs a moment to come back.
+    let moments = [s.now, s.now.minus(COME_BACK)];
+    let down = |w: WaypointId| {
+        let holds = |d: &Downtime| moments.iter().any(|at| d.holds(&s.plan.calendar, w, *at));
+        s.plan.downtimes.iter().any(holds)
+    };
     match subject {
         Subject::Waypoint(w) => down(w),
         Subject::Feed(f) => {

@@ -9,7 +9,7 @@ use super::timers::Timers;
 use super::usual::Usual;
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
-use crate::effect::{Change, IncidentFinding, IncidentState, Moment, Rollup, Sending};
+use crate::effect::{Cause, Change, IncidentFinding, IncidentState, Moment, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
 use crate::hist::Histogram;
@@ -589,6 +589,8 @@ pub struct Incident {
     pub flaps: u32,
     /// What happened to it, in order.
     pub timeline: Vec<Moment>,
+    /// Why, as far as the surest hint so far.
+    pub cause: Option<Cause>,
     /// Who took it.
     pub claimed_by: Label,
     /// No notices until then.

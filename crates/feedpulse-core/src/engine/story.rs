@@ -1,14 +1,14 @@
 //! An incident as people see it: one sentence, how far it reaches, how many messages, why.
 
 use super::grouping::system;
-use super::state::{Down, FeedState, Incident, State, WaypointState};
+use super::state::{Answer, Down, FeedState, Incident, State, WaypointState};
 use crate::cause::{Clue, weigh};
 use crate::codes::Code;
-use crate::effect::{Change, IncidentChange, IncidentFinding, Scope, Story};
+use crate::effect::{Cause, Change, IncidentChange, IncidentFinding, Scope, Story};
 use crate::finding::Subject;
 use crate::forecast;
 use crate::frame::WaypointId;
-use crate::plan::FeedId;
+use crate::plan::{Downtime, FeedId};
 use crate::sighting::ReasonClass;
 use crate::time::Timestamp;
 use core::time::Duration;
@@ -46,6 +46,13 @@ pub(super) fn change_of(
     })
 }
 
+/// Why an incident is, by what holds now.
+pub(super) fn cause_of(s: &State, subject: Subject) -> Option<Cause> {
+    let incident = s.incidents.get(&subject)?;
+    let touched = touched(s, subject, incident);
+    weigh(&clues(s, subject, incident, &touched))
+}
+
 fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState]) -> Story {
     let opened = incident.opened_at.unwrap_or(s.now);
     let opens = s.signatures.get(&(incident.code, subject));
@@ -61,7 +68,7 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         messages: touched.iter().map(|feed| feed.backlog_total()).fold(0, u32::saturating_add),
         breach_s: breach.min_by(f32::total_cmp).map(|s| s as u32),
         drained_s: drained.max_by(f32::total_cmp).map(|s| s as u32),
-        cause: weigh(&clues(s, subject, incident, touched)),
+        cause: incident.cause.clone(),
         earlier: u32::try_from(earlier.clone().count()).unwrap_or(u32::MAX),
         earlier_at: earlier.max().copied(),
         flaps: incident.flaps,
@@ -130,6 +137,10 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         link_clues(s, link, here, incident, &mut clues);
     }
     let has = |code: Code| incident.findings.contains_key(&code);
+    let slow = has(Code::AckSlow) || has(Code::NoAck);
+    if was_planned(s, root) {
+        clues.push(Clue::PlannedBefore);
+    }
     let feed_signs = [
         (Code::Silence, silence_clue(s, incident, touched)),
         (
@@ -143,7 +154,8 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::MergeOutOfOrder, Some(Clue::OutOfOrder)),
         (Code::Malformed, Some(Clue::NotHl7)),
         (Code::EncodingDamage, Some(Clue::Charset)),
-        (Code::RetryStorm, Some(Clue::TooEarly)),
+        (Code::RetryStorm, Some(if slow { Clue::TooEarly } else { Clue::Floods })),
+        (Code::Missing, Some(Clue::LostInside).filter(|_| matches!(root, Subject::Feed(_)))),
         (Code::SchemaDrift, Some(Clue::NewVersion)),
     ];
     clues.extend(feed_signs.into_iter().filter(|(code, _)| has(*code)).filter_map(|(_, c)| c));
@@ -161,6 +173,16 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
     clues
 }
 
+/// Whether a planned downtime of a link ended within the last two hours.
+fn was_planned(s: &State, root: Subject) -> bool {
+    let Subject::Waypoint(link) = root else { return false };
+    let calendar = &s.plan.calendar;
+    let ago = |minutes: u64| s.now.minus(Duration::from_secs(minutes * 60));
+    // Every five minutes is near enough for a hint.
+    let held = |d: &Downtime| (0..=24).any(|n| d.holds(calendar, link, ago(n * 5)));
+    s.plan.downtimes.iter().any(held)
+}
+
 fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Option<Clue> {
     let live = s.feeds.iter().filter(|feed| feed.seen > 0).count();
     if live > 2 && touched.len() == live {
@@ -171,7 +193,7 @@ fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Optio
     let detail = incident.findings.get(&Code::Silence)?.detail;
     Some(match () {
         () if detail.as_str().starts_with("facility") => Clue::OneFacility,
-        () if detail.as_str().starts_with("type") => Clue::OneType,
+        () if detail.as_str().starts_with("type") => Clue::OneTypeSilent,
         () if here.connections.is_empty() => Clue::SilentGone,
         () => Clue::SilentConnected,
     })
@@ -197,12 +219,21 @@ fn link_clues(
     } else if finding(Code::AckSlow).is_some() {
         clues.push(Clue::Slow);
     }
-    if finding(Code::ConnectionLost).is_some() && finding(Code::ReceiverDown).is_none() {
+    let explained = finding(Code::ReceiverDown).or(finding(Code::NoAck)).is_some();
+    if finding(Code::ConnectionLost).is_some() && !explained {
         clues.push(Clue::Breaks);
     }
-    if finding(Code::HeadOfLine).is_some() {
+    let passes = |a: &Answer| a.at > incident.since && a.bad == Some(false);
+    if finding(Code::HeadOfLine).is_some() && here.answers.iter().any(passes) {
         clues.push(Clue::OneMessage);
-    } else if finding(Code::RejectedShare).is_some() || finding(Code::NewReason).is_some() {
+    } else if finding(Code::HeadOfLine).is_some()
+        || finding(Code::RejectedShare).is_some()
+        || finding(Code::NewReason).is_some()
+    {
+        let one = finding(Code::RejectedShare).is_some_and(|f| f.detail.as_str() == "one type");
+        if one {
+            clues.push(Clue::OneType);
+        }
         refusal_clues(here, clues);
     }
 }
@@ -252,7 +283,7 @@ fn refusal_clues(here: &WaypointState, clues: &mut Vec<Clue>) {
     let first = bad().next().map(|a| a.kind);
     let one_kind = bad().count() >= 5 && bad().all(|a| Some(a.kind) == first);
     let others_pass = here.answers.iter().any(|a| a.bad == Some(false) && Some(a.kind) != first);
-    if one_kind && others_pass {
+    if one_kind && others_pass && !clues.contains(&Clue::OneType) {
         clues.push(Clue::OneType);
     }
 }
