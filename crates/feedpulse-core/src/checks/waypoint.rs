@@ -210,7 +210,8 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     let over = (share * 2.0).max(usual * 4.0);
     let burns = hour.bad >= 10 && part(&hour) > over && minutes.bad >= 3 && part(&minutes) > over;
     let fast = bad >= 5 && held > share && ends_bad(&judged);
-    if !fast && !(burns && ends_bad(&judged)) {
+    let lasts = burns && ends_bad(&judged);
+    if !(fast || lasts) {
         return one_kind(w);
     }
     let since = judged.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);

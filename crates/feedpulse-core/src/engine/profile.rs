@@ -204,7 +204,7 @@ impl Profile {
                 if *learned > 1 && expected > 1.0 {
                     let off = (count - expected) / expected;
                     // Beyond what chance alone does to such a count.
-                    let beyond = (off * off - 1.0 / expected).max(0.0).min(1.0);
+                    let beyond = (off * off - 1.0 / expected).clamp(0.0, 1.0);
                     self.spread += (beyond - self.spread) * 0.02;
                 }
                 *learned = learned.saturating_add(1);

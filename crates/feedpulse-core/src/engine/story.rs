@@ -313,17 +313,14 @@ fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> Str
     if let Some(lead) = incident.findings.get(&incident.code) {
         numbers(&mut text, lead);
     }
-    match subject.split_once(' ') {
-        Some(("feed" | "waypoint", _)) => {
-            if feeds > 1 {
-                let _ = write!(text, "; {feeds} feeds");
-            }
-            let _ = match urgent {
-                0 => write!(text, "; none urgent"),
-                _ => write!(text, "; {urgent} urgent"),
-            };
+    if let Some(("feed" | "waypoint", _)) = subject.split_once(' ') {
+        if feeds > 1 {
+            let _ = write!(text, "; {feeds} feeds");
         }
-        _ => {}
+        let _ = match urgent {
+            0 => write!(text, "; none urgent"),
+            _ => write!(text, "; {urgent} urgent"),
+        };
     }
     text
 }

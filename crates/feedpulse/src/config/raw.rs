@@ -110,7 +110,6 @@ pub(crate) struct RawDowntime {
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "days need no words")]
 pub(crate) enum RawDay {
     Mon,
     Tue,
