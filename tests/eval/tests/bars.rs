@@ -40,8 +40,8 @@ fn fifty_feeds_behind_one_dead_engine_are_one_incident() {
     let [all, found, _, wrong, notices] = play("dead-engine");
     assert_eq!(
         [all, found, wrong, notices],
-        [3, 3, 0, 6],
-        "one notice at the start, one at the end"
+        [3, 3, 0, 9],
+        "one notice at the start, one when it becomes a page, one at the end"
     );
 }
 

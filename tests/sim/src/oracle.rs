@@ -376,8 +376,11 @@ fn is_told(report: &Report, fault: &Fault, codes: &[Code], until: i64) -> bool {
 /// Long after everything, every incident is over.
 fn all_over(report: &Report) -> Verdict {
     let open = report.view.incidents.iter().find(|incident| {
-        // Nobody sends any more: that is silence indeed.
-        incident.state == IncidentState::Open && incident.code != Code::Silence
+        // Nobody sends any more: that is silence indeed, and may keep open what else it has joined.
+        let mut holds = incident.findings.iter().filter(|finding| finding.cleared_at.is_none());
+        let silent = incident.findings.iter().any(|f| f.code == Code::Silence);
+        incident.state == IncidentState::Open
+            && (!silent || holds.any(|finding| finding.code != Code::Silence))
     });
     match open {
         Some(incident) => Err(format!("this is never resolved: {}", incident.summary)),

@@ -212,7 +212,7 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     let fast = bad >= 5 && held > share && ends_bad(&judged);
     let lasts = burns && ends_bad(&judged);
     if !(fast || lasts) {
-        return one_kind(w);
+        return one_kind(w, now);
     }
     let since = judged.iter().find(|(_, bad)| *bad).map_or(now, |(at, _)| *at);
     let (refused, answers) = if fast {
@@ -232,8 +232,8 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
 }
 
 /// One type, of one sender at one facility, is refused each time, while others pass.
-fn one_kind(w: &WaypointState) -> Condition {
-    let Some((since, times)) = w.usual.refused_run() else { return Condition::Over };
+fn one_kind(w: &WaypointState, now: Timestamp) -> Condition {
+    let Some((since, times)) = w.usual.refused_run(now) else { return Condition::Over };
     let mut verdict =
         Verdict::new(Code::RejectedShare, since, &[("refused_total", f64::from(times))]);
     verdict.detail = "one type";

@@ -70,7 +70,7 @@ impl Engine {
     /// Takes pending incidents into the one that explains them.
     pub(super) fn absorb(&mut self, root: Subject) {
         let Some(cause) = self.s.incidents.get(&root) else { return };
-        if !cause.has(|code| blocks(code) || is_symptom(code)) {
+        if !cause.has(|code| blocks(code) || is_symptom(code), self.s.now) {
             return;
         }
         let explained = |(subject, other): &(&Subject, &Incident)| {
@@ -102,15 +102,19 @@ fn explains(
 ) -> bool {
     match (root, subject) {
         (Subject::Waypoint(link), Subject::Feed(feed)) if is_symptom(code) => {
-            let silent = matches!(code, Code::Silence | Code::VolumeUnusual);
-            incident.has(blocks) && passes(s, feed, link, silent)
+            let place = match code {
+                Code::Silence | Code::VolumeUnusual => Place::First,
+                Code::Missing => Place::OnlyEnd,
+                _ => Place::Any,
+            };
+            incident.has(blocks, s.now) && passes(s, feed, link, place)
         }
         (Subject::Waypoint(link), Subject::Waypoint(other)) if blocks(code) => {
             let same_system = system(s, link).is_some_and(|name| system(s, other) == Some(name));
             let together = near(incident.since, since);
-            let same = incident.has(|c| c == code) && same_system && together;
+            let same = incident.has(|c| c == code, s.now) && same_system && together;
             let behind = may_come_from_behind(code)
-                && incident.has(blocks)
+                && incident.has(blocks, s.now)
                 && incident.since <= since
                 && is_behind(s, link, other);
             same || behind
@@ -127,16 +131,28 @@ fn primary(s: &State, waypoint: WaypointId) -> WaypointId {
     plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
 }
 
-/// Whether a feed passes a link; with `first`, whether it begins there, or at a link of that system.
-fn passes(s: &State, feed: FeedId, link: WaypointId, first: bool) -> bool {
+/// Where on a feed's way a link must be to explain what the feed suffers from.
+#[derive(Clone, Copy)]
+enum Place {
+    /// Anywhere.
+    Any,
+    /// Where it begins, or at another link of that system.
+    First,
+    /// Where it ends, if there is one such place: of several it may be another.
+    OnlyEnd,
+}
+
+/// Whether a feed passes a link at such a place.
+fn passes(s: &State, feed: FeedId, link: WaypointId, place: Place) -> bool {
     let Some(feed) = s.feeds.get(feed.0 as usize) else { return false };
     let link = primary(s, link);
-    if !first {
-        return feed.waypoints.contains(&link);
-    }
     let same =
         |w: WaypointId| w == link || system(s, link).is_some_and(|n| system(s, w) == Some(n));
-    feed.waypoints.first().is_some_and(|w| same(*w))
+    match place {
+        Place::Any => feed.waypoints.contains(&link),
+        Place::First => feed.waypoints.first().is_some_and(|w| same(*w)),
+        Place::OnlyEnd => feed.ends_at[..] == [link],
+    }
 }
 
 /// The receiving system behind a waypoint, if it is known.

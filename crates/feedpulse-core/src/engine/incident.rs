@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 const SURE_AFTER: Duration = Duration::from_secs(3);
 /// A feed's suffering waits so long for a finding that explains it.
 const SYMPTOM_SURE_AFTER: Duration = Duration::from_secs(15);
+/// What was over for longer than this explains nothing that begins now.
+const RECENT: Duration = Duration::from_secs(60);
 /// Something that only happened keeps its incident open this long.
 const HAPPENED_FOR: Duration = Duration::from_secs(60);
 /// Moments kept: the first half stays, the rest are the latest.
@@ -63,9 +65,10 @@ impl Incident {
         now.since(self.since.min(now)) >= SURE_AFTER
     }
 
-    /// Whether a finding of a code holds, or did while it lasts.
-    pub(super) fn has(&self, wanted: impl Fn(Code) -> bool) -> bool {
-        self.findings.keys().any(|code| wanted(*code))
+    /// Whether a finding of a code holds, or did a minute ago.
+    pub(super) fn has(&self, wanted: impl Fn(Code) -> bool, now: Timestamp) -> bool {
+        let recent = |cleared: Timestamp| now.since(cleared) <= RECENT;
+        self.findings.values().any(|f| wanted(f.code) && f.cleared_at.is_none_or(recent))
     }
 
     /// Adds a finding; says whether people should hear of it (new code, or louder).

@@ -254,6 +254,5 @@ pub(super) const fn is_symptom(code: Code) -> bool {
             | Code::Silence
             | Code::VolumeUnusual
             | Code::Missing
-            | Code::PartlyDelivered
     )
 }

@@ -305,7 +305,9 @@ impl Engine {
                 waypoint.lost.push(end.at);
             }
             if end.outcome.is_success() {
+                // With or without an answer.
                 waypoint.refusing_since = None;
+                waypoint.usual.follow_run(end.at, entry.kind, false);
             }
             if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
                 remembered.outcome = Some(end.outcome);
@@ -393,8 +395,8 @@ impl Engine {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         let refuses = answer.bad == Some(true);
         waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
-        if let Some(bad) = answer.bad {
-            waypoint.usual.follow_run(answer.at, answer.kind, bad);
+        if refuses {
+            waypoint.usual.follow_run(answer.at, answer.kind, true);
         }
         if let Some(minute) = waypoint.usual.minute(answer.at) {
             minute.answers += 1;

@@ -74,8 +74,8 @@ pub struct Usual {
     pub reasons: Vec<f32>,
     /// Refusals for each reason, as far as it is new.
     pub bursts: Vec<Burst>,
-    /// Refusals in a row by type and sender: the first, and how many; at most 256.
-    pub runs: BTreeMap<u32, (Timestamp, u32)>,
+    /// Refusals in a row by type and sender: the first, the latest, and how many; at most 256.
+    pub runs: BTreeMap<u32, (Timestamp, Timestamp, u32)>,
     /// Messages with damaged characters lately.
     pub damaged: Recent,
     /// Their share.
@@ -153,18 +153,21 @@ impl Usual {
         if !refuses {
             self.runs.remove(&kind);
         } else if self.runs.len() < RUNS_MAX || self.runs.contains_key(&kind) {
-            let (_, times) = self.runs.entry(kind).or_insert((at, 0));
-            *times = times.saturating_add(1);
+            let (_, last, times) = self.runs.entry(kind).or_insert((at, at, 0));
+            (*last, *times) = (at, times.saturating_add(1));
         }
     }
 
     /// The longest run of refusals of one type and sender that chance does not explain: such a run
     /// comes once in a million answers.
     #[must_use]
-    pub fn refused_run(&self) -> Option<(Timestamp, u32)> {
+    pub fn refused_run(&self, now: Timestamp) -> Option<(Timestamp, u32)> {
         let usual: f32 = self.bursts.iter().map(|burst| burst.share).sum();
         let needed = 5.0_f32.max(-13.8 / usual.clamp(1e-6, 0.9).ln());
-        let longest = self.runs.values().copied().max_by_key(|(_, times)| *times);
+        let goes_on = |last: Timestamp| now.micros_since(last) <= BURST;
+        let runs = self.runs.values().filter(|(_, last, _)| goes_on(*last));
+        let longest =
+            runs.map(|(first, _, times)| (*first, *times)).max_by_key(|(_, times)| *times);
         longest.filter(|(_, times)| *times as f32 >= needed)
     }
 
