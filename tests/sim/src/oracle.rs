@@ -361,9 +361,12 @@ fn is_told(report: &Report, fault: &Fault, codes: &[Code], until: i64) -> bool {
     let over = |id: u64| {
         report.incidents.iter().any(|i| i.id == id && i.resolved_at.is_some_and(|at| at < from))
     };
+    // What a feed suffers from may be part of another link's incident, if that came before.
+    let of_feed = matches!(fault.kind, FaultKind::Delay | FaultKind::Drop | FaultKind::Silence);
     report.incidents.iter().any(|incident| {
         let place = matches!(incident.subject, Subject::Feed(_))
-            || incident.subject == Subject::Waypoint(waypoint);
+            || incident.subject == Subject::Waypoint(waypoint)
+            || (of_feed && incident.since <= from);
         let about = |code: &Code| incident.findings.iter().any(|f| f.code == *code);
         place
             && incident.state == IncidentState::Open

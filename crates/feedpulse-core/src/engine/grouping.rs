@@ -161,11 +161,11 @@ pub(super) fn system(s: &State, waypoint: WaypointId) -> Option<crate::label::La
     Some(plan.system).filter(|name| !name.is_empty())
 }
 
-/// Whether `link` stands behind `other` on a route.
+/// Whether `link` stands behind `other` on some feed's way; the ends of a fan-out stand side by side.
 fn is_behind(s: &State, link: WaypointId, other: WaypointId) -> bool {
     let (link, other) = (primary(s, link), primary(s, other));
-    s.plan.routes.iter().any(|route| {
-        let place = |w| route.waypoints.iter().position(|x| *x == w);
+    s.feeds.iter().filter(|feed| !feed.ends_at.contains(&other)).any(|feed| {
+        let place = |w| feed.waypoints.iter().position(|x| *x == w);
         place(other).zip(place(link)).is_some_and(|(before, after)| before < after)
     })
 }
