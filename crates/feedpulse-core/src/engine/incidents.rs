@@ -24,6 +24,8 @@ const OPENS_KEPT: usize = 16;
 const FLAPPING: u32 = 2;
 /// A planned downtime may end so much later before it is overrun.
 const COME_BACK: Duration = Duration::from_secs(120);
+/// One that opened twice within this flaps as well.
+const HOUR: Duration = Duration::from_secs(3_600);
 /// Earlier incidents count for so long.
 const EARLIER: Duration = Duration::from_secs(30 * 86_400);
 
@@ -119,7 +121,10 @@ impl Engine {
             };
             // What never opened and is calm was noise: nobody was told.
             let pending = incident.state == IncidentState::Pending;
-            let long = if incident.flaps >= FLAPPING { calm_for * 3 } else { calm_for };
+            let opens = self.s.signatures.get(&(incident.code, subject));
+            let lately = opens.into_iter().flatten().filter(|at| now.since(**at) < HOUR).count();
+            let flaps = incident.flaps >= FLAPPING || lately > 1;
+            let long = if flaps { calm_for * 3 } else { calm_for };
             if !pending && now.since(calm) < long {
                 continue;
             }

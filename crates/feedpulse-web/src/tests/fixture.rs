@@ -1,8 +1,12 @@
 //! A hospital's view, made up: five feeds in different states, incidents, an hour of history. The
 //! tests and the example `pages` share it.
 
+use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState, Rollup};
+use feedpulse_core::effect::{
+    Cause, Change, Confidence, IncidentChange, IncidentFinding, IncidentState, Moment, MomentKind,
+    Rollup, Scope, Story,
+};
 use feedpulse_core::finding::{Evidence, Subject};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::hist::Histogram;
@@ -209,7 +213,39 @@ fn incident(
         urgent: 0,
         claimed_by: Label::EMPTY,
         muted_until: None,
-        story: feedpulse_core::effect::Story::default(),
+        story: Story::default(),
+    }
+}
+
+/// The story of a portal that hangs behind two feeds, for the third time this month.
+fn story() -> Story {
+    let moment = |secs, what| Moment { at: before(secs), what };
+    let change = Change { at: before(900), kind: "deploy".into(), what: "portal 7.4.1".into() };
+    Story {
+        opened_at: Some(before(515)),
+        scope: Scope::Link,
+        feeds: vec!["lab-results".to_owned(), "radiology-reports".to_owned()],
+        feeds_total: 2,
+        messages: 214,
+        breach_s: Some(0),
+        drained_s: None,
+        cause: Some(Cause {
+            class: CauseClass::Software,
+            confidence: Confidence::High,
+            clues: vec![Clue::Deployed, Clue::TakesAndIsSilent],
+            against: Vec::new(),
+        }),
+        earlier: 2,
+        earlier_at: Some(before(400_000)),
+        flaps: 0,
+        timeline: vec![
+            moment(900, MomentKind::Changed(change)),
+            moment(522, MomentKind::Began),
+            moment(515, MomentKind::Found(Code::NoAck)),
+            moment(515, MomentKind::Told(Severity::Ticket)),
+            moment(220, MomentKind::Told(Severity::Page)),
+            moment(200, MomentKind::Claimed("R. Meyer".into())),
+        ],
     }
 }
 
@@ -264,6 +300,7 @@ fn incidents() -> Vec<IncidentChange> {
         ),
     ];
     incidents[0].urgent = 3;
+    incidents[0].story = story();
     incidents[1].claimed_by = Label::from("A. Nurse-Informatician");
     incidents[3].state = IncidentState::Resolved;
     incidents[3].resolved_at = Some(before(8_899));

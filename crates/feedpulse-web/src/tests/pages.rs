@@ -73,6 +73,11 @@ async fn details_explain() {
         "oldest <strong>522.4 s</strong>",
         "slow <strong>62 %</strong>",
         "FP0101 cleared",
+        "2 feeds (link): lab-results, radiology-reports",
+        "software change (confidence high): software was changed shortly before",
+        "3 times in 30 days",
+        "change: deploy portal 7.4.1",
+        "taken by R. Meyer",
     ] {
         let part = part.replace('\'', "&#39;");
         assert!(incident.contains(&part), "{part} is not in {incident}");
