@@ -24,7 +24,7 @@ layout! {
     struct Minute { at, sendings, repeats, answers, bad }
     struct Burst { first, last, times, usual, share }
     struct Usual {
-        minutes, answers, reasons, bursts, runs, damaged, damaged_share, processing, versions
+        minutes, answers, bursts, runs, damaged, damaged_share, processing, versions
     }
     enum Ready { 0 = Learning, 1 = TooQuiet, 2 = Known }
     struct PartKey { feed, code, trigger, facility }

@@ -195,7 +195,9 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
         .map(|class| recent.iter().filter(|(_, reason)| *reason == Some(class)).count());
     let is_usual = |class: ReasonClass| {
         let usual = f64::from(w.usual.share(class));
-        usual >= 0.01 && number(counts[class as usize]) <= 4.0 * usual * number(recent.len())
+        // What refuses more often than not was never usual.
+        (0.01..0.5).contains(&usual)
+            && number(counts[class as usize]) <= 4.0 * usual * number(recent.len())
     };
     let judged: Vec<(Timestamp, bool)> = recent
         .iter()
@@ -205,7 +207,8 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     let held = number(bad) / number(judged.len().max(1));
     let (hour, minutes) = (w.usual.sum(now, 60), w.usual.sum(now, 5));
     let part = |m: &Minute| f64::from(m.bad) / f64::from(m.answers.max(1));
-    let usual: f64 = w.usual.reasons.iter().map(|r| f64::from(*r)).sum();
+    let usual = f64::from(w.usual.refusals());
+    let usual = if usual < 0.5 { usual } else { 0.0 };
     // Twice the budget over an hour spends a month's in two weeks; and it goes on.
     let over = (share * 2.0).max(usual * 4.0);
     let burns = hour.bad >= 10 && part(&hour) > over && minutes.bad >= 3 && part(&minutes) > over;

@@ -137,7 +137,10 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         link_clues(s, link, here, incident, &mut clues);
     }
     let has = |code: Code| incident.findings.contains_key(&code);
-    let slow = has(Code::AckSlow) || has(Code::NoAck);
+    // Where nothing is answered, that messages come again says nothing.
+    let silent = has(Code::NoAck) || has(Code::ReceiverDown) || has(Code::RejectedShare);
+    let slow = if has(Code::AckSlow) { Clue::TooEarly } else { Clue::Floods };
+    let repeats = Some(slow).filter(|_| !silent);
     if was_planned(s, root) {
         clues.push(Clue::PlannedBefore);
     }
@@ -154,7 +157,7 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::MergeOutOfOrder, Some(Clue::OutOfOrder)),
         (Code::Malformed, Some(Clue::NotHl7)),
         (Code::EncodingDamage, Some(Clue::Charset)),
-        (Code::RetryStorm, Some(if slow { Clue::TooEarly } else { Clue::Floods })),
+        (Code::RetryStorm, repeats),
         (Code::Missing, Some(Clue::LostInside).filter(|_| matches!(root, Subject::Feed(_)))),
         (Code::SchemaDrift, Some(Clue::NewVersion)),
     ];

@@ -70,8 +70,6 @@ pub struct Usual {
     pub minutes: VecDeque<Minute>,
     /// Answers, all.
     pub answers: u64,
-    /// Share of the answers that refuse for each reason, by [`ReasonClass`] in order.
-    pub reasons: Vec<f32>,
     /// Refusals for each reason, as far as it is new.
     pub bursts: Vec<Burst>,
     /// Refusals in a row by type and sender: the first, the latest, and how many; at most 256.
@@ -117,12 +115,7 @@ impl Usual {
     pub(super) fn answered(&mut self, at: Timestamp, reason: Option<ReasonClass>) {
         self.answers += 1;
         let places = ReasonClass::ALL.len();
-        self.reasons.resize(places, 0.0);
         self.bursts.resize(places, Burst::default());
-        for (class, share) in ReasonClass::ALL.iter().zip(&mut self.reasons) {
-            let hit = if reason == Some(*class) { 1.0 } else { 0.0 };
-            *share += (hit - *share) * FOLLOW;
-        }
         let known = self.answers > KNOWN_AFTER;
         for (class, burst) in ReasonClass::ALL.iter().zip(&mut self.bursts) {
             let hit = reason == Some(*class);
@@ -162,7 +155,7 @@ impl Usual {
     /// comes once in a million answers.
     #[must_use]
     pub fn refused_run(&self, now: Timestamp) -> Option<(Timestamp, u32)> {
-        let usual: f32 = self.bursts.iter().map(|burst| burst.share).sum();
+        let usual = self.refusals();
         let needed = 5.0_f32.max(-13.8 / usual.clamp(1e-6, 0.9).ln());
         let goes_on = |last: Timestamp| now.micros_since(last) <= BURST;
         let runs = self.runs.values().filter(|(_, last, _)| goes_on(*last));
@@ -171,10 +164,16 @@ impl Usual {
         longest.filter(|(_, times)| *times as f32 >= needed)
     }
 
+    /// The usual share of answers that refuse, for whatever reason.
+    #[must_use]
+    pub fn refusals(&self) -> f32 {
+        self.bursts.iter().map(|burst| burst.share).sum()
+    }
+
     /// The usual share of answers that refuse for a reason.
     #[must_use]
     pub fn share(&self, reason: ReasonClass) -> f32 {
-        self.reasons.get(reason as usize).copied().unwrap_or(0.0)
+        self.bursts.get(reason as usize).map_or(0.0, |burst| burst.share)
     }
 
     /// Takes a message's characters.
