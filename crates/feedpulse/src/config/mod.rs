@@ -6,6 +6,7 @@ pub(crate) mod document;
 mod parts;
 mod plan;
 pub(crate) mod raw;
+mod raw_times;
 pub(crate) mod resolve;
 #[cfg(test)]
 mod tests;

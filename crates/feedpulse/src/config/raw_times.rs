@@ -1,0 +1,61 @@
+//! The parts of the configuration file about the site's time: holidays, planned downtimes, and when
+//! people are told.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Holidays of the site.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawHolidays {
+    /// An iCalendar file (RFC 5545): the days of its events.
+    pub file: Option<String>,
+    /// Further days, such as `2026-12-24`.
+    pub days: Vec<String>,
+}
+
+/// A planned downtime: once (`from`, `to`), or each week (`days`, `start`, `length`).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawDowntime {
+    /// What it is called.
+    pub name: String,
+    /// Names of the waypoints that are down. Default: all.
+    pub waypoints: Vec<String>,
+    /// When it begins, such as `2026-12-01T22:00:00+01:00`.
+    pub from: Option<String>,
+    /// When it ends.
+    pub to: Option<String>,
+    /// Days of each week on which it begins.
+    pub days: Vec<RawDay>,
+    /// When on those days, by the site's clocks, such as `22:30`.
+    pub start: Option<String>,
+    /// How long it lasts, such as `2h`, at most a week.
+    pub length: Option<String>,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawDay {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// When people are told, and when it is over.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawAlerts {
+    /// Nothing accepted for this long, though something was offered, is a page. Default `5m`.
+    pub page_after: Option<String>,
+    /// The same where urgent messages flow. Default `2m`.
+    pub page_after_urgent: Option<String>,
+    /// An incident ends when no finding held for this long; one that came back three times as long.
+    /// Default `5m`.
+    pub resolve_after: Option<String>,
+}
