@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::slab::Ref;
+use super::state::FeedState;
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::input::Blind;
@@ -34,7 +35,26 @@ impl Engine {
             }
         }
         self.let_go(blind);
+        self.pass_over(blind);
         self.happened_blind(blind, fx);
+    }
+
+    /// What was not seen where a feed begins is no gap in it, and teaches nothing.
+    fn pass_over(&mut self, blind: &Blind) {
+        let here = blind.waypoint.map(|w| self.primary(w));
+        let begins = |feed: &FeedState| here.is_none_or(|w| feed.waypoints.first() == Some(&w));
+        let touched: Vec<bool> = self.s.feeds.iter().map(begins).collect();
+        let is_touched = |feed: usize| touched.get(feed).copied().unwrap_or(false);
+        for (number, feed) in self.s.feeds.iter_mut().enumerate() {
+            if is_touched(number) {
+                feed.profile.skip(blind.to);
+            }
+        }
+        for (key, profile) in &mut self.s.profiles {
+            if is_touched(key.feed.0 as usize) {
+                profile.skip(blind.to);
+            }
+        }
     }
 
     /// Journeys that may have gone on unseen are no backlog any more: the oldest ones, as many as

@@ -343,6 +343,42 @@ fn a_link_that_answers_otherwise_than_asked_is_noted_once_per_sender() {
     }
 }
 
+#[test]
+fn what_nobody_saw_is_no_silence_as_learned() {
+    let mut learned = plan();
+    learned.feeds[0].objectives.silence = Silence::Learned;
+    let mut b = Bench::with(learned);
+    // Three weeks of a message a minute; ticks each minute will do.
+    let minute = |b: &mut Bench, n: u32, sends: bool| {
+        b.now = b.now.plus(Duration::from_secs(60));
+        if sends {
+            let id = n.to_string();
+            b.send(0, 1, &id, &id);
+            b.answer(0, 1, &id, AckCode::AA);
+            b.send(1, 2, &id, &id);
+            b.answer(1, 2, &id, AckCode::AA);
+        }
+        for w in 0..2 {
+            b.apply(Input::Alive(WaypointId(w)));
+        }
+        b.apply(Input::Tick);
+        b.inputs.clear();
+    };
+    let weeks = 3 * 7 * 1_440;
+    (0..weeks).for_each(|n| minute(&mut b, n, true));
+    assert!(b.incidents(Code::Silence).is_empty());
+    // Four hours of which nothing was seen, and after them ten minutes.
+    let from = b.now;
+    b.now = b.now.plus(Duration::from_secs(4 * 3_600));
+    let to = b.now;
+    b.apply(Input::Blind(Blind { waypoint: None, from, to, records: 0, bytes: 0 }));
+    (0..10).for_each(|n| minute(&mut b, n, false));
+    assert!(b.incidents(Code::Silence).is_empty());
+    // And then it is silence.
+    (0..60).for_each(|n| minute(&mut b, n, false));
+    assert!(!b.incidents(Code::Silence).is_empty());
+}
+
 /// A portal that takes a message each eight seconds of one each six: when FP0107 came, in seconds.
 fn ramp(burst: bool) -> Option<u32> {
     let mut plan = plan();
