@@ -54,13 +54,14 @@ impl Incident {
         self.timeline.insert(place, Moment { at, what });
     }
 
-    /// Whether it has held for long enough that people are told.
-    pub(super) fn is_sure(&self, now: Timestamp) -> bool {
+    /// Whether it has held for long enough that people are told. Where incidents end sooner than a
+    /// feed's suffering waits for its cause, it waits so long only.
+    pub(super) fn is_sure(&self, now: Timestamp, calm_for: Duration) -> bool {
         if self.severity == Severity::Page {
             return true;
         }
         if is_symptom(self.code) {
-            return now.since(self.begun) >= SYMPTOM_SURE_AFTER;
+            return now.since(self.begun) >= SYMPTOM_SURE_AFTER.min(calm_for);
         }
         now.since(self.since.min(now)) >= SURE_AFTER
     }

@@ -54,12 +54,12 @@ impl Engine {
     }
 
     fn open_if_sure(&mut self, root: Subject, finding: &Finding, news: bool, fx: &mut Effects) {
-        let now = self.s.now;
+        let (now, calm_for) = (self.s.now, self.s.plan.resolve_after);
         let Some(incident) = self.s.incidents.get_mut(&root) else { return };
         let happened = finding.state == FindingState::Happened;
         let opens = incident.state == IncidentState::Pending
             && incident.calm_since.is_none()
-            && (happened || incident.is_sure(now));
+            && (happened || incident.is_sure(now, calm_for));
         if opens {
             self.open(root, fx);
         } else if news && incident.state == IncidentState::Open {
@@ -114,7 +114,7 @@ impl Engine {
             incident.lapse(now);
             let Some(calm) = incident.calm_since else {
                 // What was said once and never taken back holds as well.
-                if incident.state == IncidentState::Pending && incident.is_sure(now) {
+                if incident.state == IncidentState::Pending && incident.is_sure(now, calm_for) {
                     self.open(subject, fx);
                 }
                 continue;

@@ -155,8 +155,12 @@ impl Resolver<'_> {
         }
         let listeners = self.raw.mllp.iter().flat_map(|mllp| &mllp.listeners);
         let mut forwards = listeners.filter(|l| l.waypoint == waypoint.name).map(|l| &l.forward);
-        let host = forwards.next().and_then(|forward| forward.rsplit_once(':'));
-        host.map(|(host, _)| host.to_owned()).unwrap_or_default()
+        let Some(forward) = forwards.next() else { return String::new() };
+        let host = forward.rsplit_once(':').map_or(forward.as_str(), |(host, _)| host);
+        let loopback = host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        // On this machine each port may be another system.
+        let name = if loopback || host == "localhost" { forward } else { host };
+        name.to_owned()
     }
 
     fn feed(&mut self, n: usize, defaults: &Objectives) -> FeedPlan {

@@ -151,6 +151,9 @@ feeds:
 ";
     let plan = load(text).unwrap().plan;
     assert_eq!(plan.waypoints[0].system.as_str(), "portal.example");
+    let here = text.replace("portal.example:6661", "127.0.0.1:6661");
+    let here = load(&here).unwrap().plan;
+    assert_eq!(here.waypoints[0].system.as_str(), "127.0.0.1:6661");
     assert_eq!(plan.page_after.as_secs(), 180);
     assert_eq!(plan.calendar.holidays, [20_811]);
     assert!(plan.calendar.offsets.len() > 40);
