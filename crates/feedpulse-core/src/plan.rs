@@ -64,6 +64,15 @@ impl Default for Plan {
     }
 }
 
+impl Plan {
+    /// The waypoint that a standby stands in for; itself otherwise.
+    #[must_use]
+    pub fn primary(&self, waypoint: WaypointId) -> WaypointId {
+        let here = self.waypoints.get(usize::from(waypoint.0));
+        here.and_then(|w| w.standby_of).unwrap_or(waypoint)
+    }
+}
+
 /// A planned downtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downtime {

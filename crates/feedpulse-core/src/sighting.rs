@@ -274,7 +274,16 @@ impl ReasonClass {
         Self::Other,
     ];
 
-    /// Its name in JSON, reports and evidence.
+    /// Its name, where something was said.
+    #[must_use]
+    pub const fn said(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            said => Some(said.name()),
+        }
+    }
+
+    /// Its name in JSON, reports, spans and evidence.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

@@ -268,12 +268,9 @@ impl Engine {
         at: Timestamp,
     ) {
         let plan = std::sync::Arc::clone(&self.s.plan);
-        let primary = |w: WaypointId| {
-            plan.waypoints.get(usize::from(w.0)).and_then(|p| p.standby_of).unwrap_or(w)
-        };
         let transit = self.transit(journey, end);
         let Some(feed) = self.s.feeds.get_mut(journey.feed.0 as usize) else { return };
-        let seen_at = |w: WaypointId| journey.sends.iter().any(|s| primary(s.waypoint) == w);
+        let seen_at = |w: WaypointId| journey.sends.iter().any(|s| plan.primary(s.waypoint) == w);
         if !matches!(end, JourneyEnd::Failed(_) | JourneyEnd::Unknown) && !journey.repeat {
             feed.learn(kind, seen_at);
         }

@@ -126,11 +126,6 @@ fn explains(
     }
 }
 
-fn primary(s: &State, waypoint: WaypointId) -> WaypointId {
-    let plan = s.plan.waypoints.get(usize::from(waypoint.0));
-    plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
-}
-
 /// Where on a feed's way a link must be to explain what the feed suffers from.
 #[derive(Clone, Copy)]
 enum Place {
@@ -145,7 +140,7 @@ enum Place {
 /// Whether a feed passes a link at such a place.
 fn passes(s: &State, feed: FeedId, link: WaypointId, place: Place) -> bool {
     let Some(feed) = s.feeds.get(feed.0 as usize) else { return false };
-    let link = primary(s, link);
+    let link = s.plan.primary(link);
     let same =
         |w: WaypointId| w == link || system(s, link).is_some_and(|n| system(s, w) == Some(n));
     match place {
@@ -163,7 +158,7 @@ pub(super) fn system(s: &State, waypoint: WaypointId) -> Option<crate::label::La
 
 /// Whether `link` stands behind `other` on some feed's way; the ends of a fan-out stand side by side.
 fn is_behind(s: &State, link: WaypointId, other: WaypointId) -> bool {
-    let (link, other) = (primary(s, link), primary(s, other));
+    let (link, other) = (s.plan.primary(link), s.plan.primary(other));
     s.feeds.iter().filter(|feed| !feed.ends_at.contains(&other)).any(|feed| {
         let place = |w| feed.waypoints.iter().position(|x| *x == w);
         place(other).zip(place(link)).is_some_and(|(before, after)| before < after)

@@ -71,9 +71,6 @@ impl Engine {
     /// Counts the lags of a journey that ended, by feed, type and facility.
     pub(super) fn count_lags(&mut self, journey: &Journey, kind: &Kind, transit: Option<u64>) {
         let plan = &self.s.plan;
-        let primary = |w: crate::frame::WaypointId| {
-            plan.waypoints.get(usize::from(w.0)).and_then(|p| p.standby_of).unwrap_or(w)
-        };
         let key = SetKey { feed: journey.feed, code: kind.code, facility: kind.facility };
         let Some(set) = self.s.series.set(&mut self.series, key, plan.series_max) else { return };
         if let Ok(micros) = journey.source_age {
@@ -88,8 +85,8 @@ impl Engine {
                 let took = ended.micros_since(send.at);
                 set.ack(send.waypoint, u64::try_from(took).unwrap_or(0));
             }
-            let here = primary(send.waypoint);
-            let again = journey.sends.iter().take(place).any(|s| primary(s.waypoint) == here);
+            let here = plan.primary(send.waypoint);
+            let again = journey.sends.iter().take(place).any(|s| plan.primary(s.waypoint) == here);
             if again {
                 continue;
             }

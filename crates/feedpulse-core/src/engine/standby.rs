@@ -26,8 +26,7 @@ impl Engine {
 
     /// The waypoint that a standby stands in for; itself otherwise.
     pub(super) fn primary(&self, waypoint: WaypointId) -> WaypointId {
-        let plan = self.s.plan.waypoints.get(usize::from(waypoint.0));
-        plan.and_then(|w| w.standby_of).unwrap_or(waypoint)
+        self.s.plan.primary(waypoint)
     }
 
     /// Says when a feed's messages move from one of a group to another.

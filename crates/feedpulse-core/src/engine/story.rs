@@ -88,12 +88,8 @@ fn touched<'s>(s: &'s State, root: Subject, incident: &Incident) -> Vec<&'s Feed
             _ => {}
         }
     }
-    let primary = |w: &WaypointId| {
-        let plan = s.plan.waypoints.get(usize::from(w.0));
-        plan.and_then(|plan| plan.standby_of).unwrap_or(*w)
-    };
     let passes = |feed: &FeedState| {
-        feed.seen > 0 && links.iter().any(|w| feed.waypoints.contains(&primary(w)))
+        feed.seen > 0 && links.iter().any(|w| feed.waypoints.contains(&s.plan.primary(*w)))
     };
     let is_touched =
         |(number, feed): &(u32, &FeedState)| named.contains(&FeedId(*number)) || passes(feed);

@@ -2,7 +2,7 @@
 //! OpenTelemetry semantic conventions 1.44 (messaging, status Development) and `feedpulse.*`.
 
 use feedpulse_core::label::Label;
-use feedpulse_core::sighting::{AckCode, Outcome, ReasonClass, Urgency};
+use feedpulse_core::sighting::{AckCode, Outcome, Urgency};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 
@@ -148,20 +148,4 @@ pub const fn urgency_name(urgency: Urgency) -> &'static str {
         Urgency::Correction => "correction",
         Urgency::Critical => "critical",
     }
-}
-
-/// A reason class as text; None when nothing was said.
-#[must_use]
-pub const fn reason_name(reason: ReasonClass) -> Option<&'static str> {
-    Some(match reason {
-        ReasonClass::None => return None,
-        ReasonClass::Structure => "structure",
-        ReasonClass::Unsupported => "unsupported",
-        ReasonClass::UnknownKey => "unknown_key",
-        ReasonClass::DuplicateKey => "duplicate_key",
-        ReasonClass::Locked => "locked",
-        ReasonClass::Internal => "internal",
-        ReasonClass::Unavailable => "unavailable",
-        ReasonClass::Other => "other",
-    })
 }

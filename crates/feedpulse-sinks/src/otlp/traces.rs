@@ -252,7 +252,7 @@ impl Maker<'_> {
         if sending.slow {
             set.push(attribute(Key::AckSlow, Val::Bool(true)));
         }
-        let reason = semconv::reason_name(sending.reason);
+        let reason = sending.reason.said();
         if let Some(reason) = reason {
             set.push(attribute(Key::Reason, Val::Set(reason)));
         }
@@ -339,7 +339,7 @@ fn journey_attributes(journey: &JourneyRecord, set: &mut Vec<KeyValue>) {
     }
     let failed = journey.sends.iter().rev().find(|s| s.outcome.is_some_and(|o| !o.is_success()));
     if failure(journey).is_some()
-        && let Some(reason) = failed.and_then(|s| semconv::reason_name(s.reason))
+        && let Some(reason) = failed.and_then(|s| s.reason.said())
     {
         set.push(attribute(Key::Reason, Val::Set(reason)));
     }

@@ -181,18 +181,7 @@ pub(crate) struct Gaps {
 }
 
 fn reason_name(reason: ReasonClass) -> Option<String> {
-    let name = match reason {
-        ReasonClass::None => return None,
-        ReasonClass::Structure => "structure",
-        ReasonClass::Unsupported => "unsupported",
-        ReasonClass::UnknownKey => "unknown_key",
-        ReasonClass::DuplicateKey => "duplicate_key",
-        ReasonClass::Locked => "locked",
-        ReasonClass::Internal => "internal",
-        ReasonClass::Unavailable => "unavailable",
-        ReasonClass::Other => "other",
-    };
-    Some(name.to_owned())
+    reason.said().map(str::to_owned)
 }
 
 pub(crate) const fn urgency_name(urgency: Urgency) -> &'static str {
