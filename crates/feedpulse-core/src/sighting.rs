@@ -236,6 +236,18 @@ pub enum Urgency {
     Critical,
 }
 
+impl Urgency {
+    /// Its name in spans, JSON and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Routine => "routine",
+            Self::Correction => "correction",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// Why a message was refused, as a class without patient data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ReasonClass {

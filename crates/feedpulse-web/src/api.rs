@@ -452,8 +452,7 @@ pub(crate) fn is_about_feed(incident: &IncidentChange, feed: &FeedView) -> bool 
 pub(crate) const fn urgency(urgency: Urgency) -> Option<&'static str> {
     match urgency {
         Urgency::Routine => None,
-        Urgency::Correction => Some("correction"),
-        Urgency::Critical => Some("critical"),
+        Urgency::Correction | Urgency::Critical => Some(urgency.name()),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::cli::{Failure, IO, NO_INPUT};
 use crate::clock;
-use crate::gaps::{kind_of, urgency_name};
+use crate::gaps::kind_of;
 use crate::ledger::{self, StoreArgs, Waypoints, name};
 use anyhow::anyhow;
 use feedpulse_codec::LedgerRow;
@@ -158,7 +158,7 @@ fn show(names: &Waypoints, key: &SiteKey, record: &JourneyRecord) -> Found {
         first_seen: clock::show(record.first_at),
         feed: record.feed_name.clone(),
         kind: kind_of(record),
-        urgency: urgency_name(record.urgency),
+        urgency: record.urgency.name(),
         end: record.end.name(),
         ended: clock::show(record.ended_at),
         trace_id: format!("{:032x}", trace_id(record, Relation::default())),

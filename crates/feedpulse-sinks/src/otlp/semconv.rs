@@ -2,7 +2,7 @@
 //! OpenTelemetry semantic conventions 1.44 (messaging, status Development) and `feedpulse.*`.
 
 use feedpulse_core::label::Label;
-use feedpulse_core::sighting::{AckCode, Outcome, Urgency};
+use feedpulse_core::sighting::{AckCode, Outcome};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue};
 
@@ -137,15 +137,5 @@ pub const fn ack_name(code: AckCode) -> &'static str {
         AckCode::CE => "CE",
         AckCode::CR => "CR",
         AckCode::Other => "other",
-    }
-}
-
-/// An urgency as text.
-#[must_use]
-pub const fn urgency_name(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::Routine => "routine",
-        Urgency::Correction => "correction",
-        Urgency::Critical => "critical",
     }
 }

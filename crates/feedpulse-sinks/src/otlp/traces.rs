@@ -323,7 +323,7 @@ fn journey_attributes(journey: &JourneyRecord, set: &mut Vec<KeyValue>) {
     set.push(attribute(Key::Journey, Val::Name(format!("{:032x}", journey.key.as_u128()))));
     set.push(attribute(Key::Feed, Val::Name(journey.feed_name.clone())));
     set.push(attribute(Key::Outcome, Val::Set(journey.end.name())));
-    set.push(attribute(Key::Urgency, Val::Set(semconv::urgency_name(journey.urgency))));
+    set.push(attribute(Key::Urgency, Val::Set(journey.urgency.name())));
     set.push(attribute(Key::Late, Val::Bool(journey.late)));
     set.push(attribute(Key::Sends, Val::Int(i64::from(journey.sends_total))));
     let labels =

@@ -184,14 +184,6 @@ fn reason_name(reason: ReasonClass) -> Option<String> {
     reason.said().map(str::to_owned)
 }
 
-pub(crate) const fn urgency_name(urgency: Urgency) -> &'static str {
-    match urgency {
-        Urgency::Routine => "routine",
-        Urgency::Correction => "correction",
-        Urgency::Critical => "critical",
-    }
-}
-
 /// `ORU^R01`.
 pub(crate) fn kind_of(record: &JourneyRecord) -> String {
     if record.trigger.is_empty() {
@@ -215,7 +207,7 @@ fn row_of(names: &Waypoints, record: &JourneyRecord, class: Class) -> Row {
         facility: record.facility.to_string(),
         sender: record.sender.to_string(),
         urgency: record.urgency,
-        urgency_name: urgency_name(record.urgency),
+        urgency_name: record.urgency.name(),
         control_id_there: there.filter(|id| *id != control_id),
         control_id,
         class,
@@ -366,7 +358,7 @@ impl Gaps {
                 facility: String::new(),
                 sender: String::new(),
                 urgency: Urgency::Routine,
-                urgency_name: urgency_name(Urgency::Routine),
+                urgency_name: Urgency::Routine.name(),
                 control_id: amendment.control_id.clear().to_string(),
                 control_id_there: None,
                 class: Class::Refused,

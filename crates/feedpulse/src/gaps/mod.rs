@@ -8,7 +8,7 @@ pub(crate) mod report;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use gather::{Gaps, Wanted, kind_of, urgency_name};
+pub(crate) use gather::{Gaps, Wanted, kind_of};
 
 use crate::cli::{Failure, IO};
 use crate::clock;

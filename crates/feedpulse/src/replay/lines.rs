@@ -6,7 +6,6 @@ use crate::cli::{Failure, IO};
 use crate::{clock, files};
 use feedpulse_core::defect::Verdict;
 use feedpulse_core::frame::{Direction, Frame};
-use feedpulse_core::sighting::Urgency;
 use feedpulse_core::tap::Tapped;
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::DecodeConfig;
@@ -194,11 +193,7 @@ fn line<'a>(
         terminator: entry.terminator,
         msa1: entry.msa1.map(|code| format!("{code:?}")),
         msa2: entry.msa2.as_ref().map(|id| id.clear().as_str()),
-        urgency: match entry.urgency {
-            Urgency::Routine => "routine",
-            Urgency::Correction => "correction",
-            Urgency::Critical => "critical",
-        },
+        urgency: entry.urgency.name(),
         defects: entry
             .defects
             .iter()

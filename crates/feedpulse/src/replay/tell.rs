@@ -4,8 +4,8 @@
 use super::capture::{Found, Open};
 use super::facts::Numbers;
 use crate::clock;
+use crate::gaps::kind_of;
 use crate::gaps::report::{self, listing};
-use crate::gaps::{kind_of, urgency_name};
 use crate::ledger::name;
 use feedpulse_core::effect::IncidentChange;
 use serde::Serialize;
@@ -99,7 +99,7 @@ fn row(found: &Found, open: &Open) -> Row {
         first_seen: clock::show(record.first_at),
         feed: record.feed_name.clone(),
         kind: kind_of(record),
-        urgency: urgency_name(record.urgency),
+        urgency: record.urgency.name(),
         waits_for: open.waits_for,
         waypoint: open.waypoint.map(|w| name(&found.waypoints, w)).unwrap_or_default(),
     }
