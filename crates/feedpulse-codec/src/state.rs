@@ -63,7 +63,7 @@ layout! {
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
-        name, route, waypoints, ends_at, declared, objectives, seen, totals, last_seen, backlog,
+        name, route, waypoints, ends_at, declared, objectives, seen, first_seen, totals, last_seen, backlog,
         queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, hurt, looks, looked_at, dead_letters, ack_time, transit,
         source_age, current, history, profile, foreseen, raised
     }
@@ -76,11 +76,11 @@ layout! {
     struct Timers { seconds }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
-        flaps, timeline, cause, claimed_by, muted_until
+        flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
-        journeys_shed, incidents, resolved, signatures, changes, profiles, next_incident
+        journeys_shed, incidents, resolved, signatures, changes, remarks, would_be, profiles, next_incident
     }
 }
 

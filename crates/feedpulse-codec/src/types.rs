@@ -7,6 +7,7 @@ use feedpulse_core::calendar::Calendar;
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState, Moment,
@@ -61,7 +62,14 @@ layout! {
         0 = Claim { incident, by },
         1 = Mute { incident, until },
         2 = Changed(change),
+        3 = Release { incident, by },
+        4 = Unmute { incident },
+        5 = Remark { incident, by, text },
+        6 = Judge { incident, right, by },
     }
+    struct Remark { at, by, text }
+    struct Judgement { right, by, at }
+    struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }
 
     struct Sighting { at, waypoint, connection, what }
@@ -148,7 +156,7 @@ layout! {
 
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        downtimes, resolve_after, page_after, page_after_urgent, series_max
+        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config
     }
     struct Calendar { offsets, holidays }
     struct Downtime { name, waypoints, times }
@@ -163,7 +171,7 @@ layout! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min
+        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
 
@@ -175,7 +183,7 @@ layout! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, timeline
+        earlier_at, flaps, shadow, verdict, timeline
     }
     enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything }
     struct Moment { at, what }
@@ -189,6 +197,12 @@ layout! {
         6 = Calm,
         7 = Returned,
         8 = Resolved,
+        9 = Shadowed(severity),
+        10 = Released(by),
+        11 = Unmuted,
+        12 = Remarked(by),
+        13 = Judged { right, by },
+        14 = Drained,
     }
     struct Cause { class, confidence, clues, against }
     enum Confidence { 0 = Low, 1 = Medium, 2 = High }
@@ -261,6 +275,21 @@ impl Wire for Label {
             return Err(invalid);
         }
         Ok(Self::from_bytes(text))
+    }
+}
+
+impl Wire for RemarkText {
+    fn put(&self, out: &mut Vec<u8>) {
+        let text = self.shown().as_bytes();
+        text.len().put(out);
+        out.extend_from_slice(text);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let invalid = from.fail(Fault::Invalid);
+        let text = String::take(from)?;
+        // Only what `new` leaves as it is was ever written.
+        Self::new(&text).ok().filter(|kept| kept.shown() == text).ok_or(invalid)
     }
 }
 

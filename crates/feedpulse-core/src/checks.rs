@@ -14,6 +14,7 @@ use crate::time::Timestamp;
 use std::collections::BTreeSet;
 
 pub(crate) use feed::oldest;
+pub(crate) use waypoint::is_all_refused;
 
 /// What a rule says about its condition now.
 pub(crate) struct Verdict {

@@ -3,6 +3,7 @@
 pub use crate::cause::{CauseClass, Clue};
 use crate::class::AckClasses;
 use crate::codes::{Code, Severity};
+use crate::desk::Judgement;
 use crate::finding::{Evidence, Subject};
 use crate::frame::{TraceParent, WaypointId};
 use crate::key::MessageKey;
@@ -33,6 +34,8 @@ pub enum Effect {
     Amend(Box<Amendment>),
     /// One interval of one feed is complete.
     Rollup(Box<Rollup>),
+    /// What is known of an incident that is over changed: it is filed again, and nobody is told.
+    File(Box<IncidentChange>),
 }
 
 /// Effects of one step, in order.
@@ -275,6 +278,10 @@ pub struct Story {
     pub earlier_at: Option<Timestamp>,
     /// How often it was calm and came back.
     pub flaps: u32,
+    /// Nobody is told: all that it touches is in shadow.
+    pub shadow: bool,
+    /// Whether it was worth a notice, as an operator said last.
+    pub verdict: Option<Judgement>,
     /// What happened to it, in order, at most 64.
     pub timeline: Vec<Moment>,
 }
@@ -342,6 +349,23 @@ pub enum MomentKind {
     Returned,
     /// It is over.
     Resolved,
+    /// People would have been told, but for the shadow.
+    Shadowed(Severity),
+    /// Somebody gave it back.
+    Released(Label),
+    /// Notices go out again.
+    Unmuted,
+    /// Somebody wrote something down.
+    Remarked(Label),
+    /// Somebody said whether it is worth a notice.
+    Judged {
+        /// It is.
+        right: bool,
+        /// Who said so.
+        by: Label,
+    },
+    /// All that waited when it became calm has come to its end.
+    Drained,
 }
 
 /// Something that changed around the stream.

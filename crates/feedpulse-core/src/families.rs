@@ -304,6 +304,7 @@ fn incidents(view: &View) -> Family {
             ("code", incident.code.text().code.to_owned()),
             ("severity", incident.severity.name().to_owned()),
             ("subject", incident.subject_name.clone()),
+            ("notify", if incident.story.shadow { "shadow" } else { "live" }.to_owned()),
         ];
         (labels, 1)
     });

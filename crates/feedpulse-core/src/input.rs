@@ -1,6 +1,7 @@
 //! What enters a step of the engine. The log stores exactly these; nothing else changes its state.
 
 use crate::codes::Code;
+use crate::desk::RemarkText;
 use crate::finding::CheckFinding;
 use crate::frame::WaypointId;
 use crate::label::Label;
@@ -80,4 +81,56 @@ pub enum OperatorAction {
     },
     /// Somebody, or something, changed software or settings around the stream.
     Changed(crate::effect::Change),
+    /// Gave an incident back.
+    Release {
+        /// The incident's number.
+        incident: u64,
+        /// Who did, as authenticated.
+        by: Label,
+    },
+    /// Lets notices about an incident go out again.
+    Unmute {
+        /// The incident's number.
+        incident: u64,
+    },
+    /// Wrote something down about an incident, also one that is over.
+    Remark {
+        /// The incident's number.
+        incident: u64,
+        /// Who did, as authenticated.
+        by: Label,
+        /// What.
+        text: RemarkText,
+    },
+    /// Said whether an incident is worth a notice, also one that is over.
+    Judge {
+        /// The incident's number.
+        incident: u64,
+        /// It is.
+        right: bool,
+        /// Who said so, as authenticated.
+        by: Label,
+    },
+}
+
+impl OperatorAction {
+    /// The incident that it is about.
+    #[must_use]
+    pub const fn incident(&self) -> Option<u64> {
+        match self {
+            Self::Claim { incident, .. }
+            | Self::Mute { incident, .. }
+            | Self::Release { incident, .. }
+            | Self::Unmute { incident }
+            | Self::Remark { incident, .. }
+            | Self::Judge { incident, .. } => Some(*incident),
+            Self::Changed(_) => None,
+        }
+    }
+
+    /// Whether it may be about an incident that is over.
+    #[must_use]
+    pub const fn suits_resolved(&self) -> bool {
+        matches!(self, Self::Remark { .. } | Self::Judge { .. })
+    }
 }

@@ -57,6 +57,7 @@ mod checks;
 pub mod class;
 pub mod codes;
 pub mod defect;
+pub mod desk;
 pub mod effect;
 pub mod engine;
 pub mod families;

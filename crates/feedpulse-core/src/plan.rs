@@ -41,6 +41,11 @@ pub struct Plan {
     /// Most sets of lag series (one per feed, type and facility); further ones share `other`.
     /// Default 500.
     pub series_max: usize,
+    /// Whether that nothing gets through is told even about feeds in shadow. Default true.
+    pub hard_down_told: bool,
+    /// Fingerprint of the configuration that it comes from; a new one is a change like others.
+    /// Empty = not known.
+    pub config: Label,
 }
 
 impl Default for Plan {
@@ -60,6 +65,8 @@ impl Default for Plan {
             page_after: Duration::from_secs(300),
             page_after_urgent: Duration::from_secs(120),
             series_max: 500,
+            hard_down_told: true,
+            config: Label::EMPTY,
         }
     }
 }
@@ -253,6 +260,9 @@ pub struct Objectives {
     pub rejected_share: f64,
     /// Backlog below this is never a finding. Default 20.
     pub backlog_min: u32,
+    /// For so long after its first message nobody is told about the feed: what would have been is
+    /// listed. Zero (default) = told from the start.
+    pub shadow: Duration,
 }
 
 /// When a feed is silent.
@@ -294,6 +304,7 @@ impl Default for Objectives {
             silence: Silence::Learned,
             rejected_share: 0.05,
             backlog_min: 20,
+            shadow: Duration::ZERO,
         }
     }
 }

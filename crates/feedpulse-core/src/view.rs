@@ -1,6 +1,7 @@
 //! What the pages and the metrics may see: a read-only picture of the engine, made each second.
 
 use crate::class::{AckClass, CLASSES};
+use crate::desk::{Remark, Shadow, WouldBe};
 use crate::effect::{IncidentChange, Rollup};
 use crate::engine::series::Set;
 use crate::frame::WaypointId;
@@ -10,6 +11,7 @@ use crate::lag::Withheld;
 use crate::plan::FeedId;
 use crate::sighting::Urgency;
 use crate::time::Timestamp;
+use std::collections::BTreeMap;
 
 /// Counts of sendings: seen = the sum of all outcomes + open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,10 @@ pub struct View {
     pub senders: Vec<SenderView>,
     /// Lags by feed, type and facility.
     pub lags: Vec<Set>,
+    /// What operators wrote about the incidents, by their numbers.
+    pub remarks: BTreeMap<u64, Vec<Remark>>,
+    /// Notices that were not sent because of the shadow, oldest first.
+    pub would_be: Vec<WouldBe>,
     /// All sendings.
     pub totals: Totals,
     /// Journeys in flight.
@@ -82,6 +88,8 @@ pub struct FeedView {
     pub why: String,
     /// Since when it has been so.
     pub since: Option<Timestamp>,
+    /// Its time in shadow.
+    pub shadow: Shadow,
     /// Messages seen at its first waypoint.
     pub seen: u64,
     /// Its sendings at all waypoints.

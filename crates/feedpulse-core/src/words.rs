@@ -1,6 +1,8 @@
 //! An incident's story in words, the same in alerts, on pages and in the terminal.
 
-use crate::effect::{Cause, IncidentChange, MomentKind, Story};
+use crate::codes::Severity;
+use crate::desk::Judgement;
+use crate::effect::{Cause, IncidentChange, Moment, MomentKind, Story};
 use crate::time::Timestamp;
 
 impl IncidentChange {
@@ -18,8 +20,20 @@ impl IncidentChange {
             ("against", story.cause.as_ref().and_then(against)),
             ("earlier", earlier(story, self.since)),
             ("flapping", flapping(story)),
+            ("shadow", story.shadow.then(|| SHADOW.to_owned())),
+            ("verdict", story.verdict.map(verdict)),
         ];
         told.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
+    }
+}
+
+/// Said about an incident that nobody is told of.
+const SHADOW: &str = "nobody is told: every feed that it touches is in its first time, in shadow";
+
+fn verdict(verdict: Judgement) -> String {
+    match verdict.right {
+        true => format!("worth a notice, says {}", verdict.by),
+        false => format!("not worth a notice, says {}", verdict.by),
     }
 }
 
@@ -37,11 +51,14 @@ fn affected(story: &Story) -> Option<String> {
 }
 
 fn waiting(incident: &IncidentChange) -> Option<String> {
-    let messages = incident.story.messages;
-    (messages > 0).then(|| match incident.urgent {
-        0 => format!("{messages} messages, none urgent"),
-        urgent => format!("{messages} messages; {urgent} urgent ones wait or failed"),
-    })
+    match (incident.story.messages, incident.urgent) {
+        (0, 0) => None,
+        (0, urgent) => Some(format!("no message waits; {urgent} urgent ones failed or were late")),
+        (messages, 0) => Some(format!("{messages} messages, none urgent")),
+        (messages, urgent) => {
+            Some(format!("{messages} messages; {urgent} urgent ones wait or failed"))
+        }
+    }
 }
 
 fn forecast(story: &Story) -> Option<String> {
@@ -69,13 +86,27 @@ fn against(cause: &Cause) -> Option<String> {
 fn earlier(story: &Story, since: Timestamp) -> Option<String> {
     let last = story.earlier_at?;
     let before = u32::try_from(since.since(last).as_secs()).unwrap_or(u32::MAX);
-    let times = story.earlier.saturating_add(1);
+    let times = ordinal(story.earlier.saturating_add(1));
     let before = span(before);
-    Some(format!("{times} times in 30 days, this one included; the last one {before} before"))
+    Some(format!("{times} time in 30 days, same signature; the last one began {before} before"))
 }
 
 fn flapping(story: &Story) -> Option<String> {
     (story.flaps > 0).then(|| format!("was calm and came back {} times", story.flaps))
+}
+
+/// `second`, `third`, `11th`.
+fn ordinal(n: u32) -> String {
+    let ending = match (n % 100, n % 10) {
+        _ if n == 2 => return "second".to_owned(),
+        _ if n == 3 => return "third".to_owned(),
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
 }
 
 /// A length of time, to two digits or so.
@@ -88,27 +119,73 @@ fn span(seconds: u32) -> String {
     }
 }
 
-impl MomentKind {
+impl Moment {
     /// What happened, for people.
     #[must_use]
     pub fn text(self) -> String {
+        match self.what {
+            MomentKind::Began => "the first bad message, as far as is known".to_owned(),
+            MomentKind::Found(code) => format!("found: {} {}", code.text().code, code.text().title),
+            MomentKind::Told(Severity::Note) => "recorded as a note; nobody is told".to_owned(),
+            MomentKind::Told(severity) => format!("people were told: {}", severity.name()),
+            MomentKind::Shadowed(Severity::Note) => "recorded as a note".to_owned(),
+            MomentKind::Shadowed(severity) => {
+                format!("people would have been told, but for the shadow: {}", severity.name())
+            }
+            MomentKind::Changed(change) => format!("change: {} {}", change.kind, change.what),
+            MomentKind::Claimed(by) => format!("taken by {by}"),
+            MomentKind::Released(by) => format!("given back by {by}"),
+            MomentKind::Muted(until) => {
+                let seconds = u32::try_from(until.since(self.at).as_secs()).unwrap_or(u32::MAX);
+                format!("notices were muted for {}", span(seconds))
+            }
+            MomentKind::Unmuted => "notices go out again".to_owned(),
+            MomentKind::Remarked(by) => format!("note by {by}"),
+            MomentKind::Judged { right: true, by } => format!("{by} says: worth a notice"),
+            MomentKind::Judged { right: false, by } => format!("{by} says: not worth a notice"),
+            MomentKind::Calm => "nothing is wrong any more".to_owned(),
+            MomentKind::Drained => "all that waited is through".to_owned(),
+            MomentKind::Returned => "it came back".to_owned(),
+            MomentKind::Resolved => "over".to_owned(),
+        }
+    }
+}
+
+impl MomentKind {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Began => "the first bad message, as far as is known".to_owned(),
-            Self::Found(code) => format!("found: {} {}", code.text().code, code.text().title),
-            Self::Told(severity) => format!("people were told: {}", severity.name()),
-            Self::Changed(change) => format!("change: {} {}", change.kind, change.what),
-            Self::Claimed(by) => format!("taken by {by}"),
-            Self::Muted(_) => "notices were muted".to_owned(),
-            Self::Calm => "nothing is wrong any more".to_owned(),
-            Self::Returned => "it came back".to_owned(),
-            Self::Resolved => "over".to_owned(),
+            Self::Began => "began",
+            Self::Found(_) => "found",
+            Self::Told(_) => "told",
+            Self::Shadowed(_) => "shadowed",
+            Self::Changed(_) => "changed",
+            Self::Claimed(_) => "claimed",
+            Self::Released(_) => "released",
+            Self::Muted(_) => "muted",
+            Self::Unmuted => "unmuted",
+            Self::Remarked(_) => "noted",
+            Self::Judged { .. } => "judged",
+            Self::Calm => "calm",
+            Self::Drained => "drained",
+            Self::Returned => "returned",
+            Self::Resolved => "resolved",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::span;
+    use super::{ordinal, span};
+
+    #[test]
+    fn ordinals_are_english() {
+        let numbers = [2, 3, 4, 11, 12, 17, 21, 22, 23, 111];
+        let texts =
+            ["second", "third", "4th", "11th", "12th", "17th", "21st", "22nd", "23rd", "111th"];
+        assert_eq!(numbers.map(ordinal), texts);
+    }
 
     #[test]
     fn spans_are_short() {

@@ -63,7 +63,7 @@ impl SinkHandle {
                 self.log(LogEvent::incident(change, (self.inner.clock)()));
             }
             // For the store; their numbers leave as metrics.
-            Effect::Rollup(_) | Effect::Amend(_) => {}
+            Effect::Rollup(_) | Effect::Amend(_) | Effect::File(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! The JSON of `/api/v1`: structs of their own, so that the engine may change without breaking
 //! readers. Times are RFC 3339 UTC strings, durations seconds; what is not known is absent.
 
+use crate::desk::{VerdictWire, verdict_wire};
 use crate::source::{About, Source};
 use crate::text::rfc3339;
 use feedpulse_core::class::AckClass;
@@ -224,7 +225,7 @@ pub struct WaypointWire {
     pub ack_time: Option<TimesWire>,
 }
 
-/// An element of `GET /api/v1/incidents`, and `GET /api/v1/incidents/{id}`.
+/// An element of `GET /api/v1/incidents`; `GET /api/v1/incidents/{id}` has more.
 #[derive(Clone, Debug, Serialize)]
 pub struct IncidentWire {
     /// Its number, unique in a store.
@@ -256,6 +257,14 @@ pub struct IncidentWire {
     /// No notices until then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub muted_until: Option<String>,
+    /// When people were told, or would have been; absent before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<String>,
+    /// Nobody is told: every feed that it touches is in shadow.
+    pub shadow: bool,
+    /// Whether it was worth a notice, as an operator said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictWire>,
     /// How far it reaches: `link`, `system`, `feed`, `feeds`, `everything`, `own`.
     pub scope: &'static str,
     /// Names of the feeds that it touches, at most 20.
@@ -263,7 +272,7 @@ pub struct IncidentWire {
     /// Messages that wait because of it.
     pub messages: u32,
     /// What else is known, in words: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
-    /// `flapping`.
+    /// `flapping`, `shadow`, `verdict`.
     pub facts: std::collections::BTreeMap<&'static str, String>,
     /// Its findings.
     pub findings: Vec<FindingWire>,
@@ -417,6 +426,9 @@ pub fn incident_wire(incident: &IncidentChange) -> IncidentWire {
         urgent: incident.urgent,
         claimed_by: label(incident.claimed_by),
         muted_until: incident.muted_until.map(rfc3339),
+        opened_at: incident.story.opened_at.map(rfc3339),
+        shadow: incident.story.shadow,
+        verdict: incident.story.verdict.map(verdict_wire),
         scope: incident.story.scope.name(),
         feeds: incident.story.feeds.clone(),
         messages: incident.story.messages,

@@ -2,6 +2,8 @@
 
 use crate::api;
 use crate::chart;
+use crate::desk;
+use crate::desk_rows::{NoteRow, PrecisionRow, ShadowRow, WouldBeRow};
 use crate::rows::{
     Banner, Event, FeedRow, IncidentRow, Moment, Sums, TimesRow, WaypointRow, badge, banners,
     is_current, timeline,
@@ -79,6 +81,8 @@ struct Overview {
     waypoints: Vec<WaypointRow>,
     own: Vec<(&'static str, String)>,
     ready: bool,
+    /// Feeds in shadow, and would-be notices that wait for a verdict.
+    shadow: (usize, u64),
 }
 
 /// `/`: page `page` of the feeds, from 0.
@@ -108,6 +112,10 @@ pub(crate) fn overview(reading: &Reading, page: usize) -> askama::Result<String>
         waypoints: view.waypoints.iter().map(|w| WaypointRow::new(w, now)).collect(),
         own: own(view),
         ready: reading.ready.is_ok(),
+        shadow: (
+            view.feeds.iter().filter(|feed| feed.shadow.holds).count(),
+            desk::shadow_wire(view).total.open,
+        ),
         frame: reading.frame(),
     }
     .render()
@@ -178,6 +186,7 @@ struct IncidentPage {
     frame: Frame,
     incident: IncidentRow,
     timeline: Vec<Event>,
+    notes: Vec<NoteRow>,
     current: bool,
     feed: Option<u32>,
 }
@@ -190,10 +199,33 @@ pub(crate) fn incident(reading: &Reading, id: u64) -> Option<askama::Result<Stri
         frame: reading.frame(),
         incident: IncidentRow::new(incident, now),
         timeline: timeline(incident, now),
+        notes: NoteRow::all(&reading.view, id, now),
         current: is_current(incident),
         feed: if let Subject::Feed(feed) = incident.subject { Some(feed.0) } else { None },
     };
     Some(page.render())
+}
+
+#[derive(Template)]
+#[template(path = "shadow.html")]
+struct ShadowPage {
+    frame: Frame,
+    total: PrecisionRow,
+    feeds: Vec<ShadowRow>,
+    notices: Vec<WouldBeRow>,
+}
+
+/// `/shadow`: which feeds nobody is told about yet, and what would have been told.
+pub(crate) fn shadow(reading: &Reading) -> askama::Result<String> {
+    let (wire, now) = (desk::shadow_wire(&reading.view), reading.about.now);
+    let notices = desk::would_be(&reading.view).into_iter();
+    let page = ShadowPage {
+        frame: reading.frame(),
+        total: PrecisionRow::new(&wire.total),
+        feeds: ShadowRow::all(&wire, &reading.view, now),
+        notices: notices.map(|(notice, incident)| WouldBeRow::new(notice, incident, now)).collect(),
+    };
+    page.render()
 }
 
 #[derive(Template)]

@@ -39,7 +39,7 @@ pub(crate) const fn badge(state: FeedState) -> Badge {
     }
 }
 
-const fn severity(severity: Severity) -> Badge {
+pub(crate) const fn severity(severity: Severity) -> Badge {
     badge(match severity {
         Severity::Page => FeedState::Page,
         Severity::Ticket => FeedState::Ticket,
@@ -268,6 +268,8 @@ pub(crate) struct IncidentRow {
     pub(crate) urgent: u32,
     pub(crate) claimed: String,
     pub(crate) muted: Option<Moment>,
+    /// Nobody is told: it is in shadow.
+    pub(crate) shadow: bool,
     /// What else is known, with its name.
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) findings: Vec<FindingRow>,
@@ -301,6 +303,7 @@ impl IncidentRow {
             urgent: incident.urgent,
             claimed: incident.claimed_by.as_str().to_owned(),
             muted: incident.muted_until.filter(|at| *at > now).map(|at| Moment::new(at, now)),
+            shadow: incident.story.shadow,
             facts: incident.facts().into_iter().map(|(n, text)| (capital(n), text)).collect(),
             findings: incident.findings.iter().map(|f| FindingRow::new(f, now)).collect(),
         }
@@ -351,7 +354,7 @@ pub(crate) struct Event {
 /// The moments that an incident knows: findings raised and cleared, and its end.
 pub(crate) fn timeline(incident: &IncidentChange, now: Timestamp) -> Vec<Event> {
     let mut events: Vec<(Timestamp, String)> = Vec::new();
-    events.extend(incident.story.timeline.iter().map(|m| (m.at, m.what.text())));
+    events.extend(incident.story.timeline.iter().map(|m| (m.at, m.text())));
     for finding in &incident.findings {
         let CodeText { code, title, .. } = finding.code.text();
         if incident.story.timeline.is_empty() {

@@ -6,11 +6,13 @@ use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use feedpulse_core::label::Label;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 /// Limits of a listener.
@@ -51,6 +53,55 @@ pub struct Peer {
     pub connection: u64,
 }
 
+/// Who asks over the admin socket: in the extensions of every request that [`serve_local`] hands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author(pub Label);
+
+/// Where connections come in.
+trait Door: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next one, with the router that knows who it is; None = it is not let in.
+    fn next(
+        &mut self,
+        router: &Router,
+    ) -> impl Future<Output = std::io::Result<Option<(Self::Stream, Router)>>> + Send;
+}
+
+struct TcpDoor {
+    listener: TcpListener,
+    connections: u64,
+}
+
+impl Door for TcpDoor {
+    type Stream = TcpStream;
+
+    async fn next(&mut self, router: &Router) -> std::io::Result<Option<(TcpStream, Router)>> {
+        let (stream, addr) = self.listener.accept().await?;
+        self.connections += 1;
+        // Answers are small and written at once: without this they may wait for a delayed ACK.
+        let _ = stream.set_nodelay(true);
+        let peer = Peer { addr, connection: self.connections };
+        Ok(Some((stream, router.clone().layer(axum::Extension(peer)))))
+    }
+}
+
+struct LocalDoor<W> {
+    listener: UnixListener,
+    who: W,
+}
+
+impl<W: Fn(u32) -> Option<Label> + Send + Sync> Door for LocalDoor<W> {
+    type Stream = UnixStream;
+
+    async fn next(&mut self, router: &Router) -> std::io::Result<Option<(UnixStream, Router)>> {
+        let (stream, _) = self.listener.accept().await?;
+        // A peer that cannot be told is not let in.
+        let who = stream.peer_cred().ok().and_then(|peer| (self.who)(peer.uid()));
+        Ok(who.map(|who| (stream, router.clone().layer(axum::Extension(Author(who))))))
+    }
+}
+
 /// Answers requests until `stop`, then finishes what is running within the grace and returns. A
 /// handler that panics ends its connection, not the listener.
 pub async fn serve(
@@ -59,47 +110,58 @@ pub async fn serve(
     limits: ServeLimits,
     stop: CancellationToken,
 ) {
+    run(TcpDoor { listener, connections: 0 }, router, limits, stop).await;
+}
+
+/// As [`serve`], on a unix socket. `who` gives the name of a user id, or None for one that may not
+/// come in.
+pub async fn serve_local(
+    listener: UnixListener,
+    router: Router,
+    who: impl Fn(u32) -> Option<Label> + Send + Sync,
+    limits: ServeLimits,
+    stop: CancellationToken,
+) {
+    run(LocalDoor { listener, who }, router, limits, stop).await;
+}
+
+async fn run(mut door: impl Door, router: Router, limits: ServeLimits, stop: CancellationToken) {
     let router = router.layer(axum::middleware::from_fn(
         move |request: axum::extract::Request, next: axum::middleware::Next| async move {
             crate::http::within(limits.request, next.run(request)).await
         },
     ));
     let mut running = FuturesUnordered::new();
-    let mut connections = 0_u64;
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(()) = running.next() => {}
-            accepted = listener.accept(), if running.len() < limits.connections.max(1) => {
-                let Ok((stream, addr)) = accepted else {
+            accepted = door.next(&router), if running.len() < limits.connections.max(1) => {
+                let Ok(accepted) = accepted else {
                     // Out of file descriptors, or a peer that left while it was queued: a short
                     // pause keeps the first from becoming a busy loop.
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 };
-                connections += 1;
-                let peer = Peer { addr, connection: connections };
-                let one = connection(stream, peer, router.clone(), limits, stop.clone());
+                let Some((stream, router)) = accepted else { continue };
+                let one = connection(stream, router, limits, stop.clone());
                 running.push(AssertUnwindSafe(one).catch_unwind().map(|_| ()));
             }
         }
     }
-    drop(listener);
+    drop(door);
     let finish = async { while running.next().await.is_some() {} };
     // What is still running when the grace is over is dropped with `running`.
     let _ = tokio::time::timeout(limits.grace, finish).await;
 }
 
 async fn connection(
-    stream: TcpStream,
-    peer: Peer,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     limits: ServeLimits,
     stop: CancellationToken,
 ) {
-    // Answers are small and written at once: without this they may wait for a delayed ACK.
-    let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.layer(axum::Extension(peer)));
+    let service = TowerToHyperService::new(router);
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(64 * 1024);
     let mut running = pin!(builder.serve_connection(TokioIo::new(stream), service));

@@ -47,9 +47,13 @@ pub struct About {
 /// Why an operator's action was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperatorError {
-    /// No pending or open incident has that number.
-    #[error("no pending or open incident has this number; it may have been resolved meanwhile")]
+    /// No incident has that number that such an action can be about: one that is over takes only
+    /// notes and verdicts.
+    #[error("no such incident is pending or open; one that is over takes only notes and verdicts")]
     NoSuchIncident,
+    /// It holds as many notes as an incident can.
+    #[error("this incident holds as many notes as it can: 20")]
+    Full,
     /// The engine's input queue is full.
     #[error("the engine is busy; try again in a moment")]
     Busy,

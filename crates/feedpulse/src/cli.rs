@@ -2,7 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{config, demo, explain, find, gaps, init, replay, run};
+use crate::{config, demo, desk, explain, find, gaps, init, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +34,8 @@ enum Command {
         /// The code; without it all are listed.
         code: Option<String>,
     },
+    #[command(flatten)]
+    Desk(desk::Desk),
     /// Write the configuration of what was seen: in files, on a topic, or live.
     Init(InitArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
@@ -197,6 +199,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             print!("{text}");
             Ok(())
         }
+        Command::Desk(command) => desk::main(command),
         Command::Init(args) => init::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),

@@ -121,7 +121,11 @@ fn from_topic(_: &str, _: Duration) -> Result<String, Failure> {
 fn write(view: &View, waypoint: &str, tap: &str) -> String {
     let mut text = String::from(
         "# Written by `feedpulse init` from what it saw. Read it, then `feedpulse validate` it.\n\
-         site: my-site\nstore: {folder: feedpulse-data}\n",
+         site: my-site\nstore: {folder: feedpulse-data}\n\
+         # In a feed's first 14 days nobody is told what is found on it, unless nothing gets through:\n\
+         # `feedpulse shadow` lists what would be told, `confirm N` and `dismiss N` judge it. With\n\
+         # `notify: live`, here or at a feed, people are told at once.\n\
+         alerts: {notify: shadow, shadow_for: 14d}\n",
     );
     let acks = view.waypoints.first().map(|w| &w.ack_time).filter(|h| h.count() >= ENOUGH_ACKS);
     let ack_time = acks.and_then(|h| h.quantile(0.99)).map(objective);

@@ -5,6 +5,7 @@ mod cli;
 mod clock;
 mod config;
 mod demo;
+mod desk;
 mod explain;
 mod files;
 mod find;

@@ -225,7 +225,7 @@ pub fn run(plan: &Plan, world: &World) -> Result<Report, String> {
             Effect::Amend(amendment) => {
                 amended.insert(amendment.key);
             }
-            Effect::Rollup(_) => {}
+            Effect::Rollup(_) | Effect::File(_) => {}
         }
     }
     let view = engine.view();

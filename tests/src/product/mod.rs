@@ -139,7 +139,7 @@ impl Product {
         let settings = &setup.store_settings;
         let comma = if settings.is_empty() { "" } else { ", " };
         let mut text = format!(
-            "site: test\nzone: UTC\nalerts: {{resolve_after: 10s, page_after: 20s}}\n\
+            "site: test\nzone: UTC\nalerts: {{notify: live, resolve_after: 10s, page_after: 20s}}\n\
              store: {{folder: {store:?}{comma}{settings}}}\nwaypoints:\n"
         );
         for waypoint in &setup.waypoints {

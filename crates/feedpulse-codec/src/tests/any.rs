@@ -5,6 +5,7 @@ use feedpulse_core::calendar::Calendar;
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
@@ -132,7 +133,14 @@ any! {
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
-    enum OperatorAction { Claim { incident, by }, Mute { incident, until }, Changed(change) }
+    enum OperatorAction {
+        Claim { incident, by }, Mute { incident, until }, Changed(change),
+        Release { incident, by }, Unmute { incident }, Remark { incident, by, text },
+        Judge { incident, right, by }
+    }
+    struct Remark { at, by, text }
+    struct Judgement { right, by, at }
+    struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }
     struct Sighting { at, waypoint, connection, what }
     enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s), Batch(s) }
@@ -173,7 +181,7 @@ any! {
     struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        downtimes, resolve_after, page_after, page_after_urgent, series_max
+        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config
     }
     struct Calendar { offsets, holidays }
     struct Downtime { name, waypoints, times }
@@ -188,7 +196,7 @@ any! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min
+        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
     struct Position { tap, lane, epoch, offset }
@@ -198,13 +206,14 @@ any! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, timeline
+        earlier_at, flaps, shadow, verdict, timeline
     }
     enum Scope { Own, Feed, Feeds, Link, System, Everything }
     struct Moment { at, what }
     enum MomentKind {
         Began, Found(code), Told(severity), Changed(change), Claimed(by), Muted(until), Calm,
-        Returned, Resolved
+        Returned, Resolved, Shadowed(severity), Released(by), Unmuted, Remarked(by),
+        Judged { right, by }, Drained
     }
     struct Cause { class, confidence, clues, against }
     enum Confidence { Low, Medium, High }
@@ -258,6 +267,13 @@ impl Any for Label {
     fn any(rng: &mut Rng) -> Self {
         let bytes: Vec<u8> = (0..rng.below(40)).map(|_| rng.any()).collect();
         Self::from_bytes(&bytes)
+    }
+}
+
+impl Any for RemarkText {
+    fn any(rng: &mut Rng) -> Self {
+        let text = rng.any::<String>();
+        Self::new(&text).unwrap_or_else(|_| Self::new("–").unwrap())
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
 }
 
 /// Nothing was accepted for the page delay, of all that was offered.
-fn is_all_refused(w: &WaypointState, plan: &Plan, now: Timestamp) -> bool {
+pub(crate) fn is_all_refused(w: &WaypointState, plan: &Plan, now: Timestamp) -> bool {
     let urgent = w.urgent_at.is_some_and(|at| now.micros_since(at) < URGENT_FLOWS);
     let after = if urgent { plan.page_after_urgent } else { plan.page_after };
     w.refusing_since.is_some_and(|since| now.since(since) > after)

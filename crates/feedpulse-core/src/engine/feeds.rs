@@ -30,6 +30,7 @@ impl FeedState {
             declared: false,
             objectives: o,
             seen: 0,
+            first_seen: None,
             totals: Totals::default(),
             last_seen: None,
             backlog: [0; 3],

@@ -87,7 +87,9 @@ impl Engine {
         for subject in gone {
             let Some(other) = self.s.incidents.remove(&subject) else { continue };
             if let Some(cause) = self.s.incidents.get_mut(&root) {
+                let (from, to) = (other.id, cause.id);
                 cause.absorb(other);
+                self.move_remarks(from, to);
             }
         }
     }

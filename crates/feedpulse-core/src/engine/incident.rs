@@ -21,6 +21,15 @@ const HAPPENED_FOR: Duration = Duration::from_secs(60);
 /// Moments kept: the first half stays, the rest are the latest.
 const MOMENTS_KEPT: usize = 64;
 
+/// Writes something into a timeline, in order of time.
+pub(super) fn write_down(timeline: &mut Vec<Moment>, at: Timestamp, what: MomentKind) {
+    if timeline.len() == MOMENTS_KEPT {
+        timeline.remove(MOMENTS_KEPT / 2);
+    }
+    let place = timeline.partition_point(|moment| moment.at <= at);
+    timeline.insert(place, Moment { at, what });
+}
+
 impl Incident {
     pub(super) fn new(id: u64, finding: &Finding, now: Timestamp) -> Self {
         let mut fresh = Self {
@@ -40,6 +49,9 @@ impl Incident {
             cause: None,
             claimed_by: Label::EMPTY,
             muted_until: None,
+            said: None,
+            verdict: None,
+            waits: false,
         };
         fresh.note(finding.since, MomentKind::Began);
         fresh
@@ -47,11 +59,7 @@ impl Incident {
 
     /// Writes something down, in order of time.
     pub(super) fn note(&mut self, at: Timestamp, what: MomentKind) {
-        if self.timeline.len() == MOMENTS_KEPT {
-            self.timeline.remove(MOMENTS_KEPT / 2);
-        }
-        let place = self.timeline.partition_point(|moment| moment.at <= at);
-        self.timeline.insert(place, Moment { at, what });
+        write_down(&mut self.timeline, at, what);
     }
 
     /// Whether it has held for long enough that people are told. Where incidents end sooner than a
@@ -113,9 +121,6 @@ impl Incident {
         if fresh {
             self.note(now, MomentKind::Found(finding.code));
         }
-        if louder && self.state == IncidentState::Open {
-            self.note(now, MomentKind::Told(self.severity));
-        }
         fresh || louder
     }
 
@@ -169,6 +174,10 @@ impl Incident {
         }
         self.severity = self.severity.max(other.severity);
         self.calm_since = None;
+        if self.claimed_by.is_empty() {
+            self.claimed_by = other.claimed_by;
+        }
+        self.verdict = self.verdict.or(other.verdict);
         for moment in other.timeline {
             if !self.timeline.contains(&moment) {
                 self.note(moment.at, moment.what);

@@ -7,14 +7,12 @@ use crate::codes::{Code, Severity};
 use crate::effect::{Change, Effect, Effects, IncidentState, MomentKind};
 use crate::finding::{Evidence, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
-use crate::input::{Blind, OperatorAction, OwnState};
+use crate::input::{Blind, OwnState};
 use crate::label::Label;
 use crate::plan::Downtime;
 use crate::time::Timestamp;
 use core::time::Duration;
 
-/// Resolved incidents kept in memory.
-const RESOLVED_KEPT: usize = 100;
 /// Changes kept.
 const CHANGES_KEPT: usize = 256;
 /// Signatures kept, and the opens of each.
@@ -72,7 +70,6 @@ impl Engine {
         let Some(incident) = self.s.incidents.get_mut(&root) else { return };
         incident.state = IncidentState::Open;
         incident.opened_at = Some(now);
-        incident.note(now, MomentKind::Told(incident.severity));
         let began = incident.since.minus(Duration::from_secs(1_800));
         for change in self.s.changes.iter().filter(|c| c.at >= began) {
             incident.note(change.at, MomentKind::Changed(*change));
@@ -116,9 +113,14 @@ impl Engine {
                 // What was said once and never taken back holds as well.
                 if incident.state == IncidentState::Pending && incident.is_sure(now, calm_for) {
                     self.open(subject, fx);
+                } else if self.leaves_shadow(subject) {
+                    self.tell(subject, fx);
                 }
+                self.note_backlog(subject);
                 continue;
             };
+            self.note_drained(subject, calm);
+            let Some(incident) = self.s.incidents.get_mut(&subject) else { continue };
             // What never opened and is calm was noise: nobody was told.
             let pending = incident.state == IncidentState::Pending;
             let opens = self.s.signatures.get(&(incident.code, subject));
@@ -131,18 +133,19 @@ impl Engine {
             incident.state = IncidentState::Resolved;
             incident.note(now, MomentKind::Resolved);
             let change = change_of(&self.s, subject, Some(calm));
-            self.s.incidents.remove(&subject);
+            let gone = self.s.incidents.remove(&subject);
             if let Some(change) = change.filter(|_| !pending) {
-                if self.s.resolved.len() == RESOLVED_KEPT {
-                    self.s.resolved.pop_front();
-                }
-                self.s.resolved.push_back(change.clone());
+                self.keep_resolved(change.clone());
                 fx.push(Effect::Incident(Box::new(change)));
+            } else if let Some(gone) = gone {
+                self.s.remarks.remove(&gone.id);
             }
         }
     }
 
-    fn tell(&mut self, subject: Subject, fx: &mut Effects) {
+    /// Says an incident as it is now.
+    pub(super) fn tell(&mut self, subject: Subject, fx: &mut Effects) {
+        self.note_told(subject);
         // While something holds; a hint stays until a surer one comes.
         let fresh = story::cause_of(&self.s, subject);
         if let Some(incident) = self.s.incidents.get_mut(&subject)
@@ -189,34 +192,6 @@ impl Engine {
             detail: own.detail,
         };
         self.take(finding, fx);
-    }
-
-    pub(super) fn operator(&mut self, action: &OperatorAction, fx: &mut Effects) {
-        let now = self.s.now;
-        let id = match action {
-            OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => {
-                *incident
-            }
-            OperatorAction::Changed(change) => {
-                self.changed(*change);
-                return;
-            }
-        };
-        let found = self.s.incidents.iter_mut().find(|(_, incident)| incident.id == id);
-        let Some((subject, incident)) = found else { return };
-        match action {
-            OperatorAction::Claim { by, .. } => {
-                incident.claimed_by = *by;
-                incident.note(now, MomentKind::Claimed(*by));
-            }
-            OperatorAction::Mute { until, .. } => {
-                incident.muted_until = Some(*until);
-                incident.note(now, MomentKind::Muted(*until));
-            }
-            OperatorAction::Changed(_) => {}
-        }
-        let subject = *subject;
-        self.tell(subject, fx);
     }
 
     /// Something changed around the stream: it may be the cause of what comes, or of what is.

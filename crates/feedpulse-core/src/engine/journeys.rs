@@ -222,6 +222,7 @@ impl Engine {
         }
         if let Some(feed) = self.s.feeds.get_mut(placed.feed.0 as usize) {
             feed.seen += 1;
+            feed.first_seen.get_or_insert(self.s.now);
             feed.current.seen += 1;
             feed.last_seen = feed.last_seen.max(Some(at.at));
         }

@@ -8,6 +8,7 @@ mod acks;
 mod answers;
 mod batches;
 mod blind;
+mod desk;
 #[cfg(test)]
 mod endless;
 mod ends;
@@ -152,6 +153,7 @@ impl Engine {
     }
 
     fn configure(&mut self, plan: &Arc<Plan>) {
+        self.note_configuration(plan);
         self.s.plan = Arc::clone(plan);
         self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);
         self.lookups.resize_with(plan.waypoints.len(), Lookup::default);

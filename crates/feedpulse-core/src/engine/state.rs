@@ -9,6 +9,7 @@ use super::timers::Timers;
 use super::usual::Usual;
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::{Code, Severity};
+use crate::desk::{Judgement, Remark, WouldBe};
 use crate::effect::{Cause, Change, IncidentFinding, IncidentState, Moment, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
@@ -64,6 +65,10 @@ pub struct State {
     pub signatures: BTreeMap<(Code, Subject), VecDeque<Timestamp>>,
     /// What changed lately around the stream, oldest first, at most 256.
     pub changes: VecDeque<Change>,
+    /// What operators wrote about incidents that are known, by their numbers.
+    pub remarks: BTreeMap<u64, Vec<Remark>>,
+    /// Notices that were not sent because of the shadow, oldest first.
+    pub would_be: VecDeque<WouldBe>,
     /// What is usual for a feed's types and facilities, in order of their first message.
     pub profiles: Vec<(PartKey, Profile)>,
     /// Number of the next incident.
@@ -428,6 +433,8 @@ pub struct FeedState {
     pub objectives: Objectives,
     /// Messages seen at its first waypoint.
     pub seen: u64,
+    /// When the first was, by our clock.
+    pub first_seen: Option<Timestamp>,
     /// Its sendings, all waypoints.
     pub totals: Totals,
     /// Last message at its first waypoint.
@@ -595,4 +602,10 @@ pub struct Incident {
     pub claimed_by: Label,
     /// No notices until then.
     pub muted_until: Option<Timestamp>,
+    /// The severity that was said last, and whether in shadow only; None before it opened.
+    pub said: Option<(Severity, bool)>,
+    /// Whether it was worth a notice, as an operator said last.
+    pub verdict: Option<Judgement>,
+    /// Messages waited because of it, and not all of them have come to their end.
+    pub waits: bool,
 }

@@ -1,5 +1,6 @@
 //! An incident as people see it: one sentence, how far it reaches, how many messages, why.
 
+use super::desk::OWN_CHANGE;
 use super::grouping::system;
 use super::state::{Answer, Down, FeedState, Incident, State, WaypointState};
 use crate::cause::{Clue, weigh};
@@ -72,6 +73,8 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         earlier: u32::try_from(earlier.clone().count()).unwrap_or(u32::MAX),
         earlier_at: earlier.max().copied(),
         flaps: incident.flaps,
+        shadow: incident.said.is_some_and(|(_, shadow)| shadow),
+        verdict: incident.verdict,
         timeline: incident.timeline.clone(),
     }
 }
@@ -79,6 +82,12 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
 /// The feeds that an incident touches: those that pass its links and have been seen, and those
 /// which have findings in it.
 fn touched<'s>(s: &'s State, root: Subject, incident: &Incident) -> Vec<&'s FeedState> {
+    let feeds = touched_feeds(s, root, incident).into_iter();
+    feeds.filter_map(|feed| s.feeds.get(feed.0 as usize)).collect()
+}
+
+/// The same by their numbers.
+pub(super) fn touched_feeds(s: &State, root: Subject, incident: &Incident) -> Vec<FeedId> {
     let mut links: Vec<WaypointId> = Vec::new();
     let mut named: Vec<FeedId> = Vec::new();
     for subject in incident.members.keys().map(|(subject, _)| *subject).chain([root]) {
@@ -93,7 +102,7 @@ fn touched<'s>(s: &'s State, root: Subject, incident: &Incident) -> Vec<&'s Feed
     };
     let is_touched =
         |(number, feed): &(u32, &FeedState)| named.contains(&FeedId(*number)) || passes(feed);
-    (0..).zip(&s.feeds).filter(is_touched).map(|(_, feed)| feed).collect()
+    (0..).zip(&s.feeds).filter(is_touched).map(|(number, _)| FeedId(number)).collect()
 }
 
 fn urgent(s: &State, subject: Subject, touched: &[&FeedState]) -> u32 {
@@ -162,6 +171,8 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
     let near = |change: &&Change| change.at >= from && change.at <= incident.since.plus(NEAR / 15);
     for change in s.changes.iter().filter(near) {
         let clue = match change.kind.as_str() {
+            // Feedpulse touches no message: its own settings are the cause of nothing.
+            OWN_CHANGE => continue,
             "deploy" | "software" | "version" | "rollout" => Clue::Deployed,
             _ => Clue::Configured,
         };

@@ -122,9 +122,9 @@ pub(crate) fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
     })
 }
 
-/// Whether notices about it are stopped at `now`.
+/// Whether notices about it are stopped at `now`: muted, or in shadow.
 pub(crate) fn muted(change: &IncidentChange, now: Timestamp) -> bool {
-    change.muted_until.is_some_and(|until| until > now)
+    change.story.shadow || change.muted_until.is_some_and(|until| until > now)
 }
 
 /// When a resolved incident ended, never later than `now`: a peer whose clock is behind ours would

@@ -3,6 +3,7 @@
 
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::desk::{Remark, RemarkText, Shadow, WouldBe};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, IncidentChange, IncidentFinding, IncidentState, Moment, MomentKind,
     Rollup, Scope, Story,
@@ -21,6 +22,9 @@ use feedpulse_web::{About, OperatorError, Source};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+/// When the shadow of the fixture's new feeds ends.
+const LATER: Timestamp = Timestamp::from_secs(1_796_505_998);
 
 /// 2026-11-22T22:26:38Z.
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_386_398);
@@ -85,9 +89,8 @@ impl Source for Fixture {
     }
 
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
-        if let OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } =
-            &action
-            && !self.view.incidents.iter().any(|i| i.id == *incident)
+        if let Some(incident) = action.incident()
+            && !self.view.incidents.iter().any(|i| i.id == incident)
         {
             return Err(OperatorError::NoSuchIncident);
         }
@@ -158,6 +161,10 @@ fn feed(brief: &Brief) -> FeedView {
         state,
         why: why.to_owned(),
         since: (since > 0).then(|| before(since)),
+        shadow: match id {
+            2 | 5 => Shadow { since: Some(before(90_000)), until: Some(LATER), holds: true },
+            _ => Shadow { since: Some(before(9_000_000)), until: None, holds: false },
+        },
         seen: 48_211 / u64::from(id),
         totals: totals(96_422 / u64::from(id), 1_200 / u64::from(id), u64::from(backlog)),
         last_seen: Some(before(if id == 4 { 1_560 } else { u64::from(id) })),
@@ -238,6 +245,8 @@ fn story() -> Story {
         earlier: 2,
         earlier_at: Some(before(400_000)),
         flaps: 0,
+        shadow: false,
+        verdict: None,
         timeline: vec![
             moment(900, MomentKind::Changed(change)),
             moment(522, MomentKind::Began),
@@ -302,6 +311,8 @@ fn incidents() -> Vec<IncidentChange> {
     incidents[0].urgent = 3;
     incidents[0].story = story();
     incidents[1].claimed_by = Label::from("A. Nurse-Informatician");
+    incidents[1].story.shadow = true;
+    incidents[3].story.shadow = true;
     incidents[3].state = IncidentState::Resolved;
     incidents[3].resolved_at = Some(before(8_899));
     incidents
@@ -374,7 +385,22 @@ pub fn trouble() -> View {
         ),
         Brief(3, "admissions", FeedState::Ok, "", 0, 2, 0, 0),
     ];
+    let text = RemarkText::new("The portal's team <restarts> it at 23:00.").unwrap();
+    let remark = Remark { at: before(100), by: "R. Meyer".into(), text };
+    let would_be = |incident, secs, severity, right| WouldBe {
+        incident,
+        at: before(secs),
+        severity,
+        feeds: vec![FeedId(2)],
+        right,
+    };
     View {
+        remarks: [(48_213, vec![remark])].into(),
+        would_be: vec![
+            would_be(40_001, 80_000, Severity::Page, None),
+            would_be(41_118, 9_000, Severity::Page, Some(true)),
+            would_be(47_900, 1_310, Severity::Ticket, None),
+        ],
         now: before(1),
         started: before(93_000),
         inputs: 412_800,

@@ -75,7 +75,7 @@ async fn details_explain() {
         "FP0101 cleared",
         "2 feeds (link): lab-results, radiology-reports",
         "software change (confidence high): software was changed shortly before",
-        "3 times in 30 days",
+        "third time in 30 days, same signature",
         "change: deploy portal 7.4.1",
         "taken by R. Meyer",
     ] {

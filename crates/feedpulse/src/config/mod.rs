@@ -8,6 +8,7 @@ mod plan;
 pub(crate) mod raw;
 mod raw_times;
 pub(crate) mod resolve;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ pub(crate) fn load(text: &str) -> Result<Config, Vec<Problem>> {
                 Ok(mut config) => {
                     let key = feedpulse_core::key::SiteKey::new([0; 16]);
                     config.hash = format!("{:016x}", key.fingerprint(text.as_bytes()));
+                    config.plan.config = config.hash.as_str().into();
                     return Ok(config);
                 }
                 Err(found) => problems = found,
@@ -45,6 +47,17 @@ pub(crate) fn load(text: &str) -> Result<Config, Vec<Problem>> {
     problems.sort();
     problems.dedup();
     Err(problems)
+}
+
+/// The store's folder that a configuration's text names, whatever else is in it: commands that only
+/// look for a running process need none of its secrets.
+///
+/// # Errors
+/// It is no YAML.
+pub(crate) fn folder(text: &str) -> Result<std::path::PathBuf, Vec<Problem>> {
+    let document = Document::parse(text)?;
+    let folder = document.value["store"]["folder"].as_str();
+    Ok(folder.unwrap_or(resolve::FOLDER).into())
 }
 
 /// What differs from the schema.

@@ -44,7 +44,9 @@ impl Resolver<'_> {
                 routes.push(Route { name: waypoint.name.clone(), waypoints: vec![id] });
             }
         }
-        let defaults = self.objectives("defaults", raw.defaults.as_ref(), &Objectives::default());
+        let mut defaults =
+            self.objectives("defaults", raw.defaults.as_ref(), &Objectives::default());
+        defaults.shadow = self.shadow();
         let feeds = (0..raw.feeds.len()).map(|n| self.feed(n, &defaults)).collect();
         Plan {
             waypoints,
@@ -77,6 +79,8 @@ impl Resolver<'_> {
                 Duration::from_secs(120),
             ),
             series_max: 500,
+            hard_down_told: self.hard_down_told(),
+            config: Label::EMPTY,
         }
     }
 
@@ -183,16 +187,15 @@ impl Resolver<'_> {
             .map(|(i, w)| self.waypoint(&format!("{path}/ends_at/{i}"), w))
             .collect();
         self.types(&format!("{path}/filters"), &feed.filters);
+        let objectives =
+            self.objectives(&format!("{path}/objectives"), feed.objectives.as_ref(), defaults);
+        let shadow = self.shadow_of(feed, defaults.shadow);
         FeedPlan {
             name: feed.name.clone(),
             route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
             senders: feed.senders.clone(),
             types: feed.types.clone(),
-            objectives: self.objectives(
-                &format!("{path}/objectives"),
-                feed.objectives.as_ref(),
-                defaults,
-            ),
+            objectives: Objectives { shadow, ..objectives },
             ends_at,
             filters: feed.filters.clone(),
         }
@@ -256,6 +259,7 @@ impl Resolver<'_> {
             silence,
             rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
+            shadow: defaults.shadow,
         }
     }
 }

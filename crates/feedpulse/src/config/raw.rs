@@ -1,7 +1,7 @@
 //! The configuration file as people write it. The doc comments are the manual: the JSON Schema
 //! (`feedpulse validate --schema`) is generated from them.
 
-pub(crate) use super::raw_times::{RawAlerts, RawDowntime, RawHolidays};
+pub(crate) use super::raw_times::{RawAlerts, RawDowntime, RawHolidays, RawNotify};
 use feedpulse_core::sighting::AckCondition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -261,6 +261,9 @@ pub(crate) struct RawFeed {
     /// What it promises.
     #[serde(default)]
     pub objectives: Option<RawObjectives>,
+    /// Whether people are told about it from the start. Default: as `alerts.notify` says.
+    #[serde(default)]
+    pub notify: Option<RawNotify>,
 }
 
 /// What a feed promises.

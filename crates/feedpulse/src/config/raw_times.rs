@@ -58,4 +58,22 @@ pub(crate) struct RawAlerts {
     /// An incident ends when no finding held for this long; one that came back three times as long.
     /// Default `5m`.
     pub resolve_after: Option<String>,
+    /// Whether people are told about a feed from its first message on: `live`; or `shadow` (default):
+    /// for `shadow_for` what would be told is only listed, to be confirmed or dismissed.
+    pub notify: Option<RawNotify>,
+    /// How long a feed is in shadow from its first message on, such as `14d` (default).
+    pub shadow_for: Option<String>,
+    /// Whether that a receiver is down, or accepts nothing, is told (`live`, default) even where every
+    /// feed behind it is in shadow. Feedpulse's own faults always are.
+    pub shadow_hard_down: Option<RawNotify>,
+}
+
+/// Whether people are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RawNotify {
+    /// From the start.
+    Live,
+    /// Not in a feed's first time.
+    Shadow,
 }

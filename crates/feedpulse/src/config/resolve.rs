@@ -153,6 +153,9 @@ pub(crate) struct Check {
     pub waypoints: Vec<WaypointId>,
 }
 
+/// The store's folder where nothing else is said.
+pub(crate) const FOLDER: &str = "feedpulse-data";
+
 /// Resolves, collecting every problem.
 ///
 /// # Errors
@@ -166,7 +169,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
     let keys = r.keys();
     let (reasons, urgent_types) = (r.reasons(), r.urgent_types());
     let store = raw.store.clone().unwrap_or_default();
-    let folder = PathBuf::from(store.folder.unwrap_or_else(|| "feedpulse-data".into()));
+    let folder = PathBuf::from(store.folder.as_deref().unwrap_or(FOLDER));
     let mllp = r.mllp(&folder);
     let kafka = r.kafka();
     let http = r.http();

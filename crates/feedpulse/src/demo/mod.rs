@@ -163,7 +163,7 @@ fn configuration(
     let mut text = format!(
         r#"site: demo
 zone: UTC
-alerts: {{resolve_after: 2s, page_after: 6s, page_after_urgent: 6s}}
+alerts: {{notify: live, resolve_after: 2s, page_after: 6s, page_after_urgent: 6s}}
 store: {{folder: {folder:?}}}
 waypoints:
   - {{name: engine-in, key: preset, ack_time: 500ms, no_ack_after: 4s}}

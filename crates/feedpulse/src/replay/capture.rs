@@ -254,7 +254,7 @@ impl Run {
                         incidents.insert(incident.id, *incident);
                     }
                 }
-                Effect::Incident(_) | Effect::Rollup(_) => {}
+                Effect::Incident(_) | Effect::Rollup(_) | Effect::File(_) => {}
             }
         }
     }

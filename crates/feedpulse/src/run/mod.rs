@@ -1,5 +1,6 @@
 //! Assembly: from a configuration to a running process, and in order to its end.
 
+pub(crate) mod admin;
 mod checks;
 mod pipeline;
 mod recorder;
@@ -221,7 +222,9 @@ fn sinks(
         registry: registry.clone(),
         clock: Arc::new(clock::now),
         families: Arc::new(move || families.families(&numbers)),
-        own: Arc::new(move |state| own.put(Input::Own(state))),
+        own: Arc::new(move |state| {
+            own.put(Input::Own(state));
+        }),
         names: taps::names(config, key),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
@@ -273,6 +276,14 @@ impl Running {
             started,
             config_hash: config.hash.clone(),
         });
+        match admin::Admin::bind(&config.folder) {
+            Ok(admin) => {
+                let stop = self.supervisor.rest.clone();
+                self.supervisor.task("admin", admin.run(Arc::clone(&source), stop));
+            }
+            // The pages and the API go on without it.
+            Err(error) => tracing::warn!("no admin socket, so no commands reach this: {error}"),
+        }
         if let Some(listener) = &config.ops {
             let opts = OpsConfig { bind: listener.listen };
             let socket = bind("ops", opts.bind).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;

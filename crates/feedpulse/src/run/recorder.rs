@@ -48,7 +48,7 @@ impl Tables {
     /// Keeps what an effect wants stored.
     pub(crate) fn add(&mut self, effect: Effect) {
         match effect {
-            Effect::Incident(change) => {
+            Effect::Incident(change) | Effect::File(change) => {
                 self.incidents.insert(change.id, *change);
             }
             Effect::Rollup(rollup) => self.rollups.push(*rollup),

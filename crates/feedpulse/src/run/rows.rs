@@ -49,7 +49,7 @@ impl RowBuffer {
         let row = match effect {
             Effect::Journey(record) => LedgerRow::Journey(record),
             Effect::Amend(amendment) => LedgerRow::Amend(*amendment),
-            Effect::Incident(_) | Effect::Rollup(_) => return Some(effect),
+            Effect::Incident(_) | Effect::Rollup(_) | Effect::File(_) => return Some(effect),
         };
         if id.input <= self.covered {
             return None;

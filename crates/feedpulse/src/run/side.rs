@@ -22,14 +22,16 @@ impl SideBox {
         Self { queue: Arc::default(), shed }
     }
 
-    /// Puts one in; a full box sheds it and counts.
-    pub(crate) fn put(&self, input: Input) {
+    /// Puts one in; a full box sheds it and counts. Says whether it was taken.
+    pub(crate) fn put(&self, input: Input) -> bool {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() < SIDE_MAX {
+        let room = queue.len() < SIDE_MAX;
+        if room {
             queue.push_back(input);
         } else {
             self.shed.add(1);
         }
+        room
     }
 
     /// Takes everything.

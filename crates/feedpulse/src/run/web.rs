@@ -3,6 +3,7 @@
 use super::pipeline::Shared;
 use super::side::SideBox;
 use crate::clock;
+use feedpulse_core::desk::REMARKS_MAX;
 use feedpulse_core::effect::IncidentState;
 use feedpulse_core::input::{Input, OperatorAction};
 use feedpulse_core::metrics::{Family, Registry};
@@ -64,19 +65,22 @@ impl Source for Window {
     }
 
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {
-        let id = match &action {
-            OperatorAction::Claim { incident, .. } | OperatorAction::Mute { incident, .. } => {
-                Some(*incident)
-            }
-            OperatorAction::Changed(_) => None,
-        };
         let view = self.shared.get();
-        let known =
-            |id| view.incidents.iter().any(|i| i.id == id && i.state != IncidentState::Resolved);
-        if !id.is_none_or(known) {
+        let over = action.suits_resolved();
+        let known = |id| {
+            view.incidents
+                .iter()
+                .any(|i| i.id == id && (over || i.state != IncidentState::Resolved))
+        };
+        if !action.incident().is_none_or(known) {
             return Err(OperatorError::NoSuchIncident);
         }
-        self.side.put(Input::Operator(action));
-        Ok(())
+        let full = |id| view.remarks.get(&id).is_some_and(|held| held.len() >= REMARKS_MAX);
+        if let OperatorAction::Remark { incident, .. } = action
+            && full(incident)
+        {
+            return Err(OperatorError::Full);
+        }
+        if self.side.put(Input::Operator(action)) { Ok(()) } else { Err(OperatorError::Busy) }
     }
 }

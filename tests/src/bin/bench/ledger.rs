@@ -109,7 +109,7 @@ impl<'a> Source<'a> {
             rows.extend(self.effects.drain().filter_map(|(id, effect)| match effect {
                 Effect::Journey(record) => Some((id, LedgerRow::Journey(record))),
                 Effect::Amend(amendment) => Some((id, LedgerRow::Amend(*amendment))),
-                Effect::Incident(_) | Effect::Rollup(_) => None,
+                Effect::Incident(_) | Effect::Rollup(_) | Effect::File(_) => None,
             }));
         }
         rows
