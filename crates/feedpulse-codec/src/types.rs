@@ -85,7 +85,7 @@ layout! {
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
         processing, control_id, ack_key, journey_key, also, find, batch, protocol, order, body, size,
-        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace
+        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace, software
     }
     newtype FindKeys([u64; 4]);
     struct Protocol { sequence, continuation }
@@ -105,7 +105,7 @@ layout! {
         7 = Repeat,
     }
     struct BatchSeen { direction, id, answers, messages, acks, declared }
-    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
+    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects, software }
     struct UnreadableSeen { direction, size, defects }
     enum LinkEvent {
         0 = Opened,

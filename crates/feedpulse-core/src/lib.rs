@@ -31,6 +31,7 @@
 //!     order: OrderMarks::default(), body: 0, size: 640, ack_mode: AckMode::default(),
 //!     event_time: None, withheld: Some(Withheld::NoTime), made: None, urgency: Urgency::Critical,
 //!     verdict: feedpulse_core::defect::Verdict::Readable, defects: vec![], trace: None,
+//!     software: None,
 //! };
 //! let seen = |at, what| Input::Seen(Sighting {
 //!     at, waypoint: WaypointId(0), connection: ConnectionId(1), what });
@@ -40,7 +41,7 @@
 //! let later = now.plus(Duration::from_millis(40));
 //! let ack = AckSeen { direction: Direction::ToSender, code: AckCode::AA, ack_key: key,
 //!     acked: ControlId::from_bytes(b"MSG00001"), reason: ReasonClass::None,
-//!     error_code: Label::EMPTY, defects: vec![] };
+//!     error_code: Label::EMPTY, defects: vec![], software: None };
 //! engine.apply(later, &seen(later, Seen::Ack(ack)), &mut effects);
 //! let journey = effects.drain().find_map(|(_, effect)| match effect {
 //!     Effect::Journey(journey) => Some(journey),

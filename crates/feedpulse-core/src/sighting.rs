@@ -100,6 +100,8 @@ pub struct MessageSeen {
     pub defects: Vec<Defect>,
     /// Trace context found beside it.
     pub trace: Option<TraceParent>,
+    /// SFT-3 and SFT-2, product and version, of the first SFT; most have none.
+    pub software: Option<Box<Label>>,
 }
 
 /// Most keys in [`MessageSeen::also`].
@@ -153,6 +155,8 @@ pub struct AckSeen {
     pub error_code: Label,
     /// What is odd.
     pub defects: Vec<Defect>,
+    /// As [`MessageSeen::software`], of who answers.
+    pub software: Option<Box<Label>>,
 }
 
 /// A frame that could not be read.

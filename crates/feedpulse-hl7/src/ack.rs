@@ -1,6 +1,7 @@
 //! ACKs: MSA-1, MSA-2 and the reason, reduced to a class. The texts are read here and never leave.
 
 use crate::decode::DecodeConfig;
+use crate::facts;
 use crate::index::{Message, Name, Notes, Segment, nth_opt, valued};
 use crate::text::unescape;
 use feedpulse_core::defect::DefectCode;
@@ -42,6 +43,7 @@ pub(crate) fn read(
         reason: if positive { ReasonClass::None } else { reason(message, &config.reasons) },
         error_code: if positive { Label::EMPTY } else { error_code(message) },
         defects: notes.list().to_vec(),
+        software: facts::software(message),
     }
 }
 

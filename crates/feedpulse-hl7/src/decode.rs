@@ -221,6 +221,7 @@ pub(crate) fn read(
         verdict: if defects.is_empty() { Verdict::Readable } else { Verdict::Odd },
         defects: defects.to_vec(),
         trace,
+        software: facts::software(message),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::keys::trigger;
 use crate::orders::Groups;
 use crate::text::unescape;
 use feedpulse_core::key::SiteKey;
+use feedpulse_core::label::Label;
 use feedpulse_core::order::{
     OrderMarks, PatientEvent, PatientMark, RESULTS_MAX, ResultMark, ResultStatus,
 };
@@ -15,6 +16,7 @@ use feedpulse_core::time::{EventTime, Precision};
 const PID: Name = Name::new(*b"PID");
 const PV1: Name = Name::new(*b"PV1");
 const MRG: Name = Name::new(*b"MRG");
+const SFT: Name = Name::new(*b"SFT");
 const DSC: Name = Name::new(*b"DSC");
 
 /// Domains of short hashes: one byte per use.
@@ -56,6 +58,18 @@ pub(crate) fn find(
         }
         site.short(FIND, &[plain])
     }))
+}
+
+/// Product and version (SFT-3, SFT-2) of the software that wrote a message. Its first SFT stands
+/// right behind MSH (HL7 v2.5.1 §2.14.12); it is looked for nowhere else, so that messages without
+/// one pay nothing.
+pub(crate) fn software(message: &Message<'_>) -> Option<Box<Label>> {
+    let sft = *message.segments().get(1).filter(|segment| segment.name == SFT)?;
+    let part = |n| Some(message.component(message.field_of(sft, n), 1).trim_ascii());
+    let parts = [part(3), part(2)].map(|part| part.filter(|p| valued(p)).unwrap_or_default());
+    let text = parts.join(&b' ');
+    let text = text.trim_ascii();
+    (!text.is_empty()).then(|| Box::new(Label::from_bytes(text)))
 }
 
 /// How far a status of table 0123 or 0085 is; what is not known counts as preliminary.

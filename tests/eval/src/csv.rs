@@ -195,6 +195,7 @@ fn message(
         verdict: Verdict::Readable,
         defects: Vec::new(),
         trace: None,
+        software: None,
     })
 }
 
@@ -227,6 +228,7 @@ fn ack(id: &str, code: &str, reason: &str) -> Result<AckSeen, (&'static str, Str
         reason,
         error_code: Label::EMPTY,
         defects: Vec::new(),
+        software: None,
     })
 }
 

@@ -147,7 +147,7 @@ any! {
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
         processing, control_id, ack_key, journey_key, also, find, batch, protocol, order, body, size,
-        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace
+        ack_mode, event_time, withheld, made, urgency, verdict, defects, trace, software
     }
     from FindKeys([u64; 4]) FindKeys;
     struct Protocol { sequence, continuation }
@@ -158,7 +158,7 @@ any! {
     enum PatientEvent { Merge { gone }, Unmerge { back }, Update, Other }
     enum Withheld { NoTime, NoZone, Coarse, Unreadable, Future, SenderClock, OutOfWindow }
     struct BatchSeen { direction, id, answers, messages, acks, declared }
-    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects }
+    struct AckSeen { direction, code, ack_key, acked, reason, error_code, defects, software }
     struct UnreadableSeen { direction, size, defects }
     enum LinkEvent {
         Opened, Refused, Unreachable, Reset { by_receiver }, Closed { bytes }, Idle, FrameOpen,

@@ -177,7 +177,7 @@ fn errors_say_what_and_where() {
     bytes[2] = 99;
     let error = decode::<Input>(&bytes, NAMES).unwrap_err();
     assert_eq!(error.to_string(), "cannot decode Input at byte 2: unknown tag 99");
-    let error = decode::<Sighting>(&[3, 0, 1, 2], NAMES).unwrap_err();
+    let error = decode::<Sighting>(&[4, 0, 1, 2], NAMES).unwrap_err();
     assert_eq!(error.to_string(), "cannot decode Sighting.at at byte 2: the bytes end too early");
     let error = decode::<Input>(&[1, 0, 0], NAMES).unwrap_err();
     assert_eq!(error.fault, Fault::Version(1));
@@ -217,6 +217,7 @@ fn version_4_is_these_bytes() {
             reason: ReasonClass::UnknownKey,
             error_code: Label::from("204"),
             defects: Vec::new(),
+            software: None,
         }),
     });
     let link = Input::Seen(Sighting {
@@ -234,7 +235,7 @@ fn version_4_is_these_bytes() {
         "ffffffffffffffff01",                                       // at -1 µs: Seen
         "40222018240a060001ac02", // at, waypoint 1, connection 300
         "01010101cdab0000000000000000000000000000024d370303323034", // the ACK
-        "00",                     // no defects
+        "0000",                   // no defects, no software
         "ffffffffffffffff01",     // at -1 µs: Seen
         "0000000000000000000103048001", // the link event
         "ffffffffffffffff06",     // at -1 µs: Tick

@@ -155,6 +155,9 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
         ("resolved", s.resolved.len(), 100),
         ("signatures", s.signatures.len(), 1_024),
         ("changes", s.changes.len(), 256),
+        ("heard", s.heard.len(), 256),
+        ("remarks", s.remarks.len(), FEEDS_MAX + 203),
+        ("would-be notices", s.would_be.len(), 1_024),
         ("profiles", s.profiles.len(), 2_000),
     ];
     for w in &s.waypoints {

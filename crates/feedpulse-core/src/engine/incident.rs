@@ -1,9 +1,9 @@
 //! One incident's own state: whose findings hold, what leads, when it is calm.
 
 use super::incidents::is_symptom;
-use super::state::Incident;
 use crate::codes::{Code, Severity};
-use crate::effect::{IncidentFinding, IncidentState, Moment, MomentKind};
+use crate::desk::Judgement;
+use crate::effect::{Cause, IncidentFinding, IncidentState, Moment, MomentKind};
 use crate::finding::{Finding, FindingState, Subject};
 use crate::label::Label;
 use crate::time::Timestamp;
@@ -20,6 +20,49 @@ const RECENT: Duration = Duration::from_secs(60);
 const HAPPENED_FOR: Duration = Duration::from_secs(60);
 /// Moments kept: the first half stays, the rest are the latest.
 const MOMENTS_KEPT: usize = 64;
+
+/// An incident that is not over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Incident {
+    /// Its number.
+    pub id: u64,
+    /// Pending or open.
+    pub state: IncidentState,
+    /// Loudest so far.
+    pub severity: Severity,
+    /// The code that leads it.
+    pub code: Code,
+    /// First finding.
+    pub since: Timestamp,
+    /// When its first finding was said.
+    pub begun: Timestamp,
+    /// When people were told.
+    pub opened_at: Option<Timestamp>,
+    /// Its findings, over all subjects.
+    pub findings: BTreeMap<Code, IncidentFinding>,
+    /// Whose findings they are, and whether each holds.
+    pub members: BTreeMap<(Subject, Code), bool>,
+    /// When each finding that only happened stops counting.
+    pub lapses: BTreeMap<(Subject, Code), Timestamp>,
+    /// Since when no finding holds.
+    pub calm_since: Option<Timestamp>,
+    /// How often it was calm and came back.
+    pub flaps: u32,
+    /// What happened to it, in order.
+    pub timeline: Vec<Moment>,
+    /// Why, as far as the surest hint so far.
+    pub cause: Option<Cause>,
+    /// Who took it.
+    pub claimed_by: Label,
+    /// No notices until then.
+    pub muted_until: Option<Timestamp>,
+    /// The severity that was said last, and whether in shadow only; None before it opened.
+    pub said: Option<(Severity, bool)>,
+    /// Whether it was worth a notice, as an operator said last.
+    pub verdict: Option<Judgement>,
+    /// Messages waited because of it, and not all of them have come to their end.
+    pub waits: bool,
+}
 
 /// Writes something into a timeline, in order of time.
 pub(super) fn write_down(timeline: &mut Vec<Moment>, at: Timestamp, what: MomentKind) {

@@ -31,6 +31,7 @@ pub mod sequence;
 pub mod series;
 pub mod skew;
 pub mod slab;
+pub mod software;
 mod standby;
 pub mod state;
 mod story;
@@ -46,6 +47,7 @@ use crate::checks;
 use crate::effect::Effects;
 use crate::frame::WaypointId;
 use crate::input::Input;
+use crate::label::Label;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
@@ -182,8 +184,14 @@ impl Engine {
         };
         waypoint.time = waypoint.time.max(sighting.at);
         match &sighting.what {
-            Seen::Message(message) => self.message(sighting, message, fx),
-            Seen::Ack(ack) => self.ack(sighting, ack, fx),
+            Seen::Message(message) => {
+                self.hear(sighting, message.sender, message.software.as_deref());
+                self.message(sighting, message, fx);
+            }
+            Seen::Ack(ack) => {
+                self.hear(sighting, Label::EMPTY, ack.software.as_deref());
+                self.ack(sighting, ack, fx);
+            }
             Seen::Batch(batch) => self.batch(sighting, batch, fx),
             Seen::Unreadable(unreadable) => self.unreadable(sighting, unreadable, fx),
             Seen::Link(event) => self.link(sighting, *event, fx),

@@ -1,16 +1,18 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
+pub use super::incident::Incident;
 use super::profile::{PartKey, Profile};
 use super::sequence::Sequence;
 use super::series::Series;
 use super::skew::Clocks;
 use super::slab::{Ref, Slab};
+use super::software::Heard;
 use super::timers::Timers;
 use super::usual::Usual;
 use crate::class::{AckClasses, CLASSES};
-use crate::codes::{Code, Severity};
-use crate::desk::{Judgement, Remark, WouldBe};
-use crate::effect::{Cause, Change, IncidentFinding, IncidentState, Moment, Rollup, Sending};
+use crate::codes::Code;
+use crate::desk::{Remark, WouldBe};
+use crate::effect::{Change, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
 use crate::hist::Histogram;
@@ -65,6 +67,8 @@ pub struct State {
     pub signatures: BTreeMap<(Code, Subject), VecDeque<Timestamp>>,
     /// What changed lately around the stream, oldest first, at most 256.
     pub changes: VecDeque<Change>,
+    /// Which software was heard on each link.
+    pub heard: Heard,
     /// What operators wrote about incidents that are known, by their numbers.
     pub remarks: BTreeMap<u64, Vec<Remark>>,
     /// Notices that were not sent because of the shadow, oldest first.
@@ -565,47 +569,4 @@ pub struct JourneyExtra {
     pub trace: Option<TraceParent>,
     /// Codes of checks about it, at most 4.
     pub found: Vec<Label>,
-}
-
-/// An incident that is not over.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Incident {
-    /// Its number.
-    pub id: u64,
-    /// Pending or open.
-    pub state: IncidentState,
-    /// Loudest so far.
-    pub severity: Severity,
-    /// The code that leads it.
-    pub code: Code,
-    /// First finding.
-    pub since: Timestamp,
-    /// When its first finding was said.
-    pub begun: Timestamp,
-    /// When people were told.
-    pub opened_at: Option<Timestamp>,
-    /// Its findings, over all subjects.
-    pub findings: BTreeMap<Code, IncidentFinding>,
-    /// Whose findings they are, and whether each holds.
-    pub members: BTreeMap<(Subject, Code), bool>,
-    /// When each finding that only happened stops counting.
-    pub lapses: BTreeMap<(Subject, Code), Timestamp>,
-    /// Since when no finding holds.
-    pub calm_since: Option<Timestamp>,
-    /// How often it was calm and came back.
-    pub flaps: u32,
-    /// What happened to it, in order.
-    pub timeline: Vec<Moment>,
-    /// Why, as far as the surest hint so far.
-    pub cause: Option<Cause>,
-    /// Who took it.
-    pub claimed_by: Label,
-    /// No notices until then.
-    pub muted_until: Option<Timestamp>,
-    /// The severity that was said last, and whether in shadow only; None before it opened.
-    pub said: Option<(Severity, bool)>,
-    /// Whether it was worth a notice, as an operator said last.
-    pub verdict: Option<Judgement>,
-    /// Messages waited because of it, and not all of them have come to their end.
-    pub waits: bool,
 }

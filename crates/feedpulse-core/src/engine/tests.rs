@@ -1,5 +1,7 @@
 //! The engine against hand-made streams: outcomes, sums, incidents, and exactness of checkpoints.
 
+mod desk;
+
 use super::Engine;
 use super::state::State;
 use crate::class::AckClass;
@@ -173,6 +175,7 @@ pub(super) fn message(id: &str, order: &str) -> MessageSeen {
         verdict: Verdict::Readable,
         defects: Vec::new(),
         trace: None,
+        software: None,
     }
 }
 
@@ -185,6 +188,7 @@ pub(super) fn ack(id: &str, code: AckCode) -> AckSeen {
         reason: ReasonClass::None,
         error_code: Label::EMPTY,
         defects: Vec::new(),
+        software: None,
     }
 }
 

@@ -212,3 +212,20 @@ fn urgency_by_flag_priority_and_type() {
         assert_eq!(of(msh9, &rest).urgency, expected, "{msh9} {rest}");
     }
 }
+
+#[test]
+fn software_is_read_from_the_first_sft_only() {
+    let software = |rest: &str| {
+        let seen = message(format!("MSH|^~\\&|A|B|C|D|2024||ADT^A01|I|P|2.5\r{rest}"));
+        seen.software.map(|label| label.as_str().to_owned())
+    };
+    let sft = "SFT|Vendor Inc^L|2026.2|EHR^x|b7\rSFT|Other|1|Engine\rPID|1\r";
+    assert_eq!(software(sft).as_deref(), Some("EHR 2026.2"));
+    assert_eq!(software("SFT|V||EHR\r").as_deref(), Some("EHR"));
+    assert_eq!(software("SFT|V|4\u{7}2\r").as_deref(), Some("4?2"));
+    let long = format!("SFT|V|1|{}\r", "x".repeat(60));
+    assert_eq!(software(&long).map(|s| s.len()), Some(31));
+    for none in ["PID|1\rSFT|V|2|EHR\r", "SFT|V||\r", "SFT\r", "SFT|V|\"\"|\"\"\r", ""] {
+        assert_eq!(software(none), None, "{none:?}");
+    }
+}

@@ -149,6 +149,7 @@ impl World<'_> {
                 Vec::new()
             },
             trace: None,
+            software: None,
         }
     }
 
@@ -162,6 +163,7 @@ impl World<'_> {
             reason: reply.reason,
             error_code: Label::from(error),
             defects: Vec::new(),
+            software: None,
         };
         let path = feed.map(|feed| &self.history.feeds[feed].path);
         let hop = path.and_then(|path| path.iter().position(|l| *l == link)).unwrap_or(0);
