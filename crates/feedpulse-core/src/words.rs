@@ -136,7 +136,9 @@ impl Moment {
             MomentKind::Claimed(by) => format!("taken by {by}"),
             MomentKind::Released(by) => format!("given back by {by}"),
             MomentKind::Muted(until) => {
-                let seconds = u32::try_from(until.since(self.at).as_secs()).unwrap_or(u32::MAX);
+                // It was asked for a moment before it was applied.
+                let seconds = until.since(self.at).as_secs().saturating_add(30) / 60 * 60;
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
                 format!("notices were muted for {}", span(seconds))
             }
             MomentKind::Unmuted => "notices go out again".to_owned(),

@@ -290,7 +290,7 @@ fn refused(error: OperatorError) -> Response {
     let text = error.to_string();
     match error {
         OperatorError::NoSuchIncident => {
-            problem(StatusCode::NOT_FOUND, &text, "list the incidents again")
+            problem(StatusCode::NOT_FOUND, &text, "list them: `/api/v1/incidents`")
         }
         OperatorError::Full => problem(StatusCode::CONFLICT, &text, "write it down elsewhere"),
         OperatorError::Busy => {

@@ -105,6 +105,15 @@ impl Incident {
         write_down(&mut self.timeline, at, what);
     }
 
+    /// It began earlier than was known.
+    fn begin_at(&mut self, since: Timestamp) {
+        if since < self.since {
+            self.since = since;
+            self.timeline.retain(|moment| moment.what != MomentKind::Began);
+            self.note(since, MomentKind::Began);
+        }
+    }
+
     /// Whether it has held for long enough that people are told. Where incidents end sooner than a
     /// feed's suffering waits for its cause, it waits so long only.
     pub(super) fn is_sure(&self, now: Timestamp, calm_for: Duration) -> bool {
@@ -157,7 +166,7 @@ impl Incident {
         if finding.state == FindingState::Happened {
             self.lapses.insert(member, now.plus(HAPPENED_FOR));
         }
-        self.since = self.since.min(finding.since);
+        self.begin_at(finding.since);
         let louder = finding.severity > self.severity;
         self.severity = self.severity.max(finding.severity);
         self.lead();
@@ -209,7 +218,7 @@ impl Incident {
 
     /// Takes over what another incident has found: it has the same cause.
     pub(super) fn absorb(&mut self, other: Self) {
-        self.since = self.since.min(other.since);
+        self.begin_at(other.since);
         self.members.extend(other.members);
         self.lapses.extend(other.lapses);
         for (code, finding) in other.findings {
@@ -222,7 +231,8 @@ impl Incident {
         }
         self.verdict = self.verdict.or(other.verdict);
         for moment in other.timeline {
-            if !self.timeline.contains(&moment) {
+            let began = moment.what == MomentKind::Began;
+            if !began && !self.timeline.contains(&moment) {
                 self.note(moment.at, moment.what);
             }
         }

@@ -8,7 +8,7 @@ use crate::effect::{Change, Effect, IncidentChange, IncidentState, MomentKind};
 use crate::input::{Input, OperatorAction, OwnState};
 use crate::label::Label;
 use crate::plan::Plan;
-use crate::sighting::{AckCode, LinkEvent, Seen};
+use crate::sighting::{AckCode, LinkEvent, Seen, Urgency};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -40,19 +40,20 @@ impl Bench {
         self.answer(1, 9, id, code);
     }
 
-    /// Half of so many messages are refused.
+    /// Most of so many messages are refused.
     fn trouble(&mut self, messages: u32) {
         for n in 0..messages {
-            let code = if n % 2 == 0 { AckCode::AR } else { AckCode::AA };
+            let code = if n % 4 == 0 { AckCode::AA } else { AckCode::AE };
             self.deliver(&format!("bad-{}-{n}", self.now.as_secs()), code);
             self.pass(1);
         }
     }
 
-    /// The latest state of the incident that a code leads.
+    /// The latest state of the latest incident with such a finding.
     fn incident(&self, code: Code) -> IncidentChange {
+        let has = |i: &IncidentChange| i.findings.iter().any(|f| f.code == code);
         let incidents = self.all.iter().filter_map(|(_, effect)| match effect {
-            Effect::Incident(i) | Effect::File(i) if i.code == code => Some(i),
+            Effect::Incident(i) | Effect::File(i) if has(i) => Some(i),
             _ => None,
         });
         (**incidents.last().unwrap_or_else(|| panic!("no {code:?}"))).clone()
@@ -322,18 +323,30 @@ fn software_is_followed_by_speaker_and_said_once() {
 fn the_third_time_says_so_with_the_urgent_ones() {
     let mut b = Bench::new();
     b.flow(5);
-    for _ in 0..3 {
-        b.trouble(40);
+    for n in 0..3 {
+        let mut critical = message(&format!("C{n}"), &format!("C{n}"));
+        critical.urgency = Urgency::Critical;
+        b.see(0, 1, Seen::Message(critical));
+        b.answer(0, 1, &format!("C{n}"), AckCode::AA);
+        for attempt in 0..10 {
+            b.see(1, 100 * n + attempt, Seen::Link(LinkEvent::Refused));
+            b.pass(1);
+        }
+        b.see(1, 9, Seen::Link(LinkEvent::Opened));
+        b.send(1, 9, &format!("C{n}"), &format!("C{n}"));
+        b.answer(1, 9, &format!("C{n}"), AckCode::AA);
         b.flow(120);
     }
-    let third = b.incident(Code::RejectedShare);
+    let incidents = b.all.iter().filter_map(|(_, effect)| match effect {
+        Effect::Incident(i) if i.code == Code::ReceiverDown => Some(i),
+        _ => None,
+    });
+    let third = incidents.filter(|i| i.state == IncidentState::Open).last().unwrap();
     let facts: std::collections::BTreeMap<_, _> = third.facts().into_iter().collect();
     let text = &facts["earlier"];
-    assert!(
-        text.starts_with("third time in 30 days, same signature; the last one began"),
-        "{text}"
-    );
-    assert!(third.summary.ends_with("none urgent"), "{}", third.summary);
+    assert_eq!(text, "third time in 30 days, same signature; the last one began 2 min before");
+    assert!(facts["waiting"].contains("urgent"), "{facts:?}");
+    assert!(third.summary.ends_with(" urgent"), "{}", third.summary);
 }
 
 #[test]
