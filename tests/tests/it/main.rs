@@ -4,6 +4,7 @@
 mod capture;
 mod cli;
 mod demo;
+mod desk;
 mod gaps;
 mod identity;
 mod kafka;
