@@ -7,8 +7,8 @@ use feedpulse_core::calendar::Calendar;
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState, Moment,
     MomentKind, Rollup, Scope, Story,

@@ -119,6 +119,7 @@ clues! {
     BehindByOne "answers lag one message behind after a time-out" for Config 2;
     NotHl7 "many frames that are no HL7 at all" for Software 2;
     OutOfOrder "events come out of order" for Config 2;
+    Killed "a program was killed shortly before" for Host 3;
 }
 
 /// Weighs the signs.

@@ -230,6 +230,9 @@ codes! {
     TapDown "FP0906" Page "A tap is not working"
         "The wire process is gone or a listener could not be bound: messages may not pass, or pass unseen."
         "Look at the process that holds the listener's port.";
+    NamespaceUnseen "FP0918" Note "Changes in the namespace are not seen"
+        "The cluster's API does not answer, or refuses: rollouts and kills do not stand in the timelines of incidents. Nothing else needs it."
+        "Compare the role with the one in docs/incidents.md; `http-403` means that a right is missing.";
     SumsDiffer "FP0990" Page "Feedpulse's own sums do not add up"
         "Messages seen differ from the sum of all outcomes and the open ones: a fault in Feedpulse."
         "Please report it with the support bundle.";

@@ -133,7 +133,28 @@ impl Client {
         own: &[(HeaderName, String)],
         body: Vec<u8>,
     ) -> Result<Answer, Label> {
-        let mut request = self.inner.request(method, url).body(body);
+        self.answer(self.inner.request(method, url).body(body), own, ANSWER_MAX).await
+    }
+
+    /// A GET of which up to `most` bytes are read.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub(crate) async fn get(
+        &self,
+        url: Url,
+        own: &[(HeaderName, String)],
+        most: usize,
+    ) -> Result<Answer, Label> {
+        self.answer(self.inner.get(url), own, most).await
+    }
+
+    async fn answer(
+        &self,
+        mut request: reqwest::RequestBuilder,
+        own: &[(HeaderName, String)],
+        most: usize,
+    ) -> Result<Answer, Label> {
         for (name, value) in own {
             request = request.header(name, value);
         }
@@ -147,8 +168,8 @@ impl Client {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| class(&error))? {
             body.extend_from_slice(&chunk);
-            if body.len() > ANSWER_MAX {
-                body.truncate(ANSWER_MAX);
+            if body.len() > most {
+                body.truncate(most);
                 break;
             }
         }

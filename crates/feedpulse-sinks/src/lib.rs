@@ -13,6 +13,7 @@ pub mod config;
 mod handle;
 mod health;
 mod http;
+mod namespace;
 pub mod notify;
 pub mod otlp;
 mod random;
@@ -22,6 +23,7 @@ mod task;
 mod tls;
 
 pub use handle::{SinkHandle, build};
+pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
 pub use secret::Secret;
 pub use task::{Deps, Task};
 

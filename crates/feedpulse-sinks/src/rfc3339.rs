@@ -30,6 +30,35 @@ const fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + (month <= 2) as i64, month, day)
 }
 
+/// Reads what Kubernetes writes: `2026-11-22T22:14:03Z`, with or without a fraction, in UTC. None for
+/// anything else.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let number = |text: &str, digits: usize| {
+        let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
+        fits.then(|| text.parse::<i64>().ok()).flatten()
+    };
+    let mut date = date.splitn(3, '-');
+    let (year, month, day) =
+        (number(date.next()?, 4)?, number(date.next()?, 2)?, number(date.next()?, 2)?);
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut time = time.splitn(3, ':');
+    let (h, m, s) = (number(time.next()?, 2)?, number(time.next()?, 2)?, number(time.next()?, 2)?);
+    let fits = (1..=12).contains(&month) && (1..=31).contains(&day) && h < 24 && m < 60 && s < 61;
+    if !fits || !(1..=9).contains(&fraction.len()) {
+        return None;
+    }
+    let micros = number(format!("{fraction:0<6}").get(..6)?, 6)?;
+    // Counted from March, as in `civil`.
+    let (y, shifted) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let era = y.div_euclid(400);
+    let of_era = y.rem_euclid(400);
+    let of_year = (153 * shifted + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let secs = days * 86_400 + h * 3_600 + m * 60 + s;
+    Some(Timestamp::from_micros(secs * 1_000_000 + micros))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +74,11 @@ mod tests {
             (4_107_542_400_000_000, "2100-03-01T00:00:00Z"),
         ] {
             assert_eq!(format(Timestamp::from_micros(micros)), text);
+            assert_eq!(parse(text), Some(Timestamp::from_micros(micros)), "{text}");
+        }
+        assert_eq!(parse("2026-11-22T22:14:03.00025Z"), parse("2026-11-22T22:14:03.000250Z"));
+        for wrong in ["", "Z", "2026-11-22", "2026-13-22T22:14:03Z", "2026-11-22T22:14:03+01:00"] {
+            assert_eq!(parse(wrong), None, "{wrong}");
         }
     }
 }

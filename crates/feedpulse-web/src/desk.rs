@@ -57,7 +57,10 @@ pub struct NoteWire {
 
 impl std::fmt::Debug for NoteWire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NoteWire").field("at", &self.at).field("by", &self.by).finish_non_exhaustive()
+        f.debug_struct("NoteWire")
+            .field("at", &self.at)
+            .field("by", &self.by)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,8 +132,7 @@ pub struct WouldBeWire {
 }
 
 /// A verdict.
-#[must_use]
-pub fn verdict_wire(verdict: Judgement) -> VerdictWire {
+pub(crate) fn verdict_wire(verdict: Judgement) -> VerdictWire {
     let Judgement { right, by, at } = verdict;
     VerdictWire { right, by: by.to_string(), at: rfc3339(at) }
 }
@@ -189,7 +191,9 @@ pub(crate) fn would_be(view: &View) -> Vec<(&WouldBe, &IncidentChange)> {
     let incident = |n: &WouldBe| view.incidents.iter().find(|i| i.id == n.incident);
     let mut notices: Vec<(&WouldBe, &IncidentChange)> =
         view.would_be.iter().filter_map(|n| Some((n, incident(n)?))).collect();
-    notices.sort_by_key(|(n, _)| (n.severity < Severity::Page, n.right.is_some(), std::cmp::Reverse(n.at)));
+    notices.sort_by_key(|(n, _)| {
+        (n.severity < Severity::Page, n.right.is_some(), std::cmp::Reverse(n.at))
+    });
     notices
 }
 

@@ -293,9 +293,7 @@ fn refused(error: OperatorError) -> Response {
             problem(StatusCode::NOT_FOUND, &text, "list them: `/api/v1/incidents`")
         }
         OperatorError::Full => problem(StatusCode::CONFLICT, &text, "write it down elsewhere"),
-        OperatorError::Busy => {
-            retry(StatusCode::SERVICE_UNAVAILABLE, &text, "send it again", 1)
-        }
+        OperatorError::Busy => retry(StatusCode::SERVICE_UNAVAILABLE, &text, "send it again", 1),
     }
 }
 

@@ -41,15 +41,15 @@ pub use api::{
     FeedCounts, FeedWire, FindingWire, IncidentWire, MinuteWire, StatusWire, TimesWire, TotalsWire,
     WaypointWire, feed_wire, incident_wire, status_wire, waypoint_wire,
 };
+pub use config::{BindError, ConfigError, IngestConfig, OpsConfig, Token, UiConfig, bind};
 pub use desk::{
     MomentWire, NoteWire, PrecisionWire, ShadowFeedWire, ShadowWire, StoryWire, VerdictWire,
     WouldBeWire, incident_story, shadow_wire,
 };
-pub use config::{BindError, ConfigError, IngestConfig, OpsConfig, Token, UiConfig, bind};
 pub use ingest::{Clock, IngestCounters, IngestParts, ReceiptDecoder, ingest};
+pub use local::{AskError, ask, local};
 pub use ops::ops;
 pub use prom::encode as encode_metrics;
-pub use local::{AskError, ask, local};
 pub use serve::{Author, Peer, ServeLimits, serve, serve_local};
 pub use source::{About, OperatorError, Source};
 pub use ui::ui;

@@ -58,7 +58,9 @@ pub async fn ask(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> Result<(u16, serde_json::Value), AskError> {
-    tokio::time::timeout(PATIENCE, exchange(socket, path, body)).await.unwrap_or(Err(AskError::Late))
+    tokio::time::timeout(PATIENCE, exchange(socket, path, body))
+        .await
+        .unwrap_or(Err(AskError::Late))
 }
 
 async fn exchange(
@@ -71,8 +73,9 @@ async fn exchange(
         _ => AskError::Nobody(error),
     })?;
     let broken = |error: &dyn std::fmt::Display| AskError::Broken(error.to_string());
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|e| broken(&e))?;
     let mut request = Request::builder().uri(path).header(header::HOST, "localhost");
     if body.is_some() {
         request = request.method(Method::POST).header(header::CONTENT_TYPE, "application/json");

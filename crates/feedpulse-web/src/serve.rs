@@ -2,11 +2,11 @@
 //! the one future, so dropping it ends them and the supervisor sees one task per listener.
 
 use axum::Router;
+use feedpulse_core::label::Label;
 use futures_util::FutureExt as _;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use feedpulse_core::label::Label;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;

@@ -198,7 +198,10 @@ fn print(
         println!("{value}");
         return Ok(());
     }
-    print!("{}", write(value).context("the running process answers in another way than this build")?);
+    print!(
+        "{}",
+        write(value).context("the running process answers in another way than this build")?
+    );
     Ok(())
 }
 

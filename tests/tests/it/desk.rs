@@ -43,6 +43,8 @@ impl Day {
 
     /// The feed is seen, then frames come that nobody can read.
     fn trouble(&mut self) -> u64 {
+        let http = self.http;
+        self.product.wait("the tap", |_| std::net::TcpStream::connect(http).ok());
         self.send("MSH|^~\\&|LAB|H|P|C|20260101||ORU^R01|1|P|2.5\rSFT|V|7.1|LIS\rPID|1\r");
         for _ in 0..8 {
             self.send("MSH|\r");
@@ -106,7 +108,10 @@ fn a_new_feed_is_judged_by_command_and_a_restart_keeps_all_of_it() {
         assert!(told.contains(part), "{part} is not in {told}");
     }
     let shadow = day.run(&["shadow"]);
-    assert!(shadow.contains("lab: in shadow since ") && shadow.contains("precision 0 %"), "{shadow}");
+    assert!(
+        shadow.contains("lab: in shadow since ") && shadow.contains("precision 0 %"),
+        "{shadow}"
+    );
     let before = day.json(&["shadow"]);
     day.product.kill9();
     let nobody = command(&["incidents", "--config", day.product.config().to_str().unwrap()]);

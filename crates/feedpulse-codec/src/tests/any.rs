@@ -5,8 +5,8 @@ use feedpulse_core::calendar::Calendar;
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
     JourneyEnd, JourneyRecord, Moment, MomentKind, Rollup, Scope, Sending, Story,

@@ -7,9 +7,7 @@ use super::state::{FeedState, Incident, State};
 use super::story::touched_feeds;
 use crate::checks;
 use crate::codes::{Code, Severity};
-use crate::desk::{
-    Judgement, REMARKS_MAX, Remark, Shadow, WOULD_BE_FEEDS, WOULD_BE_MAX, WouldBe,
-};
+use crate::desk::{Judgement, REMARKS_MAX, Remark, Shadow, WOULD_BE_FEEDS, WOULD_BE_MAX, WouldBe};
 use crate::effect::{Change, Effect, Effects, IncidentChange, IncidentState, MomentKind};
 use crate::finding::Subject;
 use crate::frame::WaypointId;
@@ -156,10 +154,13 @@ impl Engine {
         {
             incident.said = Some(says);
             let (severity, _) = says;
-            incident.note(now, match shadow {
-                true => MomentKind::Shadowed(severity),
-                false => MomentKind::Told(severity),
-            });
+            incident.note(
+                now,
+                match shadow {
+                    true => MomentKind::Shadowed(severity),
+                    false => MomentKind::Told(severity),
+                },
+            );
         }
         if shadow {
             self.keep_would_be(id, says.0, &touched);
@@ -231,8 +232,8 @@ impl Engine {
     /// Another configuration than before is a change like others.
     pub(super) fn note_configuration(&mut self, plan: &Plan) {
         let known = self.s.seq > 1;
-        let other = plan.config != self.s.plan.config
-            || (plan.config.is_empty() && *plan != *self.s.plan);
+        let other =
+            plan.config != self.s.plan.config || (plan.config.is_empty() && *plan != *self.s.plan);
         if known && other {
             let what = format!("configuration {}", plan.config);
             let (kind, what) = (Label::from(OWN_CHANGE), Label::from(what.trim_end()));

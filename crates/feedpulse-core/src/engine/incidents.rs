@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::state::{Incident, State};
-use super::story::{self, change_of};
+use super::story::{self, NEAR, change_of};
 use crate::codes::{Code, Severity};
 use crate::effect::{Change, Effect, Effects, IncidentState, MomentKind};
 use crate::finding::{Evidence, Finding, FindingState, Subject};
@@ -70,7 +70,7 @@ impl Engine {
         let Some(incident) = self.s.incidents.get_mut(&root) else { return };
         incident.state = IncidentState::Open;
         incident.opened_at = Some(now);
-        let began = incident.since.minus(Duration::from_secs(1_800));
+        let began = incident.since.minus(NEAR);
         for change in self.s.changes.iter().filter(|c| c.at >= began) {
             incident.note(change.at, MomentKind::Changed(*change));
         }
@@ -196,12 +196,17 @@ impl Engine {
 
     /// Something changed around the stream: it may be the cause of what comes, or of what is.
     pub(super) fn changed(&mut self, change: Change) {
+        // Who watches for changes tells them again after a restart.
+        if self.s.changes.contains(&change) {
+            return;
+        }
         if self.s.changes.len() == CHANGES_KEPT {
             self.s.changes.pop_front();
         }
         self.s.changes.push_back(change);
         for incident in self.s.incidents.values_mut() {
-            if incident.state == IncidentState::Open {
+            let near = change.at >= incident.since.minus(NEAR);
+            if near && incident.state == IncidentState::Open {
                 incident.note(change.at, MomentKind::Changed(change));
             }
         }

@@ -39,8 +39,7 @@ impl Engine {
         known.push(*software);
         let change = Change { at: at.at, kind: Label::from(KIND), what: *software };
         let same = |c: &Change| {
-            (c.kind, c.what) == (change.kind, change.what)
-                && at.at.micros_since(c.at) < SAME_MICROS
+            (c.kind, c.what) == (change.kind, change.what) && at.at.micros_since(c.at) < SAME_MICROS
         };
         if !first && !self.s.changes.iter().any(same) {
             self.changed(change);

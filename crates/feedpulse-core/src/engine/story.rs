@@ -17,7 +17,7 @@ use core::time::Duration;
 /// Feeds that are named.
 const NAMED: usize = 20;
 /// A change before the beginning counts as near for so long.
-const NEAR: Duration = Duration::from_secs(1_800);
+pub(super) const NEAR: Duration = Duration::from_secs(1_800);
 
 /// An incident as people see it.
 pub(super) fn change_of(
@@ -173,6 +173,9 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         let clue = match change.kind.as_str() {
             // Feedpulse touches no message: its own settings are the cause of nothing.
             OWN_CHANGE => continue,
+            // A rollout stops what it replaces.
+            "stop" => continue,
+            "kill" => Clue::Killed,
             "deploy" | "software" | "version" | "rollout" => Clue::Deployed,
             _ => Clue::Configured,
         };

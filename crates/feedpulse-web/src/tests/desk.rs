@@ -121,7 +121,8 @@ async fn the_socket_knows_who_asks_and_needs_no_token() {
         assert_eq!(crate::ask(&path, claim, Some(&body)).await.unwrap().0, 202);
         let other = json!({"by": "the night shift"});
         assert_eq!(crate::ask(&path, claim, Some(&other)).await.unwrap().0, 202);
-        let (status, said) = crate::ask(&path, "/api/v1/incidents/5/claim", Some(&body)).await.unwrap();
+        let (status, said) =
+            crate::ask(&path, "/api/v1/incidents/5/claim", Some(&body)).await.unwrap();
         assert_eq!(status, 404);
         assert!(said["error"].as_str().unwrap().contains("no such incident"), "{said}");
         assert_eq!(crate::ask(&path, "/", None).await.unwrap().0, 404, "no pages here");

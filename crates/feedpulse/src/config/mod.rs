@@ -3,9 +3,11 @@
 mod calendar;
 mod decoding;
 pub(crate) mod document;
+mod kubernetes;
 mod parts;
 mod plan;
 pub(crate) mod raw;
+mod raw_kubernetes;
 mod raw_times;
 pub(crate) mod resolve;
 mod shadow;

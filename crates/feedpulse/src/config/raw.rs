@@ -1,6 +1,7 @@
 //! The configuration file as people write it. The doc comments are the manual: the JSON Schema
 //! (`feedpulse validate --schema`) is generated from them.
 
+pub(crate) use super::raw_kubernetes::RawKubernetes;
 pub(crate) use super::raw_times::{RawAlerts, RawDowntime, RawHolidays, RawNotify};
 use feedpulse_core::sighting::AckCondition;
 use schemars::JsonSchema;
@@ -62,6 +63,8 @@ pub(crate) struct Raw {
     pub alertmanager: Option<RawAlertmanager>,
     /// Generic webhooks.
     pub webhooks: Vec<RawWebhook>,
+    /// The own namespace of a Kubernetes cluster.
+    pub kubernetes: Option<RawKubernetes>,
     /// Metrics and health.
     pub ops: Option<RawListener>,
     /// Pages and JSON API.

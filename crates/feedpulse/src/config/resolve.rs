@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub checks: Vec<Check>,
     /// Where effects go.
     pub sinks: feedpulse_sinks::config::SinksConfig,
+    /// The namespace that is watched for changes; None = none.
+    pub namespace: Option<feedpulse_sinks::NamespaceConfig>,
     /// Metrics and health.
     pub ops: Option<Listener>,
     /// Pages and JSON.
@@ -183,6 +185,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         .collect();
     let checks = r.checks();
     let sinks = r.sinks();
+    let namespace = r.namespace();
     let ops = r.listener("ops", raw.ops.as_ref());
     let ui = r.listener("ui", raw.ui.as_ref());
     r.some_tap();
@@ -209,6 +212,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         files,
         checks,
         sinks,
+        namespace,
         ops,
         ui,
     })

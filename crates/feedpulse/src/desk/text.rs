@@ -90,7 +90,12 @@ fn head(out: &mut String, incident: &Value) -> anyhow::Result<()> {
 pub(super) fn story(incident: &Value) -> anyhow::Result<String> {
     let mut out = String::new();
     head(&mut out, incident)?;
-    let _ = writeln!(out, "\n{}\nWhat to do: {}", word(incident, "summary")?, word(incident, "remedy")?);
+    let _ = writeln!(
+        out,
+        "\n{}\nWhat to do: {}",
+        word(incident, "summary")?,
+        word(incident, "remedy")?
+    );
     let facts = incident["facts"].as_object().context("facts is missing")?;
     for (name, text) in facts {
         let _ = writeln!(out, "{name:>10}  {}", text.as_str().unwrap_or_default());
@@ -150,7 +155,9 @@ pub(super) fn shadow(shadow: &Value) -> anyhow::Result<String> {
     let _ = writeln!(out, "all feeds: {}", counts(&shadow["total"])?);
     let notices = list(shadow, "notices")?;
     if !notices.is_empty() {
-        out.push_str("\nWould-be notices, pages first (`feedpulse confirm N`, `feedpulse dismiss N`)\n");
+        out.push_str(
+            "\nWould-be notices, pages first (`feedpulse confirm N`, `feedpulse dismiss N`)\n",
+        );
     }
     for notice in notices {
         let _ = write!(out, "{:<7} {} UTC ", word(notice, "would_be")?, clock(word(notice, "at")?));

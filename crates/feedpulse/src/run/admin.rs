@@ -1,6 +1,12 @@
-//! The admin socket of a running process: where the command line of this machine talks to it.
+//! Ways in for what people and clusters do: the admin socket, where the command line of this machine
+//! talks to the running process, and the watch of the own namespace.
 
+use super::side::SideBox;
+use crate::cli::{CONFIG, Failure};
+use crate::clock;
+use feedpulse_core::input::{Input, OperatorAction};
 use feedpulse_core::label::Label;
+use feedpulse_sinks::{NamespaceConfig, NamespaceTask};
 use feedpulse_web::{ServeLimits, Source, local, serve_local};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -53,6 +59,26 @@ impl Admin {
         serve_local(self.listener, local(source), who, ServeLimits::default(), stop).await;
         drop(self.file);
     }
+}
+
+/// The watch of the own namespace: what it sees are changes, as if an operator had posted them.
+///
+/// # Errors
+/// Its configuration cannot work.
+pub(super) fn namespace(
+    config: &NamespaceConfig,
+    side: &SideBox,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let task = NamespaceTask::new(config).map_err(|e| Failure::new(CONFIG, e))?;
+    let (changes, own) = (side.clone(), side.clone());
+    let report = Arc::new(move |change| {
+        changes.put(Input::Operator(OperatorAction::Changed(change)));
+    });
+    let own = Arc::new(move |state| {
+        own.put(Input::Own(state));
+    });
+    Ok(task.run(Arc::new(clock::now), report, own, stop))
 }
 
 /// The name of a user of this machine, as far as `/etc/passwd` knows; else its number.

@@ -133,6 +133,10 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         let stop = supervisor.rest.clone();
         supervisor.task(task.name().to_owned(), task.run(stop));
     }
+    if let Some(namespace) = &config.namespace {
+        let task = admin::namespace(namespace, &side, supervisor.rest.clone())?;
+        supervisor.task("kubernetes", task);
+    }
     let ticking = Arc::new(AtomicBool::new(false));
     let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
     let positions = recovered.positions.clone();

@@ -309,13 +309,8 @@ fn software_is_followed_by_speaker_and_said_once() {
         say(0, release);
         say(1, release);
     }
-    let changes: Vec<String> = b
-        .engine
-        .checkpoint()
-        .changes
-        .iter()
-        .map(|c| format!("{} {}", c.kind, c.what))
-        .collect();
+    let changes: Vec<String> =
+        b.engine.checkpoint().changes.iter().map(|c| format!("{} {}", c.kind, c.what)).collect();
     assert_eq!(changes, ["software EHR 2"], "a cluster whose nodes differ is no flood of changes");
 }
 
