@@ -52,8 +52,8 @@ fn affected(story: &Story) -> Option<String> {
 
 fn waiting(incident: &IncidentChange) -> Option<String> {
     match (incident.story.messages, incident.urgent) {
-        (0, 0) => None,
-        (0, urgent) => Some(format!("no message waits; {urgent} urgent ones failed or were late")),
+        // The summary says how many urgent ones failed where none waits.
+        (0, _) => None,
         (messages, 0) => Some(format!("{messages} messages, none urgent")),
         (messages, urgent) => {
             Some(format!("{messages} messages; {urgent} urgent ones wait or failed"))

@@ -59,7 +59,7 @@ fn cluster(path: &str) -> Value {
         vec![pod("portal-7c9f5b8d4f-x2x7k", oom), pod("engine-0", done), pod("db-0", json!({}))]
     } else if path.contains("reason%3DKilling") {
         vec![
-            killing("portal-5d8f9c7b6d-abcde", "2026-09-21T14:03:30Z"),
+            killing("portal-5d8f9c7b6d-b7cdf", "2026-09-21T14:03:30Z"),
             killing("portal-5d8f9c7b6d-4z6gk", "2026-09-21T14:03:25Z"),
             killing("portal-5d8f9c7b6d-9bq7n", "2026-09-21T14:03:40Z"),
             killing("engine-0", "2026-09-21T13:00:00Z"),

@@ -83,6 +83,6 @@ feeds:
         assert_eq!(plan.defaults.shadow, Duration::from_secs(36 * 3_600));
         assert!(!plan.config.is_empty());
         let wrong = load(&format!("alerts: {{shadow_for: 400d}}{REST}")).unwrap_err();
-        assert!(wrong[0].to_string().starts_with("1:23: alerts/shadow_for:"), "{wrong:?}");
+        assert!(wrong[0].to_string().starts_with("1:10: alerts/shadow_for:"), "{wrong:?}");
     }
 }
