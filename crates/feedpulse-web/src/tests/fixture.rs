@@ -340,6 +340,29 @@ fn waypoints() -> Vec<WaypointView> {
     ]
 }
 
+fn remark() -> Remark {
+    let text = RemarkText::new("The portal's team <restarts> it at 23:00.").unwrap();
+    Remark { at: before(100), by: "R. Meyer".into(), text }
+}
+
+/// Three notices that the shadow of the second feed kept back; the first incident is forgotten.
+fn would_be() -> Vec<WouldBe> {
+    let notice = |(incident, secs, severity, right)| WouldBe {
+        incident,
+        at: before(secs),
+        severity,
+        feeds: vec![FeedId(2)],
+        right,
+    };
+    [
+        (40_001, 80_000, Severity::Page, None),
+        (41_118, 9_000, Severity::Page, Some(true)),
+        (47_900, 1_310, Severity::Ticket, None),
+    ]
+    .map(notice)
+    .into()
+}
+
 /// The hospital on a bad evening.
 pub fn trouble() -> View {
     let briefs = [
@@ -385,22 +408,9 @@ pub fn trouble() -> View {
         ),
         Brief(3, "admissions", FeedState::Ok, "", 0, 2, 0, 0),
     ];
-    let text = RemarkText::new("The portal's team <restarts> it at 23:00.").unwrap();
-    let remark = Remark { at: before(100), by: "R. Meyer".into(), text };
-    let would_be = |incident, secs, severity, right| WouldBe {
-        incident,
-        at: before(secs),
-        severity,
-        feeds: vec![FeedId(2)],
-        right,
-    };
     View {
-        remarks: [(48_213, vec![remark])].into(),
-        would_be: vec![
-            would_be(40_001, 80_000, Severity::Page, None),
-            would_be(41_118, 9_000, Severity::Page, Some(true)),
-            would_be(47_900, 1_310, Severity::Ticket, None),
-        ],
+        remarks: [(48_213, vec![remark()])].into(),
+        would_be: would_be(),
         now: before(1),
         started: before(93_000),
         inputs: 412_800,

@@ -52,11 +52,11 @@ impl Bench {
     /// The latest state of the latest incident with such a finding.
     fn incident(&self, code: Code) -> IncidentChange {
         let has = |i: &IncidentChange| i.findings.iter().any(|f| f.code == code);
-        let incidents = self.all.iter().filter_map(|(_, effect)| match effect {
+        let mut incidents = self.all.iter().filter_map(|(_, effect)| match effect {
             Effect::Incident(i) | Effect::File(i) if has(i) => Some(i),
             _ => None,
         });
-        (**incidents.last().unwrap_or_else(|| panic!("no {code:?}"))).clone()
+        (**incidents.next_back().unwrap_or_else(|| panic!("no {code:?}"))).clone()
     }
 
     fn kinds(&self, code: Code) -> Vec<&'static str> {
@@ -332,11 +332,11 @@ fn the_third_time_says_so_with_the_urgent_ones() {
         b.answer(1, 9, &format!("C{n}"), AckCode::AA);
         b.flow(120);
     }
-    let incidents = b.all.iter().filter_map(|(_, effect)| match effect {
+    let mut incidents = b.all.iter().filter_map(|(_, effect)| match effect {
         Effect::Incident(i) if i.code == Code::ReceiverDown => Some(i),
         _ => None,
     });
-    let third = incidents.filter(|i| i.state == IncidentState::Open).last().unwrap();
+    let third = incidents.rfind(|i| i.state == IncidentState::Open).unwrap();
     let facts: std::collections::BTreeMap<_, _> = third.facts().into_iter().collect();
     let text = &facts["earlier"];
     assert_eq!(text, "third time in 30 days, same signature; the last one began 2 min before");
