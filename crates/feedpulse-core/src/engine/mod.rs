@@ -175,6 +175,9 @@ impl Engine {
         }
         for feed in &mut self.s.feeds {
             feed.declared = plan.feeds.iter().any(|f| f.name == feed.name);
+            if !feed.declared {
+                feed.objectives.clone_from(&plan.defaults);
+            }
         }
     }
 

@@ -6,8 +6,10 @@ use crate::cli::{CONFIG, Failure};
 use crate::clock;
 use feedpulse_core::input::{Input, OperatorAction};
 use feedpulse_core::label::Label;
+use feedpulse_core::plan::FeedId;
+use feedpulse_core::view::View;
 use feedpulse_sinks::{NamespaceConfig, NamespaceTask};
-use feedpulse_web::{ServeLimits, Source, local, serve_local};
+use feedpulse_web::{ServeLimits, Source, local, serve_local, shadow_wire};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,6 +81,29 @@ pub(super) fn namespace(
         own.put(Input::Own(state));
     });
     Ok(task.run(Arc::new(clock::now), report, own, stop))
+}
+
+/// One log line for each feed that has left its shadow, with what is known of its notices.
+pub(super) fn tell_live(before: &View, now: &View) {
+    let shadowed = before.feeds.iter().filter(|feed| feed.shadow.holds).map(|feed| feed.id);
+    let shadowed: Vec<FeedId> = shadowed.collect();
+    let live = now.feeds.iter().filter(|feed| !feed.shadow.holds).map(|feed| feed.id);
+    let left: Vec<FeedId> = live.filter(|feed| shadowed.contains(feed)).collect();
+    if left.is_empty() {
+        return;
+    }
+    for feed in shadow_wire(now).feeds.iter().filter(|feed| left.contains(&FeedId(feed.id))) {
+        let counts = &feed.counts;
+        tracing::info!(
+            feed = feed.feed,
+            pages = counts.pages,
+            tickets = counts.tickets,
+            confirmed = counts.confirmed,
+            dismissed = counts.dismissed,
+            precision = counts.precision,
+            "people are told about this feed from now on"
+        );
+    }
 }
 
 /// The name of a user of this machine, as far as `/etc/passwd` knows; else its number.

@@ -203,7 +203,9 @@ impl Pipeline {
         }
         if step.ticks > 0 {
             step.ticks = 0;
-            self.shared.set(self.engine.view());
+            let view = self.engine.view();
+            super::admin::tell_live(&self.shared.get(), &view);
+            self.shared.set(view);
             if let Some(recorder) = &mut self.recorder {
                 recorder.ledger(&mut self.rows, self.engine.checkpoint());
                 recorder.tables(&mut step.tables);

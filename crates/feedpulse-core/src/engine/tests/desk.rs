@@ -126,6 +126,21 @@ fn a_feed_leaves_its_shadow_with_time_and_a_live_one_has_none() {
 }
 
 #[test]
+fn a_new_configuration_ends_the_shadow_of_every_feed() {
+    let mut b = Bench::with(shadow(14));
+    let mut found = message("U1", "U1");
+    found.sender = "PHARMACY".into();
+    b.see(0, 1, Seen::Message(found));
+    b.answer(0, 1, "U1", AckCode::AA);
+    b.flow(3);
+    assert!(b.engine.view().feeds.iter().all(|feed| feed.shadow.holds));
+    b.apply(Input::Configure(Arc::new(plan())));
+    let view = b.engine.view();
+    assert_eq!(view.feeds.len(), 2, "one is declared, one was found");
+    assert!(view.feeds.iter().all(|feed| !feed.shadow.holds && feed.shadow.until.is_none()));
+}
+
+#[test]
 fn a_restart_does_not_begin_the_shadow_anew() {
     let mut b = Bench::with(shadow(14));
     b.flow(3);
