@@ -18,6 +18,7 @@ mod basic;
 mod block;
 mod layout;
 mod ledger;
+mod outbox;
 mod reader;
 mod state;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod types;
 
 pub use block::{Block, decode_block, encode_block};
 pub use ledger::{LedgerRow, LedgerRows};
+pub use outbox::{OutboxRow, OwedNotice, Why};
 pub use reader::{DecodeError, Fault, Names, OTHER_NAME, Reader, put_varint};
 
 /// Version of all layouts together; the first two bytes of whatever [`encode`] or

@@ -11,7 +11,7 @@ use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState, Moment,
-    MomentKind, Rollup, Scope, Story,
+    MomentKind, Overran, Rollup, Scope, Story,
 };
 use feedpulse_core::effect::{JourneyEnd, Sending};
 use feedpulse_core::finding::{CheckFinding, Evidence, Finding, FindingState, Subject};
@@ -183,8 +183,9 @@ layout! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill
     }
+    struct Overran { name, since }
     enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything }
     struct Moment { at, what }
     enum MomentKind {

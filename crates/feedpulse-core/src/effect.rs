@@ -284,6 +284,19 @@ pub struct Story {
     pub verdict: Option<Judgement>,
     /// What happened to it, in order, at most 64.
     pub timeline: Vec<Moment>,
+    /// The planned downtime in which it began and that should be over by now.
+    pub overran: Option<Overran>,
+    /// A fault of a drill, not of the stream: every notice says so.
+    pub drill: bool,
+}
+
+/// A planned downtime that goes on longer than planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overran {
+    /// What it is called.
+    pub name: String,
+    /// When it should have ended.
+    pub since: Timestamp,
 }
 
 /// How far an incident reaches.

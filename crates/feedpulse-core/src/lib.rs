@@ -77,4 +77,4 @@ pub mod sighting;
 pub mod tap;
 pub mod time;
 pub mod view;
-mod words;
+pub mod words;

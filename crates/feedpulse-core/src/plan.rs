@@ -121,14 +121,30 @@ impl Downtime {
         }
         match self.times {
             DownTimes::Once { from, to } => from <= at && at < to,
-            DownTimes::Weekly { days, start, minutes } => {
-                let minute = calendar.minute_of_week(at);
-                let begins = |day: u32| day * 1_440 + u32::from(start);
-                let since = |day: u32| (minute + WEEK - begins(day) % WEEK) % WEEK;
-                let held = |day: &u32| days & (1 << day) != 0 && since(*day) < u32::from(minutes);
-                (0..7).any(|day| held(&day))
+            DownTimes::Weekly { .. } => self.minutes_left(calendar, at) > 0,
+        }
+    }
+
+    /// When it ends, for a time at which it holds; a change of clocks until then is not reckoned.
+    #[must_use]
+    pub fn end(&self, calendar: &Calendar, at: Timestamp) -> Timestamp {
+        match self.times {
+            DownTimes::Once { to, .. } => to,
+            DownTimes::Weekly { .. } => {
+                let minute = Timestamp::from_secs(at.as_secs().div_euclid(60) * 60);
+                minute.plus(Duration::from_secs(60) * self.minutes_left(calendar, at))
             }
         }
+    }
+
+    /// Whole minutes until a weekly downtime ends, from the one that holds `at`; 0 = it does not hold.
+    fn minutes_left(&self, calendar: &Calendar, at: Timestamp) -> u32 {
+        let DownTimes::Weekly { days, start, minutes } = self.times else { return 0 };
+        let minute = calendar.minute_of_week(at);
+        let begins = |day: u32| day * 1_440 + u32::from(start);
+        let since = |day: u32| (minute + WEEK - begins(day) % WEEK) % WEEK;
+        let left = |day: u32| u32::from(minutes).saturating_sub(since(day));
+        (0..7).filter(|day| days & (1 << day) != 0).map(left).max().unwrap_or(0)
     }
 }
 

@@ -22,6 +22,7 @@ impl IncidentChange {
             ("flapping", flapping(story)),
             ("shadow", story.shadow.then(|| SHADOW.to_owned())),
             ("verdict", story.verdict.map(verdict)),
+            ("overran", overran(self)),
         ];
         told.into_iter().filter_map(|(name, text)| Some((name, text?))).collect()
     }
@@ -109,8 +110,15 @@ fn ordinal(n: u32) -> String {
     format!("{n}{ending}")
 }
 
+/// What is known of a planned downtime that goes on: since when it does is in the story.
+fn overran(incident: &IncidentChange) -> Option<String> {
+    let overran = incident.story.overran.as_ref()?;
+    Some(format!("the planned downtime {} should be over", overran.name))
+}
+
 /// A length of time, to two digits or so.
-fn span(seconds: u32) -> String {
+#[must_use]
+pub fn span(seconds: u32) -> String {
     match seconds {
         0..=119 => format!("{seconds} s"),
         120..=7_199 => format!("{} min", seconds / 60),

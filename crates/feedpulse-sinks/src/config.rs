@@ -1,10 +1,16 @@
 //! What an operator can set, with defaults, units and limits; checked when the sinks are built.
 
-use crate::notify::webhook::Method;
+mod notify;
+
 use crate::secret::Secret;
 use core::time::Duration;
-use feedpulse_core::codes::Severity;
+use feedpulse_core::calendar::Calendar;
 use std::path::PathBuf;
+
+pub use notify::{
+    AlertmanagerConfig, Chat, ChatConfig, DeadManConfig, Escalation, MailConfig, PagerConfig,
+    RouteConfig, Security, WebhookConfig,
+};
 
 /// A setting that cannot work: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +75,14 @@ pub enum ConfigError {
         /// What is wrong and what to do.
         what: &'static str,
     },
+    /// A mail address cannot be used.
+    #[error("{place}: {text:?} is not a mail address; write it like Feedpulse <ops@example.org>")]
+    Mail {
+        /// Which setting.
+        place: String,
+        /// The address.
+        text: String,
+    },
     /// A webhook's body template does not make JSON.
     #[error("{place}: {what}")]
     Template {
@@ -88,10 +102,36 @@ pub struct SinksConfig {
     pub alertmanagers: Vec<AlertmanagerConfig>,
     /// Webhooks.
     pub webhooks: Vec<WebhookConfig>,
+    /// Chats.
+    pub chats: Vec<ChatConfig>,
+    /// Pagers.
+    pub pagers: Vec<PagerConfig>,
+    /// Mails.
+    pub mails: Vec<MailConfig>,
+    /// Who is told of what, in order; at most 256. None = every notifier of everything.
+    pub routes: Vec<RouteConfig>,
     /// Heartbeat to an outside monitor; None = off.
     pub dead_man: Option<DeadManConfig>,
     /// Name of this site: a label of its alerts and an attribute of its telemetry; empty = none.
     pub site: String,
+    /// Base address of the runbooks; `/FP0104` is appended. Empty = no such link.
+    pub runbook_base: String,
+    /// Base address of the status page; `/incidents/7` is appended. Empty = no link.
+    pub page_base: String,
+    /// The site's civil time, for times in notices.
+    pub calendar: Calendar,
+}
+
+impl SinksConfig {
+    /// Names of all notifiers.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.alertmanagers.iter().map(|a| &a.name);
+        let names = names.chain(self.webhooks.iter().map(|w| &w.name));
+        let names = names.chain(self.chats.iter().map(|c| &c.name));
+        let names = names.chain(self.pagers.iter().map(|p| &p.name));
+        names.chain(self.mails.iter().map(|m| &m.name)).map(String::as_str).collect()
+    }
 }
 
 /// Where and how to reach a server.
@@ -110,6 +150,8 @@ pub struct Target {
     pub headers: Vec<(String, Secret)>,
     /// Sent as `Authorization: Bearer …`.
     pub bearer: Option<Secret>,
+    /// The HTTP proxy on the way; None = none, whatever the environment says.
+    pub proxy: Option<ProxyConfig>,
 }
 
 impl Target {
@@ -123,8 +165,19 @@ impl Target {
             client_certificate: None,
             headers: Vec::new(),
             bearer: None,
+            proxy: None,
         }
     }
+}
+
+/// An HTTP proxy: it is asked to connect through (RFC 9110 §9.3.6), or, for `http` addresses, to
+/// fetch.
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    /// Its address, `http://host:port`.
+    pub url: Secret,
+    /// Who logs in there; None = nobody.
+    pub user: Option<(String, Secret)>,
 }
 
 /// A certificate chain and its key, both PEM.
@@ -285,97 +338,5 @@ impl OtlpConfig {
             self.resource.len().to_string(),
             "0 to 32",
         );
-    }
-}
-
-/// One Alertmanager cluster: every replica gets every alert (they agree among themselves; a load
-/// balancer in front would break that).
-#[derive(Clone, Debug)]
-pub struct AlertmanagerConfig {
-    /// Unique name: lower-case letters, digits, `-`. Default `alertmanager`.
-    pub name: String,
-    /// Its replicas, each as base address (`http://host:9093`); 1 to 8.
-    pub replicas: Vec<Target>,
-    /// How often a firing alert is said again; it ends by itself after four of these without word
-    /// from us. Default 60 s; 5 s to 10 min.
-    pub resend: Duration,
-    /// Quieter incidents are not sent. Default ticket.
-    pub min_severity: Severity,
-    /// Further labels; at most 16. Values must not change while the process lives.
-    pub labels: Vec<(String, String)>,
-    /// Base address of the runbooks; `/FP0104` is appended. Empty = no such annotation.
-    pub runbook_base: String,
-    /// Base address of the status page; `/incidents/7` is appended. Empty = no link.
-    pub page_base: String,
-}
-
-impl AlertmanagerConfig {
-    /// Defaults towards the given replicas.
-    #[must_use]
-    pub fn new(replicas: Vec<Target>) -> Self {
-        Self {
-            name: "alertmanager".to_owned(),
-            replicas,
-            resend: Duration::from_secs(60),
-            min_severity: Severity::Ticket,
-            labels: Vec::new(),
-            runbook_base: String::new(),
-            page_base: String::new(),
-        }
-    }
-}
-
-/// A webhook.
-#[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    /// Unique name: lower-case letters, digits, `-`. Default `webhook`.
-    pub name: String,
-    /// Where.
-    pub target: Target,
-    /// Default POST.
-    pub method: Method,
-    /// Body as a minijinja template that makes JSON; None = [`crate::notify::webhook::DEFAULT_BODY`].
-    pub template: Option<String>,
-    /// How often an open incident is said again. Default 4 h; 1 min to 7 d.
-    pub repeat: Duration,
-    /// Quieter incidents are not sent. Default ticket.
-    pub min_severity: Severity,
-    /// Base address of the runbooks; `/FP0104` is appended. Empty = `runbook` is empty.
-    pub runbook_base: String,
-    /// Base address of the status page; `/incidents/7` is appended. Empty = `link` is empty.
-    pub page_base: String,
-}
-
-impl WebhookConfig {
-    /// Defaults towards a target.
-    #[must_use]
-    pub fn new(target: Target) -> Self {
-        Self {
-            name: "webhook".to_owned(),
-            target,
-            method: Method::Post,
-            template: None,
-            repeat: Duration::from_secs(4 * 3600),
-            min_severity: Severity::Ticket,
-            runbook_base: String::new(),
-            page_base: String::new(),
-        }
-    }
-}
-
-/// A heartbeat to an outside monitor that tells when it stops.
-#[derive(Clone, Debug)]
-pub struct DeadManConfig {
-    /// Where; pinged with an empty GET.
-    pub target: Target,
-    /// How often. Default 60 s; 10 s to 1 h.
-    pub every: Duration,
-}
-
-impl DeadManConfig {
-    /// Defaults towards a target.
-    #[must_use]
-    pub const fn new(target: Target) -> Self {
-        Self { target, every: Duration::from_secs(60) }
     }
 }

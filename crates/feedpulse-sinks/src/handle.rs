@@ -4,7 +4,13 @@ use crate::Clock;
 use crate::config::{ConfigError, OtlpConfig, SinksConfig};
 use crate::health::{Health, Rule};
 use crate::http::{self, Client};
-use crate::notify::{Counts, alertmanager, check_name, dead_man, notices, webhook};
+use crate::notify::deliver::{NotifierTask, Way as Speech};
+use crate::notify::outbox::Outbox;
+use crate::notify::routes::Routes;
+use crate::notify::text::Style;
+use crate::notify::{
+    Counts, alertmanager, chat, check_name, dead_man, mail, notices, pager, webhook,
+};
 use crate::otlp::export::{QueueTask, Shipper};
 use crate::otlp::logs::{self, LogEvent};
 use crate::otlp::metrics::MetricsTask;
@@ -14,7 +20,9 @@ use crate::otlp::traces::{self, Names};
 use crate::otlp::transport::Way;
 use crate::random::mix;
 use crate::task::{Deps, Kind, Task};
-use feedpulse_core::codes::Code;
+use core::time::Duration;
+use feedpulse_codec::OutboxRow;
+use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{Effect, EffectId, IncidentChange, JourneyRecord};
 use feedpulse_core::metrics::Counter;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -34,7 +42,9 @@ struct Inner {
     traces: Option<TraceSide>,
     logs: Option<Arc<Queue<LogRecord>>>,
     metrics: Option<Arc<Tally>>,
-    alerts: Vec<Arc<alertmanager::Board>>,
+    routes: Routes,
+    /// Each replica's board, with the name of its cluster.
+    alerts: Vec<(String, Arc<alertmanager::Board>)>,
     notices: Vec<Arc<notices::Board>>,
     /// Per notifier, its replicas' counts.
     counts: Vec<Vec<Counts>>,
@@ -80,19 +90,38 @@ impl SinkHandle {
 
     fn incident(&self, change: &IncidentChange, again: bool) {
         let now = (self.inner.clock)();
-        for board in &self.inner.alerts {
-            board.offer(change, now, again);
+        let routes = &self.inner.routes;
+        for (name, board) in &self.inner.alerts {
+            board.offer(change, routes.terms(name, change), now, again);
         }
         for board in &self.inner.notices {
-            board.offer(change, now, again);
+            board.offer(change, routes.terms(board.place(), change), now);
         }
     }
 
-    /// After a restart: an incident that the store holds. An open one is told again with the same
-    /// keys; a resolved one counts as told by the process before, so its end is said. Makes no log
-    /// record.
+    /// After a restart, first: what the outbox holds. Rows of notifiers that are not configured any
+    /// more stay where they are and are forgotten in time.
+    pub fn restore(&self, rows: Vec<OutboxRow>) {
+        for row in rows {
+            let board = self.inner.notices.iter().find(|board| board.place() == row.place);
+            if let Some(board) = board {
+                board.restore(row);
+            }
+        }
+    }
+
+    /// After a restart, then: an incident that the engine knows, open or over lately. What the
+    /// outbox says was told is not told again; what it does not know is told if it is open. Makes no
+    /// log record.
     pub fn reoffer(&self, change: &IncidentChange) {
         self.incident(change, true);
+    }
+
+    /// After a restart, last: every incident that is known was offered. What was told as open and is
+    /// not known any more is ended.
+    pub fn recovered(&self) {
+        let now = (self.inner.clock)();
+        self.inner.notices.iter().for_each(|board| board.recovered(now));
     }
 
     /// Offers an event of Feedpulse itself to the OTLP logs.
@@ -152,7 +181,13 @@ pub fn build(
     config: &SinksConfig,
     deps: &Deps,
 ) -> Result<(SinkHandle, Vec<Task>), Vec<ConfigError>> {
-    let mut builder = Builder { config, deps, tasks: Vec::new(), errors: Vec::new() };
+    let style = Arc::new(Style {
+        site: config.site.clone(),
+        runbook_base: config.runbook_base.clone(),
+        page_base: config.page_base.clone(),
+        calendar: config.calendar.clone(),
+    });
+    let mut builder = Builder { config, deps, style, tasks: Vec::new(), errors: Vec::new() };
     builder.check_names();
     let mut inner = Inner {
         clock: Arc::clone(&deps.clock),
@@ -165,6 +200,7 @@ pub fn build(
         traces: None,
         logs: None,
         metrics: None,
+        routes: builder.routes(),
         alerts: Vec::new(),
         notices: Vec::new(),
         counts: Vec::new(),
@@ -173,7 +209,7 @@ pub fn build(
         builder.otlp(otlp, &mut inner);
     }
     builder.alertmanagers(&mut inner);
-    builder.webhooks(&mut inner);
+    builder.notifiers(&mut inner);
     builder.dead_man();
     if builder.errors.is_empty() {
         Ok((SinkHandle { inner: Arc::new(inner) }, builder.tasks))
@@ -185,6 +221,7 @@ pub fn build(
 struct Builder<'a> {
     config: &'a SinksConfig,
     deps: &'a Deps,
+    style: Arc<Style>,
     tasks: Vec<Task>,
     errors: Vec<ConfigError>,
 }
@@ -213,15 +250,14 @@ impl Builder<'_> {
     }
 
     fn check_names(&mut self) {
-        let names = self.config.alertmanagers.iter().map(|a| &a.name);
-        let names = names.chain(self.config.webhooks.iter().map(|w| &w.name));
+        let names = self.config.names();
         let mut seen = BTreeSet::from(["otlp", "dead-man"]);
         for name in names {
             self.keep(check_name("notifiers", name));
             if !seen.insert(name) {
                 self.errors.push(ConfigError::Name {
                     place: "notifiers".to_owned(),
-                    name: name.clone(),
+                    name: name.to_owned(),
                     what: "is used twice or reserved; give each notifier its own",
                 });
             }
@@ -234,6 +270,36 @@ impl Builder<'_> {
                 name: site.clone(),
                 what: "must have at most 64 letters, digits, `.`, `_` or `-`",
             });
+        }
+    }
+
+    fn routes(&mut self) -> Routes {
+        let routes = &self.config.routes;
+        let (count, allowed) = (routes.len(), "0 to 256");
+        self.range(count <= 256, "routes", "the count of routes", count.to_string(), allowed);
+        let hour = 3_600;
+        for route in routes {
+            let updates = route.updates.map_or(60, |every| every.as_secs());
+            let got = format!("{:?}", route.updates.unwrap_or_default());
+            self.range(
+                (60..=168 * hour).contains(&updates),
+                "routes",
+                "updates",
+                got,
+                "1 min to 7 d",
+            );
+            let got = format!("{:?}", route.wait);
+            self.range(route.wait.as_secs() <= hour, "routes", "wait", got, "0 to 1 h");
+            let after = route.escalate.as_ref().map_or(hour, |e| e.after.as_secs());
+            let got = format!("{after} s");
+            self.range((60..=24 * hour).contains(&after), "routes", "after", got, "1 min to 1 d");
+        }
+        match Routes::new(routes, &self.config.names()) {
+            Ok(routes) => routes,
+            Err(errors) => {
+                self.errors.extend(errors);
+                Routes::default()
+            }
         }
     }
 
@@ -344,15 +410,13 @@ impl Builder<'_> {
                 };
                 let counts = Counts::new(&self.deps.registry, &name);
                 let style = alertmanager::Style {
-                    site: self.config.site.clone(),
+                    shared: Arc::clone(&self.style),
                     labels: config.labels.clone(),
-                    runbook_base: config.runbook_base.clone(),
-                    page_base: config.page_base.clone(),
                     resend: config.resend,
                     min_severity: Some(config.min_severity),
                 };
                 let board = Arc::new(alertmanager::Board::new(style, counts.clone()));
-                inner.alerts.push(Arc::clone(&board));
+                inner.alerts.push((config.name.clone(), Arc::clone(&board)));
                 all.push(counts.clone());
                 let task = alertmanager::ReplicaTask {
                     board,
@@ -362,6 +426,8 @@ impl Builder<'_> {
                     member,
                     resend: config.resend,
                     counts,
+                    name: name.clone(),
+                    told: Arc::clone(&self.deps.told),
                     seed: self.seed(),
                 };
                 self.tasks.push(Task::new(name, Kind::Alertmanager(task)));
@@ -370,31 +436,55 @@ impl Builder<'_> {
         }
     }
 
-    fn webhooks(&mut self, inner: &mut Inner) {
-        for config in &self.config.webhooks {
-            let place = config.name.as_str();
-            let secs = config.repeat.as_secs();
-            let got = format!("{:?}", config.repeat);
-            self.range((60..=604_800).contains(&secs), place, "repeat", got, "1 min to 7 d");
-            let Some(way) = self.keep(webhook::way(place, config, &self.config.site)) else {
-                continue;
-            };
-            let counts = Counts::new(&self.deps.registry, place);
-            let board = notices::Board::new(config.repeat, config.min_severity, counts.clone());
-            let board = Arc::new(board);
-            inner.notices.push(Arc::clone(&board));
-            inner.counts.push(vec![counts.clone()]);
-            let report = Arc::clone(&self.deps.own);
-            let task = webhook::WebhookTask {
-                board,
-                way,
-                clock: Arc::clone(&self.deps.clock),
-                health: Health::new(place, Code::NotifierDown, 1, Rule::Any, report),
-                counts,
-                seed: self.seed(),
-            };
-            self.tasks.push(Task::new(place.to_owned(), Kind::Webhook(task)));
+    /// Everything that gets notices one by one.
+    fn notifiers(&mut self, inner: &mut Inner) {
+        let config = self.config;
+        for c in &config.webhooks {
+            let way = webhook::way(&c.name, c, &self.style).map(Speech::Webhook);
+            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
         }
+        for c in &config.chats {
+            let way = chat::way(&c.name, c, &self.style).map(Speech::Chat);
+            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
+        }
+        for c in &config.pagers {
+            let way = pager::way(&c.name, c, &self.style).map(Speech::Pager);
+            self.notifier(&c.name, way, (c.repeat, c.min_severity, true), inner);
+        }
+        for c in &config.mails {
+            let way = mail::way(&c.name, c, &self.style).map(Speech::Mail);
+            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
+        }
+    }
+
+    fn notifier(
+        &mut self,
+        place: &str,
+        way: Result<Speech, ConfigError>,
+        (repeat, min_severity, tells_claims): (Duration, Severity, bool),
+        inner: &mut Inner,
+    ) {
+        let got = format!("{repeat:?}");
+        let fits = (60..=604_800).contains(&repeat.as_secs());
+        self.range(fits, place, "repeat", got, "1 min to 7 d");
+        let Some(way) = self.keep(way) else { return };
+        let counts = Counts::new(&self.deps.registry, place);
+        let rules = notices::Rules { place: place.to_owned(), repeat, min_severity, tells_claims };
+        let outbox = Outbox::new(self.deps.outbox.clone());
+        let board = notices::Board::new(rules, outbox, counts.clone());
+        inner.notices.push(Arc::clone(&board));
+        inner.counts.push(vec![counts.clone()]);
+        let report = Arc::clone(&self.deps.own);
+        let task = NotifierTask {
+            board,
+            way,
+            clock: Arc::clone(&self.deps.clock),
+            health: Health::new(place, Code::NotifierDown, 1, Rule::Any, report),
+            counts,
+            told: Arc::clone(&self.deps.told),
+            seed: self.seed(),
+        };
+        self.tasks.push(Task::new(place.to_owned(), Kind::Notifier(Box::new(task))));
     }
 
     fn dead_man(&mut self) {
@@ -407,7 +497,13 @@ impl Builder<'_> {
             .and_then(|url| Ok((Client::new(place, &config.target, &url)?, url)));
         let Some((client, url)) = self.keep(way) else { return };
         let counts = Counts::new(&self.deps.registry, place);
-        let task = dead_man::DeadManTask { client, url, every: config.every, counts };
+        let task = dead_man::DeadManTask {
+            client,
+            url,
+            every: config.every,
+            counts,
+            alive: Arc::clone(&self.deps.alive),
+        };
         self.tasks.push(Task::new(place.to_owned(), Kind::DeadMan(task)));
     }
 }

@@ -2,6 +2,7 @@
 //! the environment, bounded answers, failures as classes.
 
 use crate::config::{ConfigError, Target};
+use crate::proxy::Proxy;
 use crate::tls;
 use core::error::Error;
 use core::time::Duration;
@@ -43,16 +44,22 @@ pub(crate) fn address(
     if url.host_str().is_none_or(str::is_empty) {
         return Err(fail("has no host"));
     }
-    let limits = Duration::from_millis(100)..=Duration::from_secs(30);
-    if !limits.contains(&target.timeout) {
-        return Err(ConfigError::Range {
-            place: place.to_owned(),
-            what: "timeout",
-            got: format!("{:?}", target.timeout),
-            allowed: "100 ms to 30 s",
-        });
-    }
+    check_timeout(place, target)?;
     Ok(url)
+}
+
+/// Checks the time limit of a target.
+pub(crate) fn check_timeout(place: &str, target: &Target) -> Result<(), ConfigError> {
+    let limits = Duration::from_millis(100)..=Duration::from_secs(30);
+    if limits.contains(&target.timeout) {
+        return Ok(());
+    }
+    Err(ConfigError::Range {
+        place: place.to_owned(),
+        what: "timeout",
+        got: format!("{:?}", target.timeout),
+        allowed: "100 ms to 30 s",
+    })
 }
 
 /// Headers of a target, marked so that nothing prints their values.
@@ -104,10 +111,13 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) fn new(place: &str, target: &Target, url: &Url) -> Result<Self, ConfigError> {
         let tls = tls::client_config(place, target, url.scheme() == "https")?;
-        let inner = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = Proxy::new(place, target)? {
+            builder = builder.proxy(proxy.for_client(place)?);
+        }
+        let inner = builder
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
             .timeout(target.timeout)
             .connect_timeout(target.timeout)
             .pool_max_idle_per_host(1)
@@ -216,6 +226,7 @@ pub(crate) fn class(error: &(dyn Error + 'static)) -> Label {
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                     return Label::from("unreachable");
                 }
+                io::ErrorKind::PermissionDenied => return Label::from("proxy"),
                 _ => {}
             }
         }

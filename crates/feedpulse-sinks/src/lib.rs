@@ -1,4 +1,5 @@
-//! Effects to the outside: OTLP traces, metrics and logs; Alertmanager, webhooks, a dead-man ping.
+//! Effects to the outside: OTLP traces, metrics and logs; Alertmanager, webhooks, mails, chats,
+//! pagers, a dead-man ping.
 //!
 //! [`build`] checks a [`config::SinksConfig`] and returns a [`SinkHandle`], into which effects are
 //! offered without waiting, and one [`Task`] for each thing that talks to the network. Nothing here
@@ -16,6 +17,7 @@ mod http;
 mod namespace;
 pub mod notify;
 pub mod otlp;
+mod proxy;
 mod random;
 mod rfc3339;
 mod secret;
@@ -25,7 +27,7 @@ mod tls;
 pub use handle::{SinkHandle, build};
 pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
 pub use secret::Secret;
-pub use task::{Deps, Task};
+pub use task::{Delivered, Deps, Task, Told};
 
 use feedpulse_core::input::OwnState;
 use feedpulse_core::metrics::Family;
@@ -41,6 +43,9 @@ pub type FamilySource = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
 
 /// Takes the state of a part of Feedpulse itself. Must not block; called a few times a minute.
 pub type OwnReporter = Arc<dyn Fn(OwnState) + Send + Sync>;
+
+/// Tells whether the engine goes on: its thread has taken a tick lately. Must not block.
+pub type Alive = Arc<dyn Fn() -> bool + Send + Sync>;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,17 @@
 //! Timestamps as RFC 3339 text in UTC.
 
+use feedpulse_core::calendar::Calendar;
 use feedpulse_core::time::Timestamp;
+
+/// `2026-11-22 23:14:03 +01:00`: what the site's clocks show, to the second.
+pub(crate) fn local(calendar: &Calendar, at: Timestamp) -> String {
+    let shown = calendar.local(at);
+    let offset = (shown - at.as_micros()) / 60_000_000;
+    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs());
+    let text = format(Timestamp::from_micros(shown - shown.rem_euclid(1_000_000)));
+    let text = text.trim_end_matches('Z').replace('T', " ");
+    format!("{text} {sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
 
 /// `2026-11-22T22:14:03.000250Z`; the fraction only when there is one, in µs.
 pub(crate) fn format(at: Timestamp) -> String {
@@ -62,6 +73,16 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn local_times_have_their_offset() {
+        let calendar =
+            |offset| Calendar { offsets: vec![(Timestamp::EPOCH, offset)], ..Calendar::default() };
+        let at = Timestamp::from_micros(1_795_385_643_000_250);
+        assert_eq!(local(&Calendar::default(), at), "2026-11-22 22:14:03 +00:00");
+        assert_eq!(local(&calendar(7_200), at), "2026-11-23 00:14:03 +02:00");
+        assert_eq!(local(&calendar(-12_600), at), "2026-11-22 18:44:03 -03:30");
+    }
 
     #[test]
     fn known_instants_are_written_in_utc() {

@@ -1,13 +1,31 @@
 //! What the caller gives to the sinks, and the futures that it gets to run.
 
-use crate::notify::{alertmanager, dead_man, webhook};
+use crate::notify::outbox::Keeper;
+use crate::notify::{alertmanager, dead_man, deliver};
 use crate::otlp::export;
 use crate::otlp::metrics::MetricsTask;
 use crate::otlp::traces::Names;
-use crate::{Clock, FamilySource, OwnReporter};
+use crate::{Alive, Clock, FamilySource, OwnReporter};
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::time::Timestamp;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// A notifier's server has taken a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The incident's number.
+    pub incident: u64,
+    /// The notifier's name; of a cluster each replica's.
+    pub notifier: String,
+    /// Why it was sent: `open`, `escalated`, `update`, `claimed`, `repeat` or `resolved`.
+    pub why: &'static str,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
+/// Hears of each notice that was taken. Must not block.
+pub type Told = Arc<dyn Fn(&Delivered) + Send + Sync>;
 
 /// What the sinks need from the binary.
 #[derive(Clone)]
@@ -27,6 +45,12 @@ pub struct Deps {
     pub version: String,
     /// When this process started: the start of its cumulative counts.
     pub started: Timestamp,
+    /// Keeps what is told and owed over a crash; None = nothing is kept.
+    pub outbox: Option<Keeper>,
+    /// Hears of each notice that was taken.
+    pub told: Told,
+    /// Whether the engine goes on: the heartbeat stops with it.
+    pub alive: Alive,
     /// Seed of the back-off jitter; different in each process.
     pub seed: u64,
 }
@@ -45,7 +69,7 @@ pub(crate) enum Kind {
     Logs(export::QueueTask<opentelemetry_proto::tonic::logs::v1::LogRecord>),
     Metrics(MetricsTask),
     Alertmanager(alertmanager::ReplicaTask),
-    Webhook(webhook::WebhookTask),
+    Notifier(Box<deliver::NotifierTask>),
     DeadMan(dead_man::DeadManTask),
 }
 
@@ -80,7 +104,7 @@ impl Task {
             Kind::Logs(task) => task.run(stop).await,
             Kind::Metrics(task) => task.run(stop).await,
             Kind::Alertmanager(task) => task.run(stop).await,
-            Kind::Webhook(task) => task.run(stop).await,
+            Kind::Notifier(task) => task.run(stop).await,
             Kind::DeadMan(task) => task.run(stop).await,
         }
     }

@@ -6,7 +6,7 @@
 //! log/*.seg         the inputs of the engine: append-only, checksummed, 64 MiB a segment
 //! ledger/*.seg      what became of each message, by its end; read by others while it is written
 //! snapshots/*.snap  whole states of the engine; the last two are kept
-//! feedpulse.redb    incidents, roll-ups, positions
+//! feedpulse.redb    incidents, roll-ups, positions, outbox
 //! ```
 //!
 //! A restart is the newest snapshot plus the log behind it. The calls block: the binary gives the
@@ -52,7 +52,7 @@ pub use ledger::{LedgerBlock, LedgerReader};
 pub use log::Torn;
 pub use snapshot::Snapshot;
 pub use store::{Recovered, Store, Usage};
-pub use tables::Rows;
+pub use tables::{OutboxChange, Rows};
 pub use tail::{LogBlock, Tail};
 
 use feedpulse_codec::Names;
@@ -65,6 +65,11 @@ pub(crate) const SEGMENT_BYTES_MIN: u64 = 4 * 1024;
 pub const SNAPSHOT_MAX: usize = 1024 * 1024 * 1024;
 /// Most incidents that one read gives.
 pub const INCIDENTS_MAX: usize = 10_000;
+/// Days that a row of the outbox is kept after it was written; rows of what is still open are written
+/// anew each day.
+pub const OUTBOX_DAYS: u32 = 7;
+/// Most rows of the outbox that are read.
+pub const OUTBOX_MAX: usize = 100_000;
 /// Most roll-ups that one read gives.
 pub const ROLLUPS_MAX: usize = 100_000;
 

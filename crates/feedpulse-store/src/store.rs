@@ -10,6 +10,7 @@ use crate::tables::{self, Rows, Tables, TablesFault};
 use crate::tail::Tail;
 use crate::{Options, SNAPSHOT_MAX};
 use core::fmt;
+use feedpulse_codec::OutboxRow;
 use feedpulse_core::effect::{IncidentChange, Rollup};
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::Timestamp;
@@ -247,6 +248,15 @@ impl<D: Disk> Store<D> {
     /// [`StoreError`].
     pub fn incidents(&self, newest: usize) -> Result<Vec<IncidentChange>, StoreError> {
         self.tables()?.incidents(newest)
+    }
+
+    /// What notifiers were told of incidents, and what is owed to them still; at most
+    /// [`OUTBOX_MAX`](crate::OUTBOX_MAX) rows. A row that cannot be read is left out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn outbox(&self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.tables()?.outbox()
     }
 
     /// The roll-ups of a feed with `from` <= minute < `to`, oldest first; at most

@@ -1,11 +1,11 @@
-//! The small tables in the embedded database: incidents, roll-ups, positions.
+//! The small tables in the embedded database: incidents, roll-ups, positions, outbox.
 //!
 //! Never on the path of a message. Each commit is one transaction, durable when it returns.
 
 use crate::disk::Disk;
 use crate::error::{FailureClass, StoreError};
-use crate::{INCIDENTS_MAX, Options, ROLLUPS_MAX};
-use feedpulse_codec::{Names, Wire, decode, encode};
+use crate::{INCIDENTS_MAX, OUTBOX_DAYS, OUTBOX_MAX, Options, ROLLUPS_MAX};
+use feedpulse_codec::{Names, OutboxRow, Wire, decode, encode};
 use feedpulse_core::effect::{IncidentChange, IncidentState, Rollup};
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::Timestamp;
@@ -27,6 +27,7 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const MIGRATIONS: TableDefinition<'_, u64, &str> = TableDefinition::new("migrations");
 const INCIDENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("incidents");
 const ROLLUPS: TableDefinition<'_, (&str, i64), &[u8]> = TableDefinition::new("rollups");
+const OUTBOX: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("outbox");
 const POSITIONS: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("positions");
 
 /// Key of the tables' version in `meta`.
@@ -35,12 +36,18 @@ const VERSION: &str = "tables_version";
 type Change = fn(&WriteTransaction) -> Result<(), redb::Error>;
 
 /// Every change of the tables, in order; its number is its place from 1.
-const CHANGES: &[(&str, Change)] = &[("make incidents, rollups, positions", make_tables)];
+const CHANGES: &[(&str, Change)] =
+    &[("make incidents, rollups, positions", make_tables), ("make outbox", make_outbox)];
 
 fn make_tables(tx: &WriteTransaction) -> Result<(), redb::Error> {
     tx.open_table(INCIDENTS)?;
     tx.open_table(ROLLUPS)?;
     tx.open_table(POSITIONS)?;
+    Ok(())
+}
+
+fn make_outbox(tx: &WriteTransaction) -> Result<(), redb::Error> {
+    tx.open_table(OUTBOX)?;
     Ok(())
 }
 
@@ -56,6 +63,22 @@ pub struct Rows<'a> {
     pub rollups: &'a [Rollup],
     /// Each replaces the row of its tap and lane.
     pub positions: &'a [Position],
+    /// Changes of the outbox, in order.
+    pub outbox: &'a [OutboxChange],
+}
+
+/// A change of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutboxChange {
+    /// Replaces the row of its place and incident.
+    Put(Box<OutboxRow>),
+    /// Nothing more is owed to a place about an incident.
+    Remove {
+        /// The notifier's name.
+        place: String,
+        /// The incident's number.
+        incident: u64,
+    },
 }
 
 /// Why the database cannot be used.
@@ -159,6 +182,18 @@ impl Tables {
                 let key = (position.tap.as_str(), position.lane.as_str());
                 positions.insert(key, encode(position).as_slice())?;
             }
+            let mut outbox = tx.open_table(OUTBOX)?;
+            for change in rows.outbox {
+                match change {
+                    OutboxChange::Put(row) => {
+                        let key = (row.place.as_str(), row.change.id);
+                        outbox.insert(key, encode(row.as_ref()).as_slice())?;
+                    }
+                    OutboxChange::Remove { place, incident } => {
+                        outbox.remove((place.as_str(), *incident))?;
+                    }
+                }
+            }
         }
         tx.commit()?;
         Ok(())
@@ -215,11 +250,25 @@ impl Tables {
         rows.iter().map(|row| self.row("positions", row)).collect()
     }
 
+    /// The whole outbox; a row that cannot be read is left out.
+    pub(crate) fn outbox(&self) -> Result<Vec<OutboxRow>, StoreError> {
+        let read = || -> Result<Vec<OutboxRow>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(OUTBOX)?;
+            let mut rows = Vec::new();
+            for row in table.iter()?.take(OUTBOX_MAX) {
+                rows.extend(decode(row?.1.value(), self.names).ok());
+            }
+            Ok(rows)
+        };
+        read().map_err(reading)
+    }
+
     /// Removes roll-ups and resolved incidents that are older than their limits.
     pub(crate) fn prune(&self, now: Timestamp, options: &Options) -> Result<u64, redb::Error> {
         let day = Duration::from_secs(86_400);
         let rollups_before = now.minus(day * options.rollup_days).as_micros();
         let incidents_before = now.minus(day * options.incident_days);
+        let outbox_before = now.minus(day * OUTBOX_DAYS);
         let names = self.names;
         let mut removed = 0;
         let tx = self.database.begin_write()?;
@@ -242,6 +291,12 @@ impl Tables {
                     && incident.resolved_at.is_some_and(|at| at < incidents_before);
                 removed += u64::from(over);
                 !over
+            })?;
+            tx.open_table(OUTBOX)?.retain(|_, bytes| {
+                let row = decode::<OutboxRow>(bytes, names);
+                let young = row.is_ok_and(|row| row.kept_at >= outbox_before);
+                removed += u64::from(!young);
+                young
             })?;
         }
         tx.commit()?;

@@ -72,7 +72,7 @@ pub(crate) struct DemoArgs {
     /// Go on (calm) after the script, until interrupted.
     #[arg(long)]
     pub stay: bool,
-    /// Further configuration: a YAML file whose otlp, alertmanager and webhooks are used.
+    /// Further configuration: a YAML file whose otlp and notifiers are used.
     #[arg(long, value_name = "FILE")]
     pub with: Option<PathBuf>,
     /// Tokens woven into the made-up patient data, to prove that they go nowhere.

@@ -56,7 +56,7 @@ impl Demo {
         let with = folder.join("with.yaml");
         let sinks = format!(
             "otlp: {{endpoint: \"http://{inbox}\", protocol: http, metrics_every: 5s}}\n\
-             webhooks:\n  - {{name: test, url: \"http://{inbox}/test\", min_severity: note}}\n"
+             webhooks:\n  - {{name: test, url: \"http://{inbox}/test\"}}\n"
         );
         fs::write(&with, sinks).unwrap();
         let mut demo = Command::new(binary());

@@ -1,6 +1,6 @@
 //! Seeded random values of every type that has a layout.
 
-use crate::{LedgerRow, LedgerRows};
+use crate::{LedgerRow, LedgerRows, OutboxRow, OwedNotice, Why};
 use feedpulse_core::calendar::Calendar;
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
@@ -9,7 +9,7 @@ use feedpulse_core::defect::{Defect, DefectCode, Verdict};
 use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
 use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
-    JourneyEnd, JourneyRecord, Moment, MomentKind, Rollup, Scope, Sending, Story,
+    JourneyEnd, JourneyRecord, Moment, MomentKind, Overran, Rollup, Scope, Sending, Story,
 };
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
@@ -206,8 +206,14 @@ any! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill
     }
+    struct Overran { name, since }
+    struct OutboxRow {
+        place, kept_at, began, first, said, told_at, updates, claimed, change, waiting
+    }
+    struct OwedNotice { why, made_at, change }
+    enum Why { Open, Escalated, Rose, Claimed, Still(n), Over }
     enum Scope { Own, Feed, Feeds, Link, System, Everything }
     struct Moment { at, what }
     enum MomentKind {

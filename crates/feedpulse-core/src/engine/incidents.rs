@@ -21,7 +21,7 @@ const OPENS_KEPT: usize = 16;
 /// An incident that came back this often is flapping.
 const FLAPPING: u32 = 2;
 /// A planned downtime may end so much later before it is overrun.
-const COME_BACK: Duration = Duration::from_secs(120);
+pub(super) const COME_BACK: Duration = Duration::from_secs(120);
 /// One that opened twice within this flaps as well.
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Earlier incidents count for so long.
@@ -221,12 +221,17 @@ fn is_planned(s: &State, subject: Subject) -> bool {
         let holds = |d: &Downtime| moments.iter().any(|at| d.holds(&s.plan.calendar, w, *at));
         s.plan.downtimes.iter().any(holds)
     };
+    planned_links(s, subject).iter().any(|w| down(*w))
+}
+
+/// The waypoints whose planned downtimes cover a subject.
+pub(super) fn planned_links(s: &State, subject: Subject) -> Vec<WaypointId> {
     match subject {
-        Subject::Waypoint(w) => down(w),
+        Subject::Waypoint(w) => vec![w],
         Subject::Feed(f) => {
-            s.feeds.get(f.0 as usize).is_some_and(|f| f.waypoints.iter().any(|w| down(*w)))
+            s.feeds.get(f.0 as usize).map(|f| f.waypoints.to_vec()).unwrap_or_default()
         }
-        Subject::Check(_) | Subject::Own(_) => false,
+        Subject::Check(_) | Subject::Own(_) => Vec::new(),
     }
 }
 

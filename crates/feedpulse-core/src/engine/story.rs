@@ -2,10 +2,11 @@
 
 use super::desk::OWN_CHANGE;
 use super::grouping::system;
+use super::incidents::{COME_BACK, planned_links};
 use super::state::{Answer, Down, FeedState, Incident, State, WaypointState};
 use crate::cause::{Clue, weigh};
 use crate::codes::Code;
-use crate::effect::{Cause, Change, IncidentChange, IncidentFinding, Scope, Story};
+use crate::effect::{Cause, Change, IncidentChange, IncidentFinding, Overran, Scope, Story};
 use crate::finding::Subject;
 use crate::forecast;
 use crate::frame::WaypointId;
@@ -76,7 +77,21 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         shadow: incident.said.is_some_and(|(_, shadow)| shadow),
         verdict: incident.verdict,
         timeline: incident.timeline.clone(),
+        overran: overran(s, subject, incident.since),
+        drill: false,
     }
+}
+
+/// The planned downtime in which something began that still goes on after its end and the moment
+/// that coming back takes.
+fn overran(s: &State, subject: Subject, since: Timestamp) -> Option<Overran> {
+    let calendar = &s.plan.calendar;
+    let links = planned_links(s, subject);
+    let held = |d: &&Downtime| links.iter().any(|w| d.holds(calendar, *w, since));
+    let downtime = s.plan.downtimes.iter().filter(held);
+    let ends = downtime.map(|d| (d, d.end(calendar, since)));
+    let (last, end) = ends.max_by_key(|(_, end)| *end)?;
+    (end.plus(COME_BACK) <= s.now).then(|| Overran { name: last.name.clone(), since: end })
 }
 
 /// The feeds that an incident touches: those that pass its links and have been seen, and those

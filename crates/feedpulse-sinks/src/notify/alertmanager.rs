@@ -5,9 +5,11 @@ use crate::Clock;
 use crate::config::{AlertmanagerConfig, ConfigError};
 use crate::health::Health;
 use crate::http::{self, Client};
-use crate::notify::{self, Counts, INCIDENTS_MAX, Pace};
+use crate::notify::routes::Terms;
+use crate::notify::{self, Counts, INCIDENTS_MAX, Pace, text};
 use crate::otlp::export::until_stopped;
 use crate::rfc3339;
+use crate::task::{Delivered, Told};
 use core::time::Duration;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{IncidentChange, IncidentState};
@@ -26,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 const HOLD: u32 = 4;
 /// How often the end of an alert is said.
 const ENDS: u8 = 3;
+/// After a restart the end of an incident is said again if it was over for less than this.
+const LATELY: Duration = Duration::from_secs(600);
 /// Most former identities of one incident whose end is still being said.
 const FORMER_MAX: usize = 8;
 
@@ -49,10 +53,8 @@ pub struct Alert {
 /// What labels an alert beside the incident itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Style {
-    pub(crate) site: String,
+    pub(crate) shared: Arc<text::Style>,
     pub(crate) labels: Vec<(String, String)>,
-    pub(crate) runbook_base: String,
-    pub(crate) page_base: String,
     pub(crate) resend: Duration,
     pub(crate) min_severity: Option<Severity>,
 }
@@ -75,6 +77,8 @@ struct Former {
 #[derive(Debug)]
 struct Entry {
     change: IncidentChange,
+    /// What the routes say now; None = they lead elsewhere.
+    terms: Option<Terms>,
     identity: Identity,
     /// The server may know it.
     told: bool,
@@ -93,6 +97,13 @@ pub(crate) struct Batch {
     /// Those of them that the replica could not know before.
     fresh: Vec<u64>,
     ends: Vec<(u64, Identity)>,
+}
+
+impl Entry {
+    /// Whether it may be told now, as the routes and a mute have it.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.terms.is_some_and(|terms| terms.from <= now) && !notify::silent(&self.change, now)
+    }
 }
 
 #[derive(Debug)]
@@ -120,8 +131,14 @@ impl Board {
     }
 
     /// Takes a change in; never waits. `again` = an earlier process may have told it.
-    pub(crate) fn offer(&self, change: &IncidentChange, now: Timestamp, again: bool) {
-        if self.lock().offer(change, now, again) {
+    pub(crate) fn offer(
+        &self,
+        change: &IncidentChange,
+        terms: Option<Terms>,
+        now: Timestamp,
+        again: bool,
+    ) {
+        if self.lock().offer(change, terms, now, again) {
             self.changed.notify_one();
         }
     }
@@ -129,7 +146,13 @@ impl Board {
 
 impl State {
     /// Whether anything is to be sent now.
-    fn offer(&mut self, change: &IncidentChange, now: Timestamp, again: bool) -> bool {
+    fn offer(
+        &mut self,
+        change: &IncidentChange,
+        terms: Option<Terms>,
+        now: Timestamp,
+        again: bool,
+    ) -> bool {
         if change.state == IncidentState::Pending {
             return false;
         }
@@ -156,15 +179,18 @@ impl State {
                 (entry.told, entry.taken) = (false, false);
             }
             entry.change = change.clone();
+            entry.terms = terms;
             entry.left = if over { ENDS } else { 0 };
             return true;
         }
         let loud = self.style.min_severity.is_none_or(|least| change.severity >= least);
-        if !loud || (over && !again) || !self.make_room() {
+        let lately = now.since(notify::ended_at(change, now)) < LATELY;
+        if !loud || (over && !(again && lately)) || terms.is_none() || !self.make_room() {
             return false;
         }
         let entry = Entry {
             change: change.clone(),
+            terms,
             identity,
             told: over,
             taken: over,
@@ -200,7 +226,7 @@ impl State {
                 let end = notify::ended_at(&entry.change, now);
                 batch.alerts.push(self.alert(entry, entry.identity, end));
                 batch.ends.push((*id, entry.identity));
-            } else if entry.told || !notify::muted(&entry.change, now) {
+            } else if entry.told || entry.is_due(now) {
                 let end = now.plus(self.style.resend * HOLD);
                 batch.alerts.push(self.alert(entry, entry.identity, end));
                 batch.fires.push((*id, entry.identity));
@@ -219,7 +245,7 @@ impl State {
 
     fn alert(&self, entry: &Entry, identity: Identity, end: Timestamp) -> Alert {
         let (change, style) = (&entry.change, &self.style);
-        let text = identity.code.text();
+        let (text, mark) = (identity.code.text(), text::mark(change));
         let mut labels: BTreeMap<String, String> = style.labels.iter().cloned().collect();
         let (kind, name) = notify::subject_label(change);
         let own = [
@@ -228,37 +254,39 @@ impl State {
             ("subject", change.subject_name.clone()),
             (kind, name),
             ("incident", change.id.to_string()),
-            ("site", style.site.clone()),
+            ("site", style.shared.site.clone()),
         ];
         let filled =
             |(key, value): (&str, String)| (!value.is_empty()).then(|| (key.to_owned(), value));
         labels.extend(own.into_iter().filter_map(filled));
         let annotations = [
-            ("summary", change.summary.clone()),
-            ("title", text.title.to_owned()),
+            ("summary", format!("{mark}{}", change.summary)),
+            ("title", format!("{mark}{}", text.title)),
             ("description", text.means.to_owned()),
             ("remedy", text.remedy.to_owned()),
             ("urgent", change.urgent.to_string()),
             ("findings", findings(change)),
             ("claimed_by", change.claimed_by.as_str().to_owned()),
-            ("runbook_url", notify::runbook(&style.runbook_base, change)),
+            ("runbook_url", notify::runbook(&style.shared.runbook_base, change)),
         ];
         Alert {
             labels,
             annotations: annotations.into_iter().chain(change.facts()).filter_map(filled).collect(),
             starts_at: rfc3339::format(change.since),
             ends_at: rfc3339::format(end.max(change.since)),
-            generator_url: notify::page(&style.page_base, change),
+            generator_url: notify::page(&style.shared.page_base, change),
         }
     }
 
-    /// The replica took a batch.
-    pub(crate) fn taken(&mut self, batch: &Batch) {
+    /// The replica took a batch; gives the incidents whose begin or end it heard for the first time.
+    pub(crate) fn taken(&mut self, batch: &Batch) -> Vec<(Arc<IncidentChange>, &'static str)> {
+        let mut news = Vec::new();
         for (id, identity) in &batch.fires {
             let Some(entry) = self.entries.get_mut(id) else { continue };
             if entry.identity == *identity && !entry.taken {
                 entry.taken = true;
                 self.counts.notices.add(1);
+                news.push((Arc::new(entry.change.clone()), "open"));
             }
         }
         for (id, identity) in &batch.ends {
@@ -268,6 +296,7 @@ impl State {
             } else if entry.change.state == IncidentState::Resolved && entry.left > 0 {
                 if entry.left == ENDS {
                     self.counts.notices.add(1);
+                    news.push((Arc::new(entry.change.clone()), "resolved"));
                 }
                 entry.left -= 1;
             }
@@ -277,6 +306,7 @@ impl State {
                 self.entries.remove(id);
             }
         }
+        news
     }
 
     /// A batch surely never reached the replica: nothing in it was told.
@@ -315,6 +345,9 @@ pub(crate) struct ReplicaTask {
     pub(crate) member: usize,
     pub(crate) resend: Duration,
     pub(crate) counts: Counts,
+    /// The replica's name.
+    pub(crate) name: String,
+    pub(crate) told: Told,
     pub(crate) seed: u64,
 }
 
@@ -386,7 +419,8 @@ impl ReplicaTask {
         let batch = self.board.lock().batch((self.clock)());
         match self.send(&batch).await {
             Ok(()) => {
-                self.board.lock().taken(&batch);
+                let news = self.board.lock().taken(&batch);
+                self.tell(&news);
                 self.counts.up.set(1);
                 self.health.worked(self.member);
                 true
@@ -400,6 +434,18 @@ impl ReplicaTask {
                 self.health.failed(self.member, began, class, self.counts.dropped.get());
                 false
             }
+        }
+    }
+
+    fn tell(&self, news: &[(Arc<IncidentChange>, &'static str)]) {
+        let at = (self.clock)();
+        for (change, why) in news {
+            if *why == "open" {
+                let opened = change.story.opened_at.unwrap_or(change.since);
+                self.counts.took.set(at.micros_since(opened).max(0));
+            }
+            let (incident, notifier) = (change.id, self.name.clone());
+            (self.told)(&Delivered { incident, notifier, why, at });
         }
     }
 

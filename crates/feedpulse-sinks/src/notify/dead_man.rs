@@ -1,5 +1,7 @@
-//! A heartbeat to an outside monitor: when Feedpulse dies, its silence tells.
+//! A heartbeat to an outside monitor: when Feedpulse dies, or its engine stands still, its silence
+//! tells.
 
+use crate::Alive;
 use crate::http::Client;
 use crate::notify::Counts;
 use core::time::Duration;
@@ -8,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Pings an address with an empty GET. A failed ping is counted, not alerted: the outside monitor
 /// misses it and tells by itself.
-#[derive(Debug)]
 pub(crate) struct DeadManTask {
     pub(crate) client: Client,
     pub(crate) url: Url,
     pub(crate) every: Duration,
     pub(crate) counts: Counts,
+    pub(crate) alive: Alive,
 }
 
 impl DeadManTask {
@@ -24,6 +26,11 @@ impl DeadManTask {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
+            }
+            if !(self.alive)() {
+                // This task lives; what matters does not.
+                self.counts.up.set(0);
+                continue;
             }
             let ping = self.client.send(Method::GET, self.url.clone(), &[], Vec::new());
             let worked = tokio::select! {

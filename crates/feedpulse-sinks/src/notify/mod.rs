@@ -1,20 +1,31 @@
-//! Tells people: Alertmanager, webhooks, and a heartbeat to an outside monitor.
+//! Tells people: Alertmanager, webhooks, mails, chats, pagers, and a heartbeat to an outside monitor.
 //!
-//! What is told about an incident: one notice when it opens, one when its severity rises, a reminder
-//! now and then (webhooks), one when it is over. Nothing is told about pending, quiet or muted
-//! incidents, nor that something is over that nobody was told of. Muting an incident that was told
-//! already stops updates and reminders; Alertmanager is kept from ending it by itself, and its end
-//! is told.
+//! What is told about an incident: one notice when it opens, one when its severity rises, updates at
+//! a stated rhythm, one when it is over. Nothing is told about pending, quiet or muted incidents, nor
+//! that something is over that nobody was told of. Muting an incident that was told already stops
+//! updates; Alertmanager is kept from ending it by itself, and its end is told. Whom it is told to is
+//! up to the routes; whoever was told of its begin is told of its end.
+//!
+//! A notice is written to the outbox before it is sent, so that a crash neither forgets nor repeats
+//! it. Alertmanager needs none: it gets the whole picture again and again.
 
 pub mod alertmanager;
+pub(crate) mod chat;
 pub(crate) mod dead_man;
+pub(crate) mod deliver;
+pub(crate) mod mail;
 pub(crate) mod notices;
+pub mod outbox;
+pub(crate) mod pager;
+pub(crate) mod routes;
 pub(crate) mod template;
+pub(crate) mod text;
 pub mod webhook;
 
 use crate::config::ConfigError;
 use crate::random::Backoff;
 use core::time::Duration;
+use feedpulse_core::codes::Severity;
 use feedpulse_core::effect::{IncidentChange, IncidentState};
 use feedpulse_core::finding::Subject;
 use feedpulse_core::label::Label;
@@ -63,6 +74,16 @@ impl Pace {
             Instant::now() + self.every
         };
     }
+
+    /// Leaves a server alone for so long, as it asked.
+    pub(crate) fn not_before(&mut self, after: Duration) {
+        self.next = self.next.max(Instant::now() + after);
+    }
+
+    /// Tries again within so long.
+    pub(crate) fn no_later(&mut self, within: Duration) {
+        self.next = self.next.min(Instant::now() + within);
+    }
 }
 
 /// Counts of one notifier (one replica of a cluster).
@@ -72,6 +93,10 @@ pub(crate) struct Counts {
     pub(crate) notices: Counter,
     pub(crate) failed: Counter,
     pub(crate) dropped: Counter,
+    /// Notices that were sent before they were durable, and rows that could not be kept.
+    pub(crate) unkept: Counter,
+    /// µs from the opening of the latest incident that was told to its being told.
+    pub(crate) took: Gauge,
     pub(crate) up: Gauge,
 }
 
@@ -95,6 +120,19 @@ impl Counts {
                 "feedpulse_notices_dropped_total",
                 "Notices that were given up: too many incidents, or a body that its server refuses.",
                 "{notice}",
+                &labels,
+            ),
+            unkept: registry.counter(
+                "feedpulse_outbox_failures_total",
+                "Rows of a notifier that the outbox could not keep; its notices are sent all the same.",
+                "{row}",
+                &labels,
+            ),
+            took: registry.gauge(
+                "feedpulse_notify_seconds",
+                "Time from an incident's opening to its notice's being taken, of the latest one.",
+                "s",
+                1e6,
                 &labels,
             ),
             up: registry.gauge(
@@ -122,9 +160,12 @@ pub(crate) fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
     })
 }
 
-/// Whether notices about it are stopped at `now`: muted, or in shadow.
-pub(crate) fn muted(change: &IncidentChange, now: Timestamp) -> bool {
-    change.story.shadow || change.muted_until.is_some_and(|until| until > now)
+/// Whether nothing new may be said about it at `now`: it is muted, in shadow, or a note (planned, or
+/// over by itself). The one place for what keeps an incident from people.
+pub(crate) fn silent(change: &IncidentChange, now: Timestamp) -> bool {
+    change.muted_until.is_some_and(|until| until > now)
+        || change.story.shadow
+        || change.severity == Severity::Note
 }
 
 /// When a resolved incident ended, never later than `now`: a peer whose clock is behind ours would

@@ -3,8 +3,10 @@
 
 use crate::config::ConfigError;
 use crate::notify;
-use crate::notify::notices::{Notice, Why};
+use crate::notify::notices::{self, Notice};
+use crate::notify::text::{self, Style};
 use crate::rfc3339;
+use feedpulse_codec::Why;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState};
 use feedpulse_core::finding::{Evidence, Subject};
@@ -43,13 +45,13 @@ struct Facts<'a> {
     key: String,
     /// The incident's number.
     id: u64,
-    /// `open`, `update`, `repeat` or `resolved`.
+    /// `open`, `escalated`, `update`, `repeat` or `resolved`.
     event: &'static str,
     /// `open` or `resolved`.
     state: &'static str,
     /// `FP0104`.
     code: &'static str,
-    title: &'static str,
+    title: String,
     /// `note`, `ticket` or `page`.
     severity: &'static str,
     /// `waypoint portal-in`.
@@ -58,7 +60,7 @@ struct Facts<'a> {
     subject_kind: &'static str,
     /// `portal-in`.
     subject_name: String,
-    summary: &'a str,
+    summary: String,
     means: &'static str,
     remedy: &'static str,
     /// RFC 3339.
@@ -68,12 +70,16 @@ struct Facts<'a> {
     urgent: u32,
     claimed_by: &'a str,
     site: &'a str,
+    /// Whether it is a drill; then title, summary and text begin with `DRILL: `.
+    drill: bool,
+    /// Everything in words, some lines.
+    text: String,
     /// Address, or empty.
     runbook: String,
     /// Address, or empty.
     link: String,
     /// What else is known: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
-    /// `flapping`; only what is known is there.
+    /// `flapping`, `overran`; only what is known is there.
     facts: BTreeMap<&'static str, String>,
     findings: Vec<FindingFacts<'a>>,
 }
@@ -93,20 +99,12 @@ struct FindingFacts<'a> {
 /// A checked template.
 pub(crate) struct Body {
     environment: Environment<'static>,
-    site: String,
-    runbook_base: String,
-    page_base: String,
+    style: Arc<Style>,
 }
 
 impl Body {
     /// Compiles a template and tries it on sample notices with hostile texts.
-    pub(crate) fn new(
-        place: &str,
-        source: &str,
-        site: &str,
-        runbook_base: &str,
-        page_base: &str,
-    ) -> Result<Self, ConfigError> {
+    pub(crate) fn new(place: &str, source: &str, style: &Arc<Style>) -> Result<Self, ConfigError> {
         let fail = |what: String| ConfigError::Template { place: place.to_owned(), what };
         if source.len() > SIZE_MAX {
             return Err(fail("the template is longer than 256 KiB".to_owned()));
@@ -120,25 +118,21 @@ impl Body {
         environment
             .add_template_owned(NAME, source.to_owned())
             .map_err(|error| fail(explain(&RenderError::Template(error))))?;
-        let body = Self {
-            environment,
-            site: site.to_owned(),
-            runbook_base: runbook_base.to_owned(),
-            page_base: page_base.to_owned(),
-        };
+        let body = Self { environment, style: Arc::clone(style) };
         for notice in samples() {
-            body.render(&notice).map_err(|error| fail(explain(&error)))?;
+            body.render(&notice, notice.began).map_err(|error| fail(explain(&error)))?;
         }
         Ok(body)
     }
 
-    pub(crate) fn site(&self) -> &str {
-        &self.site
+    /// The notice's key.
+    pub(crate) fn key(&self, notice: &Notice) -> String {
+        notice.key(&self.style.site)
     }
 
     /// The body of one notice; always JSON.
-    pub(crate) fn render(&self, notice: &Notice) -> Result<String, RenderError> {
-        let facts = self.facts(notice);
+    pub(crate) fn render(&self, notice: &Notice, now: Timestamp) -> Result<String, RenderError> {
+        let facts = self.facts(notice, now);
         let all = Value::from(Serde(&facts));
         let context = minijinja::context! { notice => all.clone(), ..all };
         let body = self.environment.get_template(NAME)?.render(context)?;
@@ -149,31 +143,33 @@ impl Body {
         Ok(body)
     }
 
-    fn facts<'a>(&'a self, notice: &'a Notice) -> Facts<'a> {
+    fn facts<'a>(&'a self, notice: &'a Notice, now: Timestamp) -> Facts<'a> {
         let change: &IncidentChange = &notice.change;
-        let text = change.code.text();
+        let (style, code, mark) = (&self.style, change.code.text(), text::mark(change));
         let (subject_kind, subject_name) = notify::subject_label(change);
         Facts {
-            key: notice.key(&self.site),
+            key: notice.key(&style.site),
             id: change.id,
-            event: notice.why.name(),
+            event: notices::name(notice.why),
             state: change.state.name(),
-            code: text.code,
-            title: text.title,
+            code: code.code,
+            title: format!("{mark}{}", code.title),
             severity: change.severity.name(),
             subject: &change.subject_name,
             subject_kind,
             subject_name,
-            summary: &change.summary,
-            means: text.means,
-            remedy: text.remedy,
+            summary: format!("{mark}{}", change.summary),
+            means: code.means,
+            remedy: code.remedy,
             since: rfc3339::format(change.since),
             resolved_at: change.resolved_at.map(rfc3339::format),
             urgent: change.urgent,
             claimed_by: change.claimed_by.as_str(),
-            site: &self.site,
-            runbook: notify::runbook(&self.runbook_base, change),
-            link: notify::page(&self.page_base, change),
+            site: &style.site,
+            drill: change.story.drill,
+            text: style.text(notice, now).plain(),
+            runbook: notify::runbook(&style.runbook_base, change),
+            link: notify::page(&style.page_base, change),
             facts: change.facts().into_iter().collect(),
             findings: change.findings.iter().take(50).map(finding).collect(),
         }

@@ -4,6 +4,7 @@
 use crate::config::{ConfigError, OtlpConfig, Protocol};
 use crate::http::{self, Client};
 use crate::otlp::queue::Signal;
+use crate::proxy::{self, Proxy};
 use crate::tls;
 use core::time::Duration;
 use feedpulse_core::label::Label;
@@ -27,7 +28,6 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Request, Status};
@@ -53,8 +53,17 @@ pub(crate) struct SendError {
 /// A checked way to a collector; becomes a [`Transport`] on the runtime that uses it.
 #[derive(Debug)]
 pub(crate) enum Way {
-    Grpc { endpoint: Box<Endpoint>, tls: Option<GrpcTls>, headers: HeaderMap, timeout: Duration },
-    Http { client: Client, url: Url },
+    Grpc {
+        endpoint: Box<Endpoint>,
+        tls: Option<GrpcTls>,
+        proxy: Option<Proxy>,
+        headers: HeaderMap,
+        timeout: Duration,
+    },
+    Http {
+        client: Client,
+        url: Url,
+    },
 }
 
 /// TLS of a gRPC way.
@@ -135,6 +144,7 @@ impl Way {
         Ok(Self::Grpc {
             endpoint: Box::new(endpoint),
             tls,
+            proxy: Proxy::new("otlp", &config.target)?,
             headers,
             timeout: config.target.timeout,
         })
@@ -145,10 +155,10 @@ impl Way {
     pub(crate) fn open(self) -> Transport {
         match self {
             Self::Http { client, url } => Transport::Http { client, url },
-            Self::Grpc { endpoint, tls, headers, timeout } => {
+            Self::Grpc { endpoint, tls, proxy, headers, timeout } => {
                 let channel =
                     endpoint.connect_with_connector_lazy(tower::service_fn(move |uri: Uri| {
-                        connect(uri, tls.clone())
+                        connect(uri, tls.clone(), proxy.clone())
                     }));
                 Transport::Grpc { channel, headers: MetadataMap::from_headers(headers), timeout }
             }
@@ -160,10 +170,13 @@ impl Way {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn connect(uri: Uri, tls: Option<GrpcTls>) -> io::Result<TokioIo<Box<dyn Stream>>> {
+async fn connect(
+    uri: Uri,
+    tls: Option<GrpcTls>,
+    proxy: Option<Proxy>,
+) -> io::Result<TokioIo<Box<dyn Stream>>> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
-    tcp.set_nodelay(true)?;
+    let tcp = proxy::connect(proxy.as_ref(), host, uri.port_u16().unwrap_or(80)).await?;
     let Some(tls) = tls else {
         return Ok(TokioIo::new(Box::new(tcp)));
     };

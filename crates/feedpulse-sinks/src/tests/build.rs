@@ -2,8 +2,8 @@
 
 use super::deps;
 use crate::config::{
-    AlertmanagerConfig, ClientCertificate, DeadManConfig, OtlpConfig, Protocol, SinksConfig,
-    Target, WebhookConfig,
+    AlertmanagerConfig, Chat, ChatConfig, ClientCertificate, DeadManConfig, MailConfig, OtlpConfig,
+    PagerConfig, Protocol, ProxyConfig, RouteConfig, Security, SinksConfig, Target, WebhookConfig,
 };
 use crate::{Secret, build};
 use core::time::Duration;
@@ -78,6 +78,15 @@ fn every_error_is_reported_at_once() {
             ..DeadManConfig::new(Target::new("x"))
         }),
         site: "north wing".to_owned(),
+        routes: vec![RouteConfig {
+            notifiers: vec!["nobody".to_owned()],
+            wait: Duration::from_secs(7_200),
+            ..RouteConfig::default()
+        }],
+        chats: vec![ChatConfig::new("chat", Chat::Slack, Target::new("chat.example"))],
+        mails: vec![MailConfig::new("mail", Target::new("smtp"), "no one", Vec::new())],
+        pagers: vec![PagerConfig::new("pager", Target::new("http://h"), Secret::new(" "))],
+        ..SinksConfig::default()
     };
     let errors = errors(&config);
     for part in [
@@ -93,6 +102,11 @@ fn every_error_is_reported_at_once() {
         "dead-man: every is 0ns, allowed is 10 s to 1 h",
         "dead-man: the address has no scheme",
         "site: the name \"north wing\"",
+        "route 1: the name \"nobody\" is not that of a notifier",
+        "routes: wait is 7200s, allowed is 0 to 1 h",
+        "chat: the address has no scheme",
+        "mail: the address is not a host and a port",
+        "pager: the name \"routing_key\" must hold the integration's key",
     ] {
         assert!(errors.iter().any(|error| error.contains(part)), "{part}: {errors:#?}");
     }
@@ -113,6 +127,36 @@ fn files_and_headers_that_cannot_work_are_named() {
         otlp.target.headers = vec![("x-key".to_owned(), Secret::new("s3cret\n"))];
     });
     assert_eq!(errors, ["otlp: header x-key: its value has bytes that no header can carry"]);
+}
+
+#[test]
+fn mail_settings_and_proxies_that_cannot_work_are_refused() {
+    let mail = |change: &dyn Fn(&mut MailConfig)| {
+        let to = vec!["ana@example.org".to_owned()];
+        let server = Target::new("smtp.example.org:25");
+        let mut mail = MailConfig::new("mail", server, "Feedpulse <f@example.org>", to);
+        mail.security = Security::None;
+        change(&mut mail);
+        errors(&SinksConfig { mails: vec![mail], ..SinksConfig::default() })
+    };
+    assert!(mail(&|_| {}).is_empty());
+    let found = mail(&|mail| mail.user = Some(("f".to_owned(), Secret::new("s3cret"))));
+    assert!(found[0].contains("would get a password in clear"), "{found:?}");
+    assert!(!found[0].contains("s3cret"));
+    let found = mail(&|mail| mail.to = Vec::new());
+    assert!(found[0].contains("the count of recipients is 0, allowed is 1 to 50"), "{found:?}");
+    let found = mail(&|mail| mail.from = "nobody".to_owned());
+    assert!(found[0].contains("\"nobody\" is not a mail address"), "{found:?}");
+    for (url, what) in [
+        ("https://proxy:1", "another scheme than http"),
+        ("http://u:p@proxy", "holds a user or password"),
+        ("proxy", "cannot be read"),
+    ] {
+        let proxy = ProxyConfig { url: Secret::new(url), user: None };
+        let found = mail(&|mail| mail.target.proxy = Some(proxy.clone()));
+        assert!(found[0].starts_with("mail: proxy: the address"), "{found:?}");
+        assert!(found[0].contains(what), "{found:?}");
+    }
 }
 
 #[test]
@@ -149,7 +193,7 @@ fn debug_output_shows_no_secret() {
         alertmanagers: vec![AlertmanagerConfig::new(vec![target.clone()])],
         webhooks: vec![WebhookConfig::new(target.clone())],
         dead_man: Some(DeadManConfig::new(target)),
-        site: String::new(),
+        ..SinksConfig::default()
     };
     let shown = format!("{config:?}");
     assert!(!shown.contains("s3cret"), "{shown}");

@@ -1,10 +1,14 @@
 //! Fixtures of this crate's tests, and the tests that go over real sockets.
 
 mod build;
+mod kinds;
 mod namespace;
 mod notify;
 mod otlp;
+mod outbox;
+mod proxy;
 mod servers;
+mod smtp;
 mod tls;
 
 use crate::config::SinksConfig;
@@ -165,6 +169,9 @@ pub(crate) fn deps() -> (Deps, mpsc::Receiver<OwnState>) {
         names: names(),
         version: "1.2.3".to_owned(),
         started: T0,
+        outbox: None,
+        told: Arc::new(|_| {}),
+        alive: Arc::new(|| true),
         seed: 42,
     };
     (deps, own)
@@ -172,7 +179,13 @@ pub(crate) fn deps() -> (Deps, mpsc::Receiver<OwnState>) {
 
 impl Running {
     pub(crate) fn new(config: &SinksConfig) -> Self {
-        let (deps, own) = deps();
+        Self::with(config, |_| {})
+    }
+
+    /// The same with other parts of the outside.
+    pub(crate) fn with(config: &SinksConfig, change: impl FnOnce(&mut Deps)) -> Self {
+        let (mut deps, own) = deps();
+        change(&mut deps);
         let (sinks, tasks) = build(config, &deps).expect("a good configuration");
         let stop = CancellationToken::new();
         let mut set = tokio::task::JoinSet::new();

@@ -3,7 +3,7 @@
 use super::servers::{Seen, closed_port, http, ok, serve};
 use super::{Running, T0, at, incident, resolved};
 use crate::config::{AlertmanagerConfig, DeadManConfig, SinksConfig, Target, WebhookConfig};
-use core::sync::atomic::{AtomicU16, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::time::Duration;
 use feedpulse_core::codes::Code;
 use std::sync::Arc;
@@ -13,9 +13,13 @@ use tokio::time::Instant;
 
 fn alertmanager(addresses: &[&str]) -> SinksConfig {
     let replicas = addresses.iter().map(|address| Target::new(*address)).collect();
-    let mut config = AlertmanagerConfig::new(replicas);
-    config.runbook_base = "https://docs.example/codes/".to_owned();
-    SinksConfig { alertmanagers: vec![config], site: "north".to_owned(), ..SinksConfig::default() }
+    let config = AlertmanagerConfig::new(replicas);
+    SinksConfig {
+        alertmanagers: vec![config],
+        site: "north".to_owned(),
+        runbook_base: "https://docs.example/codes/".to_owned(),
+        ..SinksConfig::default()
+    }
 }
 
 fn webhook(address: &str) -> SinksConfig {
@@ -136,23 +140,6 @@ async fn a_webhook_gets_one_open_one_reminder_in_four_hours_and_one_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_the_same_keys_are_used() {
-    let (address, mut seen) = http(ok()).await;
-    let mut first = Running::new(&webhook(&address));
-    first.incident(&incident(3));
-    let key = seen.recv().await.unwrap().header("idempotency-key").map(str::to_owned);
-    first.stop().await;
-    let mut second = Running::new(&webhook(&address));
-    second.sinks.reoffer(&incident(3));
-    let again = seen.recv().await.unwrap();
-    assert_eq!(again.header("idempotency-key").map(str::to_owned), key);
-    // Ended while nobody ran: its end is still told.
-    second.sinks.reoffer(&resolved(&incident(2), at(0)));
-    assert_eq!(seen.recv().await.unwrap().json()["event"], "resolved");
-    second.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_webhook_that_fails_keeps_its_notices_in_order() {
     let status = Arc::new(AtomicU16::new(302));
     let now = Arc::clone(&status);
@@ -211,5 +198,25 @@ async fn the_heartbeat_comes_each_minute() {
         assert_eq!(seen.recv().await.unwrap().line, "GET /ping/s3cret HTTP/1.1");
         assert_eq!(began.elapsed().as_secs(), minute * 60);
     }
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_heartbeat_stops_when_the_engine_stands_still() {
+    let (address, mut seen) = http(ok()).await;
+    let dead_man = DeadManConfig::new(Target::new(format!("{address}/ping")));
+    let config = SinksConfig { dead_man: Some(dead_man), ..SinksConfig::default() };
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let alive = Arc::clone(&goes_on);
+    let mut running = Running::with(&config, |deps| {
+        deps.alive = Arc::new(move || alive.load(Ordering::Relaxed));
+    });
+    seen.recv().await.unwrap();
+    goes_on.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(seen.try_recv().is_err(), "the task lives, and says nothing");
+    assert_eq!(running.number("feedpulse_notifier_up", &[("notifier", "dead-man")]), Some(0.0));
+    goes_on.store(true, Ordering::Relaxed);
+    seen.recv().await.unwrap();
     running.stop().await;
 }

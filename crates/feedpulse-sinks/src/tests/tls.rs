@@ -1,7 +1,7 @@
 //! TLS with an authority and a client certificate from files, over both HTTP stacks.
 #![expect(clippy::disallowed_methods, reason = "fake servers are tasks of the test")]
 
-use super::servers::{Got, connection, ok, router};
+use super::servers::{Got, Seen, connection, ok, router};
 use super::{Running, incident, refused_journey};
 use crate::config::{AlertmanagerConfig, ClientCertificate, OtlpConfig, SinksConfig, Target};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -14,12 +14,12 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-struct Pki {
-    acceptor: TlsAcceptor,
-    folder: tempfile::TempDir,
+pub(super) struct Pki {
+    pub(super) acceptor: TlsAcceptor,
+    pub(super) folder: tempfile::TempDir,
 }
 
-fn pki(alpn: &[u8]) -> Pki {
+pub(super) fn pki(alpn: &[u8]) -> Pki {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -52,7 +52,7 @@ fn pki(alpn: &[u8]) -> Pki {
     Pki { acceptor: TlsAcceptor::from(Arc::new(config)), folder }
 }
 
-fn target(address: &str, folder: &Path, own: bool) -> Target {
+pub(super) fn target(address: &str, folder: &Path, own: bool) -> Target {
     let mut target = Target::new(address);
     target.ca_file = Some(folder.join("ca.pem"));
     target.client_certificate = own.then(|| ClientCertificate {
@@ -60,6 +60,22 @@ fn target(address: &str, folder: &Path, own: bool) -> Target {
         key_file: folder.join("client.key"),
     });
     target
+}
+
+/// A server that is content with everything, and whom only a certificate opens.
+pub(super) async fn https(pki: &Pki) -> (String, mpsc::Receiver<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let (tell, seen) = mpsc::channel(16);
+    let acceptor = pki.acceptor.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(stream) = acceptor.accept(stream).await {
+                tokio::spawn(connection(stream, ok(), tell.clone()));
+            }
+        }
+    });
+    (address, seen)
 }
 
 #[tokio::test]
@@ -91,17 +107,7 @@ async fn spans_arrive_by_grpc_over_mutual_tls() {
 #[tokio::test]
 async fn alerts_arrive_over_mutual_tls_and_not_without_the_certificate() {
     let pki = pki(b"http/1.1");
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("https://{}", listener.local_addr().unwrap());
-    let (tell, mut seen) = mpsc::channel(16);
-    let acceptor = pki.acceptor.clone();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            if let Ok(stream) = acceptor.accept(stream).await {
-                tokio::spawn(connection(stream, ok(), tell.clone()));
-            }
-        }
-    });
+    let (address, mut seen) = https(&pki).await;
     let config = |own| SinksConfig {
         alertmanagers: vec![AlertmanagerConfig::new(vec![target(
             &address,

@@ -224,7 +224,7 @@ fn a_newer_format_is_refused_without_writing() {
     disk.vanish("LOCK");
     let before = disk.names();
     match Store::open_on(disk.clone(), SMALL) {
-        Err(error @ OpenError::Newer { found: 2, known: 1, .. }) => {
+        Err(error @ OpenError::Newer { found: 3, known: 2, .. }) => {
             assert!(error.to_string().contains("use the release that wrote it"), "{error}");
         }
         other => panic!("{other:?}"),
@@ -246,11 +246,11 @@ fn newer_tables_are_refused() {
         .unwrap();
     let tx = database.begin_write().unwrap();
     let meta = redb::TableDefinition::<&str, u64>::new("meta");
-    tx.open_table(meta).unwrap().insert("tables_version", 2).unwrap();
+    tx.open_table(meta).unwrap().insert("tables_version", 3).unwrap();
     tx.commit().unwrap();
     drop(database);
     let refused = Store::open_on(disk, SMALL);
-    assert!(matches!(refused, Err(OpenError::Newer { found: 2, known: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(OpenError::Newer { found: 3, known: 2, .. })), "{refused:?}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use super::crash_disk::CrashDisk;
 use super::work::{SMALL, position};
-use crate::{Rows, Store, StoreError};
+use crate::{OutboxChange, Rows, Store, StoreError};
+use feedpulse_codec::{OutboxRow, OwedNotice, Why};
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState, Rollup};
 use feedpulse_core::finding::{Evidence, Subject};
@@ -74,7 +75,7 @@ fn rows_come_back_after_a_restart() {
     let (disk, mut store) = store();
     let incidents: Vec<_> = (1..=5).map(|id| incident(id, None)).collect();
     let rollups: Vec<_> = (0..10).flat_map(|m| [rollup("a", m), rollup("ab", m)]).collect();
-    store.commit(&Rows { incidents: &incidents, rollups: &rollups, positions: &[] }).unwrap();
+    store.commit(&Rows { incidents: &incidents, rollups: &rollups, ..Rows::default() }).unwrap();
     let changed = incident(4, Some(1));
     store
         .commit(&Rows {
@@ -126,7 +127,7 @@ fn old_rows_are_removed() {
     ];
     let incidents =
         [incident(1, Some(1)), incident(2, None), incident(3, Some(599)), incident(4, Some(601))];
-    store.commit(&Rows { incidents: &incidents, rollups: &rollups, positions: &[] }).unwrap();
+    store.commit(&Rows { incidents: &incidents, rollups: &rollups, ..Rows::default() }).unwrap();
     assert_eq!(store.prune(Timestamp::from_secs(now)).unwrap(), 5);
     assert_eq!(minutes(&store, "a", 0, i64::MAX / 60_000_000), [young]);
     assert_eq!(minutes(&store, "b", 0, i64::MAX / 60_000_000), [0; 0]);
@@ -174,4 +175,41 @@ fn the_log_stays_under_its_size() {
     let lost = items[0].as_ref().unwrap_err().lost.unwrap();
     assert_eq!(lost.0, 1, "what was removed is named");
     assert_eq!(items[1].as_ref().unwrap().first_seq, lost.1 + 1);
+}
+
+fn owed(place: &str, id: u64, day: i64) -> OutboxRow {
+    let change = incident(id, None);
+    OutboxRow {
+        place: place.into(),
+        kept_at: Timestamp::from_secs(day * DAY),
+        began: change.since,
+        first: Code::NoAck,
+        said: Some(Severity::Page),
+        told_at: change.since,
+        updates: 3,
+        claimed: false,
+        waiting: vec![OwedNotice {
+            why: Why::Still(3),
+            made_at: change.since,
+            change: change.clone(),
+        }],
+        change,
+    }
+}
+
+#[test]
+fn the_outbox_comes_back_after_a_restart_and_forgets_after_a_week() {
+    let (disk, mut store) = store();
+    let put = |row: OutboxRow| OutboxChange::Put(Box::new(row));
+    let gone = |place: &str, incident| OutboxChange::Remove { place: place.to_owned(), incident };
+    let changes = [put(owed("hook", 1, 100)), put(owed("mail", 1, 100)), put(owed("hook", 2, 93))];
+    store.commit(&Rows { outbox: &changes, ..Rows::default() }).unwrap();
+    let changes = [put(owed("hook", 3, 100)), gone("hook", 3), gone("nobody", 9)];
+    store.commit(&Rows { outbox: &changes, ..Rows::default() }).unwrap();
+    drop(store);
+    let (mut store, _) = Store::open_on(disk.image(0), SMALL).unwrap();
+    let rows = [owed("hook", 1, 100), owed("hook", 2, 93), owed("mail", 1, 100)];
+    assert_eq!(store.outbox().unwrap(), rows);
+    store.prune(Timestamp::from_secs(100 * DAY + 1)).unwrap();
+    assert_eq!(store.outbox().unwrap().len(), 2, "eight days old is too old");
 }

@@ -8,9 +8,11 @@ mod parts;
 mod plan;
 pub(crate) mod raw;
 mod raw_kubernetes;
+mod raw_sinks;
 mod raw_times;
 pub(crate) mod resolve;
 mod shadow;
+mod sinks;
 #[cfg(test)]
 mod tests;
 

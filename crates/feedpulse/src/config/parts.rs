@@ -1,16 +1,10 @@
-//! Resolving the parts at the edges: taps, checks, sinks, listeners.
+//! Resolving the parts at the edges: taps, checks, listeners.
 
-use super::raw::{
-    RawListener, RawProtocol, RawReceipt, RawRole, RawSecret, RawUpstreamDown, RawValue,
-};
-use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic, severity};
+use super::raw::{RawListener, RawReceipt, RawRole, RawUpstreamDown, RawValue};
+use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::sighting::Outcome;
 use feedpulse_hl7::json::{Pointer, ReceiptFormat};
-use feedpulse_sinks::Secret;
-use feedpulse_sinks::config::{
-    AlertmanagerConfig, ControlIds, OtlpConfig, Protocol, SinksConfig, Target, WebhookConfig,
-};
 use feedpulse_wire::{ListenerConfig, OnUpstreamDown, WireConfig};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -218,91 +212,5 @@ impl Resolver<'_> {
             });
         }
         checks
-    }
-
-    fn target(
-        &mut self,
-        path: &str,
-        url: &str,
-        token: Option<&RawSecret>,
-        ca: Option<&String>,
-    ) -> Target {
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            self.wrong(path, "not a URL with http:// or https://", "such as http://collector:4317");
-        }
-        let mut target = Target::new(url);
-        target.bearer =
-            token.and_then(|t| self.secret(&format!("{path}/token"), t)).map(Secret::new);
-        target.ca_file = ca.map(Into::into);
-        target
-    }
-
-    pub(super) fn sinks(&mut self) -> SinksConfig {
-        let raw = self.raw;
-        let mut sinks =
-            SinksConfig { site: raw.site.clone().unwrap_or_default(), ..SinksConfig::default() };
-        if let Some(otlp) = &raw.otlp {
-            let mut target = self.target(
-                "otlp/endpoint",
-                &otlp.endpoint,
-                otlp.token.as_ref(),
-                otlp.ca_file.as_ref(),
-            );
-            target.headers =
-                otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
-            let mut config = OtlpConfig::new(target);
-            config.protocol = match otlp.protocol {
-                RawProtocol::Grpc => Protocol::Grpc,
-                RawProtocol::Http => Protocol::HttpProtobuf,
-            };
-            config.sample_per_minute = otlp.healthy_per_minute.unwrap_or(config.sample_per_minute);
-            config.metrics_interval = self.time(
-                "otlp/metrics_every",
-                otlp.metrics_every.as_ref(),
-                config.metrics_interval,
-            );
-            if otlp.clear_control_ids {
-                config.control_ids = ControlIds::Clear;
-            }
-            sinks.otlp = Some(config);
-        }
-        if let Some(am) = &raw.alertmanager {
-            let replicas = am.urls.iter().enumerate();
-            let replicas = replicas
-                .map(|(n, url)| {
-                    self.target(
-                        &format!("alertmanager/urls/{n}"),
-                        url,
-                        am.token.as_ref(),
-                        am.ca_file.as_ref(),
-                    )
-                })
-                .collect();
-            let mut config = AlertmanagerConfig::new(replicas);
-            config.resend =
-                self.time("alertmanager/resend_every", am.resend_every.as_ref(), config.resend);
-            config.min_severity = severity(am.min_severity);
-            sinks.alertmanagers.push(config);
-        }
-        for (n, hook) in raw.webhooks.iter().enumerate() {
-            let path = format!("webhooks/{n}");
-            let target = self.target(
-                &format!("{path}/url"),
-                &hook.url,
-                hook.token.as_ref(),
-                hook.ca_file.as_ref(),
-            );
-            let mut config = WebhookConfig::new(target);
-            config.name.clone_from(&hook.name);
-            config.template.clone_from(&hook.template);
-            config.repeat = self.time(
-                &format!("{path}/repeat_every"),
-                hook.repeat_every.as_ref(),
-                config.repeat,
-            );
-            config.min_severity = severity(hook.min_severity);
-            sinks.webhooks.push(config);
-        }
-        sinks
     }
 }

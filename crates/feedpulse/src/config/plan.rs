@@ -153,7 +153,7 @@ impl Resolver<'_> {
     }
 
     /// The receiving system behind a waypoint: as stated, else the host that its listener forwards to.
-    fn system(&self, waypoint: &RawWaypoint) -> String {
+    pub(super) fn system(&self, waypoint: &RawWaypoint) -> String {
         if let Some(stated) = &waypoint.system {
             return stated.clone();
         }

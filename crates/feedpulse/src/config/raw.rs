@@ -2,6 +2,9 @@
 //! (`feedpulse validate --schema`) is generated from them.
 
 pub(crate) use super::raw_kubernetes::RawKubernetes;
+use super::raw_sinks::{
+    RawAlertmanager, RawChat, RawDeadMan, RawMail, RawOtlp, RawPager, RawWebhook,
+};
 pub(crate) use super::raw_times::{RawAlerts, RawDowntime, RawHolidays, RawNotify};
 use feedpulse_core::sighting::AckCondition;
 use schemars::JsonSchema;
@@ -65,6 +68,16 @@ pub(crate) struct Raw {
     pub webhooks: Vec<RawWebhook>,
     /// The own namespace of a Kubernetes cluster.
     pub kubernetes: Option<RawKubernetes>,
+    /// Incoming webhooks of Slack, or of what takes the same.
+    pub slack: Vec<RawChat>,
+    /// Workflows webhooks of Microsoft Teams.
+    pub teams: Vec<RawChat>,
+    /// PagerDuty, or what takes its Events API v2.
+    pub pagerduty: Vec<RawPager>,
+    /// Mails.
+    pub email: Vec<RawMail>,
+    /// A heartbeat to an outside monitor.
+    pub dead_man: Option<RawDeadMan>,
     /// Metrics and health.
     pub ops: Option<RawListener>,
     /// Pages and JSON API.
@@ -470,103 +483,6 @@ pub(crate) struct RawCheck {
     /// Names of the waypoints whose messages it sees; empty = the first of each route.
     #[serde(default)]
     pub waypoints: Vec<String>,
-}
-
-/// OpenTelemetry export.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawOtlp {
-    /// URL with scheme and port, such as `http://collector:4317`.
-    pub endpoint: String,
-    /// Default `grpc`.
-    #[serde(default)]
-    pub protocol: RawProtocol,
-    /// Further headers, such as a tenant's.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Bearer token.
-    #[serde(default)]
-    pub token: Option<RawSecret>,
-    /// File of the CA certificates to trust, PEM.
-    #[serde(default)]
-    pub ca_file: Option<String>,
-    /// Traces of healthy journeys kept per feed and minute. Default 6.
-    #[serde(default)]
-    pub healthy_per_minute: Option<u32>,
-    /// Time between two metric exports, such as `10s` (default).
-    #[serde(default)]
-    pub metrics_every: Option<String>,
-    /// Whether control ids leave in clear. Default false: they leave as keyed hashes.
-    #[serde(default)]
-    pub clear_control_ids: bool,
-}
-
-/// OTLP transports.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RawProtocol {
-    /// gRPC.
-    #[default]
-    Grpc,
-    /// HTTP with protobuf bodies.
-    Http,
-}
-
-/// Alertmanager.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawAlertmanager {
-    /// URLs of all replicas, such as `http://alertmanager:9093`.
-    pub urls: Vec<String>,
-    /// An open alert is sent again after this, such as `60s` (default).
-    #[serde(default)]
-    pub resend_every: Option<String>,
-    /// Least severity: `note`, `ticket` (default) or `page`.
-    #[serde(default)]
-    pub min_severity: Option<RawSeverity>,
-    /// Bearer token.
-    #[serde(default)]
-    pub token: Option<RawSecret>,
-    /// File of the CA certificates to trust, PEM.
-    #[serde(default)]
-    pub ca_file: Option<String>,
-}
-
-/// A generic webhook.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawWebhook {
-    /// Unique name.
-    pub name: String,
-    /// Where to POST.
-    pub url: String,
-    /// Minijinja template of the JSON body; the default sends everything that is known.
-    #[serde(default)]
-    pub template: Option<String>,
-    /// An open incident is said again after this. Default `4h`.
-    #[serde(default)]
-    pub repeat_every: Option<String>,
-    /// Least severity. Default `ticket`.
-    #[serde(default)]
-    pub min_severity: Option<RawSeverity>,
-    /// Bearer token.
-    #[serde(default)]
-    pub token: Option<RawSecret>,
-    /// File of the CA certificates to trust, PEM.
-    #[serde(default)]
-    pub ca_file: Option<String>,
-}
-
-/// How loud.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum RawSeverity {
-    /// Everything.
-    Note,
-    /// Tickets and pages.
-    Ticket,
-    /// Pages only.
-    Page,
 }
 
 /// A listener for people or Prometheus.

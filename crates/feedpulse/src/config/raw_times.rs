@@ -1,6 +1,7 @@
 //! The parts of the configuration file about the site's time: holidays, planned downtimes, and when
 //! people are told.
 
+use super::raw_sinks::{RawAlertRoute, RawPath};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,15 @@ pub(crate) struct RawAlerts {
     /// Whether that a receiver is down, or accepts nothing, is told (`live`, default) even where every
     /// feed behind it is in shadow. Feedpulse's own faults always are.
     pub shadow_hard_down: Option<RawNotify>,
+    /// Which way incidents go to people. Default `direct`.
+    pub path: RawPath,
+    /// Base address of the pages, for links: `/incidents/7` is appended. Default: no link.
+    pub page_base: Option<String>,
+    /// Base address of the runbooks, for links: `/FP0104` is appended. Default: no link.
+    pub runbook_base: Option<String>,
+    /// Who is told of what, in order: the first match wins. Where none matches, and without routes,
+    /// every notifier is told.
+    pub routes: Vec<RawAlertRoute>,
 }
 
 /// Whether people are told.

@@ -2,8 +2,7 @@
 
 use super::document::{Document, Problem};
 use super::nearest;
-use super::raw::{Raw, RawRole, RawSecret, RawSeverity};
-use feedpulse_core::codes::Severity;
+use super::raw::{Raw, RawRole, RawSecret};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::plan::Plan;
@@ -184,7 +183,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         })
         .collect();
     let checks = r.checks();
-    let sinks = r.sinks();
+    let sinks = r.sinks(&plan.calendar);
     let namespace = r.namespace();
     let ops = r.listener("ops", raw.ops.as_ref());
     let ui = r.listener("ui", raw.ui.as_ref());
@@ -362,12 +361,4 @@ pub(crate) fn parse_key(text: &str) -> Option<[u8; 16]> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(key)
-}
-
-pub(super) fn severity(raw: Option<RawSeverity>) -> Severity {
-    match raw.unwrap_or(RawSeverity::Ticket) {
-        RawSeverity::Note => Severity::Note,
-        RawSeverity::Ticket => Severity::Ticket,
-        RawSeverity::Page => Severity::Page,
-    }
 }

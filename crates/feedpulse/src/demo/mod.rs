@@ -210,16 +210,18 @@ fn take_sinks(config: &mut Config, file: &std::path::Path) -> Result<(), Failure
     let other = config::load(&text).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
-        Failure::new(
-            CONFIG,
-            anyhow!("--with takes otlp, alertmanager and webhooks\n{}", lines.join("\n")),
-        )
+        Failure::new(CONFIG, anyhow!("--with takes otlp and notifiers\n{}", lines.join("\n")))
     })?;
     if other.sinks.otlp.is_some() {
         config.sinks.otlp = other.sinks.otlp;
     }
     config.sinks.alertmanagers = other.sinks.alertmanagers;
     config.sinks.webhooks.extend(other.sinks.webhooks);
+    config.sinks.chats = other.sinks.chats;
+    config.sinks.pagers = other.sinks.pagers;
+    config.sinks.mails = other.sinks.mails;
+    config.sinks.page_base = other.sinks.page_base;
+    config.sinks.runbook_base = other.sinks.runbook_base;
     Ok(())
 }
 

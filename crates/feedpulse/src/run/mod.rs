@@ -37,6 +37,9 @@ use supervise::Supervisor;
 use tokio::sync::mpsc;
 use web::Window;
 
+/// The store's thread, which ends last.
+const STORE_THREAD: &str = "fp-store";
+
 /// How a process is started, beside its configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
@@ -54,6 +57,7 @@ pub(crate) struct Running {
     work: Option<mpsc::Sender<Work>>,
     shared: Shared,
     sinks: SinkHandle,
+    mailbox: recorder::Mailbox,
     wire: Option<wire::Wire>,
     socket: Option<std::path::PathBuf>,
     keep_wire: bool,
@@ -128,7 +132,16 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     );
     let side = SideBox::new(shed);
     let shared = Shared::default();
-    let (sinks, tasks) = sinks(&config, key, &registry, &shared, &side, started)?;
+    let positions = recovered.positions.clone();
+    let outbox = recovered.store.outbox().unwrap_or_else(|error| {
+        tracing::warn!("what notifiers were told is not known: {error}");
+        Vec::new()
+    });
+    let (recorder, mailbox, desk) =
+        recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
+    let deps = deps(&config, key, &registry, &shared, &side, started);
+    let deps = Deps { outbox: Some(mailbox.keeper()), ..deps };
+    let (sinks, tasks) = sinks(&config, &deps)?;
     for task in tasks {
         let stop = supervisor.rest.clone();
         supervisor.task(task.name().to_owned(), task.run(stop));
@@ -139,17 +152,16 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     }
     let ticking = Arc::new(AtomicBool::new(false));
     let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
-    let positions = recovered.positions.clone();
-    let (recorder, desk) =
-        recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
-    thread(&mut supervisor, "fp-store", move || desk.run())?;
+    thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
     side.put(Input::Configure(Arc::new(config.plan.clone())));
     for blind in recovered.blind {
         side.put(Input::Blind(blind));
     }
-    for change in recover::open_incidents(&mut recovered.engine) {
+    sinks.restore(outbox);
+    for change in recover::known_incidents(&mut recovered.engine) {
         sinks.reoffer(&change);
     }
+    sinks.recovered();
     let pipeline = Pipeline {
         engine: recovered.engine,
         decoders: decoders(&config, key),
@@ -170,6 +182,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         work: Some(work),
         shared,
         sinks,
+        mailbox,
         wire: None,
         socket: None,
         keep_wire: options.keep_wire,
@@ -212,17 +225,18 @@ fn decoders(config: &Config, key: SiteKey) -> Vec<Decoder> {
     (0..config.plan.waypoints.len()).map(|n| Decoder::new(config.decoding(key, n))).collect()
 }
 
-fn sinks(
+/// What the sinks need of us, without an outbox.
+fn deps(
     config: &Config,
     key: SiteKey,
     registry: &Registry,
     shared: &Shared,
     side: &SideBox,
     started: feedpulse_core::time::Timestamp,
-) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
+) -> Deps {
     let (families, numbers) = (shared.clone(), registry.clone());
-    let own = side.clone();
-    let deps = Deps {
+    let (own, picture) = (side.clone(), shared.clone());
+    Deps {
         registry: registry.clone(),
         clock: Arc::new(clock::now),
         families: Arc::new(move || families.families(&numbers)),
@@ -232,9 +246,21 @@ fn sinks(
         names: taps::names(config, key),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
+        outbox: None,
+        told: Arc::new(|told| {
+            let (incident, notifier) = (told.incident, told.notifier.as_str());
+            tracing::info!(incident, notifier, why = told.why, "a notice was taken");
+        }),
+        alive: Arc::new(move || picture.is_alive(started)),
         seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),
-    };
-    feedpulse_sinks::build(&config.sinks, &deps).map_err(|errors| {
+    }
+}
+
+fn sinks(
+    config: &Config,
+    deps: &Deps,
+) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
+    feedpulse_sinks::build(&config.sinks, deps).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(CONFIG, anyhow!(lines.join("\n")))
     })
@@ -360,12 +386,18 @@ impl Running {
         field.and_then(|n| n.parse().ok()).unwrap_or(0)
     }
 
-    /// Ends in order: taps, engine, store, checks; then sinks and listeners.
+    /// Ends in order: taps, engine, checks; then sinks and listeners; at last the store, which keeps
+    /// what the sinks delivered until then.
     pub(crate) async fn stop(mut self) {
         self.supervisor.end_taps().await;
         self.work = None;
         self.ticking.store(true, Ordering::Release);
+        self.supervisor.end_threads(|name| name != STORE_THREAD).await;
         self.supervisor.end_rest().await;
+        let mailbox = self.mailbox.clone();
+        // Its queue may be full on a slow disk: the wait for room is part of the thread's time.
+        drop(tokio::task::spawn_blocking(move || mailbox.end()));
+        self.supervisor.end_threads(|_| true).await;
         if let Some(mut child) = self.wire.take().filter(|_| !self.keep_wire).and_then(|w| w.take())
         {
             let ended = tokio::task::spawn_blocking(move || {

@@ -30,6 +30,9 @@ const STEP_MAX: usize = 64;
 const SNAPSHOT_INPUTS: u64 = 1_000_000;
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(300);
 
+/// A picture older than this means that the engine's thread is stuck.
+const STUCK_AFTER_SECS: i64 = 30;
+
 /// What enters the engine's thread.
 #[derive(Debug)]
 pub(crate) enum Work {
@@ -61,6 +64,13 @@ impl Shared {
 
     fn set(&self, view: View) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+
+    /// Whether the engine's thread has taken a tick lately; `started` stands for the first one.
+    pub(crate) fn is_alive(&self, started: Timestamp) -> bool {
+        let view = self.get();
+        let since = if view.inputs == 0 { started } else { view.now };
+        clock::now().micros_since(since) < STUCK_AFTER_SECS * 1_000_000
     }
 
     /// All numbers: the engine's and the shells'.

@@ -15,7 +15,8 @@ use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Gauge, Registry};
 use feedpulse_core::tap::{Done, Position};
 use feedpulse_core::time::Timestamp;
-use feedpulse_store::{LedgerBlock, Rows, Store};
+use feedpulse_sinks::notify::outbox::{Done as NoticeDone, Keep, Keeper, Kept};
+use feedpulse_store::{LedgerBlock, OutboxChange, Rows, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +67,8 @@ enum Job {
     Snapshot { seq: u64, bytes: Vec<u8> },
     Ledger(RowBlock),
     Tables(Tables),
+    Outbox(Box<Keep>),
+    End,
 }
 
 /// What a tap wants to hear once its batch is durable.
@@ -91,10 +94,33 @@ pub(crate) struct Recorder {
     dropped: Counter,
 }
 
+/// The notifiers' end: what they told and owe.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    jobs: SyncSender<Job>,
+}
+
+impl Mailbox {
+    /// Takes what is to be kept, and never waits: without room it is not kept, and says so.
+    pub(crate) fn keeper(&self) -> Keeper {
+        let jobs = self.jobs.clone();
+        Arc::new(move |keep| {
+            let _ = jobs.try_send(Job::Outbox(Box::new(keep)));
+        })
+    }
+
+    /// Ends the desk once it has done all that waits. Waits for room.
+    pub(crate) fn end(&self) {
+        let _ = self.jobs.send(Job::End);
+    }
+}
+
 /// The disk's end; [`Desk::run`] goes on a thread of its own.
 pub(crate) struct Desk {
     jobs: Receiver<Job>,
     store: Store,
+    /// For the outbox, in order; written once the inputs before it are durable.
+    owed: Vec<Keep>,
     failing: Arc<AtomicBool>,
     side: SideBox,
     synced: Counter,
@@ -102,13 +128,13 @@ pub(crate) struct Desk {
     dropped: Counter,
 }
 
-/// Both ends.
+/// All ends.
 pub(crate) fn recorder(
     store: Store,
     positions: Vec<Position>,
     side: SideBox,
     registry: &Registry,
-) -> (Recorder, Desk) {
+) -> (Recorder, Mailbox, Desk) {
     let (jobs, receiver) = sync_channel(QUEUE);
     let failing = Arc::new(AtomicBool::new(false));
     let dropped = registry.counter(
@@ -135,7 +161,10 @@ pub(crate) fn recorder(
         waiting: (Vec::new(), Vec::new()),
         dropped: dropped.clone(),
     };
-    (recorder, Desk { jobs: receiver, store, failing, side, synced, recording, dropped })
+    let mailbox = Mailbox { jobs: recorder.jobs.clone() };
+    let owed = Vec::new();
+    let desk = Desk { jobs: receiver, store, owed, failing, side, synced, recording, dropped };
+    (recorder, mailbox, desk)
 }
 
 impl Recorder {
@@ -253,11 +282,12 @@ impl Recorder {
 }
 
 impl Desk {
-    /// Works until the engine's end is gone.
+    /// Works until it is told to end, after what waits.
     pub(crate) fn run(mut self) {
         let mut group: Vec<Done> = Vec::new();
         let mut pruned = clock::now();
-        loop {
+        let mut ended = false;
+        while !ended {
             let now = clock::now();
             if now.since(pruned) >= PRUNE {
                 pruned = now;
@@ -276,17 +306,33 @@ impl Desk {
             let mut next = Some(job);
             // Everything that waits shares one sync.
             while let Some(job) = next.take() {
+                ended |= matches!(job, Job::End);
                 self.work(job, &mut group);
                 next = match self.jobs.try_recv() {
-                    Ok(job) if group.len() < QUEUE => Some(job),
+                    Ok(job) if group.len().max(self.owed.len()) < QUEUE => Some(job),
                     Ok(job) => {
-                        self.sync(&mut group);
+                        self.settle(&mut group);
                         Some(job)
                     }
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
                 };
             }
-            self.sync(&mut group);
+            self.settle(&mut group);
+        }
+    }
+
+    /// Makes durable what was taken in: the inputs, then what notifiers owe because of them.
+    fn settle(&mut self, group: &mut Vec<Done>) {
+        self.sync(group);
+        let owed = std::mem::take(&mut self.owed);
+        if owed.is_empty() || self.failing.load(Ordering::Acquire) {
+            return;
+        }
+        let (changes, dones): (Vec<_>, Vec<_>) =
+            owed.into_iter().map(|keep| (outbox_change(keep.what), keep.done)).unzip();
+        match self.store.commit(&Rows { outbox: &changes, ..Rows::default() }) {
+            Ok(()) => dones.into_iter().for_each(NoticeDone::durable),
+            Err(error) => self.fail(&error.to_string()),
         }
     }
 
@@ -297,11 +343,16 @@ impl Desk {
             }
             return;
         }
-        if !matches!(job, Job::Block { .. }) {
+        if !matches!(job, Job::Block { .. } | Job::Outbox(_)) {
             // Rows and positions must not be ahead of the log.
             self.sync(group);
         }
         let done = match job {
+            Job::End => Ok(()),
+            Job::Outbox(keep) => {
+                self.owed.push(*keep);
+                Ok(())
+            }
             Job::Block { first_seq, count, bytes, dones } => {
                 let done = self.store.append(first_seq, count, &bytes).map_err(|e| e.to_string());
                 if done.is_ok() {
@@ -324,6 +375,7 @@ impl Desk {
                     incidents: &incidents,
                     rollups: &tables.rollups,
                     positions: &tables.positions,
+                    ..Rows::default()
                 };
                 self.store.commit(&rows).map_err(|e| e.to_string())
             }
@@ -378,5 +430,12 @@ impl Desk {
             detail: Label::from(class),
             dropped: self.dropped.get(),
         }));
+    }
+}
+
+fn outbox_change(kept: Kept) -> OutboxChange {
+    match kept {
+        Kept::Row(row) => OutboxChange::Put(row),
+        Kept::Gone { place, incident } => OutboxChange::Remove { place, incident },
     }
 }

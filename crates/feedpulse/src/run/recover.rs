@@ -99,11 +99,12 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
     Ok(Start { store, engine, rows, positions: lanes.into_values().collect(), blind })
 }
 
-/// The incidents that are open now, to be said again after a restart.
-pub(crate) fn open_incidents(engine: &mut Engine) -> Vec<feedpulse_core::effect::IncidentChange> {
-    let view = engine.view();
-    let open = feedpulse_core::effect::IncidentState::Open;
-    view.incidents.into_iter().filter(|i| i.state == open).collect()
+/// The incidents that the engine knows, open and over, in order: notifiers that were told of a begin
+/// may owe the end.
+pub(crate) fn known_incidents(engine: &mut Engine) -> Vec<feedpulse_core::effect::IncidentChange> {
+    let mut known = engine.view().incidents;
+    known.sort_by_key(|incident| incident.id);
+    known
 }
 
 fn keep(lanes: &mut BTreeMap<(String, String), Position>, positions: Vec<Position>) {

@@ -67,9 +67,12 @@ impl Supervisor {
         end(&mut self.tap_tasks, "taps").await;
     }
 
-    /// Waits for the threads, whose inputs must be closed by now, then stops the rest.
-    pub(crate) async fn end_rest(&mut self) {
-        let threads = std::mem::take(&mut self.threads);
+    /// Waits for the threads of such names, whose inputs must be closed by now.
+    pub(crate) async fn end_threads(&mut self, which: impl Fn(&str) -> bool) {
+        let (threads, rest) = std::mem::take(&mut self.threads)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(name, _)| which(name));
+        self.threads = rest;
         let joined = tokio::task::spawn_blocking(move || {
             for (name, thread) in threads {
                 if thread.join().is_err() {
@@ -80,6 +83,10 @@ impl Supervisor {
         if tokio::time::timeout(TASKS_END, joined).await.is_err() {
             tracing::error!("threads did not end in time");
         }
+    }
+
+    /// Stops sinks and listeners.
+    pub(crate) async fn end_rest(&mut self) {
         self.rest.cancel();
         end(&mut self.rest_tasks, "tasks").await;
     }

@@ -29,9 +29,6 @@ pub(crate) struct Window {
     pub config_hash: String,
 }
 
-/// A picture older than this means that the engine's thread is stuck.
-const STUCK_AFTER_SECS: i64 = 30;
-
 impl Source for Window {
     fn view(&self) -> Arc<View> {
         self.shared.get()
@@ -49,9 +46,7 @@ impl Source for Window {
     }
 
     fn alive(&self) -> bool {
-        let view = self.shared.get();
-        let since = if view.inputs == 0 { self.started } else { view.now };
-        clock::now().micros_since(since) < STUCK_AFTER_SECS * 1_000_000
+        self.shared.is_alive(self.started)
     }
 
     fn about(&self) -> About {

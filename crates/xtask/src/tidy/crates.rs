@@ -14,7 +14,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("feedpulse-hl7", &["feedpulse-core"]),
     ("feedpulse-kafka", &["feedpulse-core", "feedpulse-hl7"]),
     ("feedpulse-sim", &[]),
-    ("feedpulse-sinks", &["feedpulse-core"]),
+    ("feedpulse-sinks", &["feedpulse-core", "feedpulse-codec"]),
     ("feedpulse-store", &["feedpulse-core", "feedpulse-codec"]),
     ("feedpulse-taps", &["feedpulse-core", "feedpulse-hl7", "feedpulse-wire"]),
     ("feedpulse-tests", &["*"]),

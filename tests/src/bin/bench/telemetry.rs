@@ -119,13 +119,8 @@ fn journey(number: u32) -> JourneyRecord {
 fn sinks() -> Result<SinkHandle> {
     let mut otlp = OtlpConfig::new(Endpoint::new("http://127.0.0.1:4317"));
     (otlp.sample_per_minute, otlp.sample_ratio) = (0, 0.0);
-    let config = SinksConfig {
-        otlp: Some(otlp),
-        alertmanagers: Vec::new(),
-        webhooks: Vec::new(),
-        dead_man: None,
-        site: "bench".to_owned(),
-    };
+    let config =
+        SinksConfig { otlp: Some(otlp), site: "bench".to_owned(), ..SinksConfig::default() };
     let deps = Deps {
         registry: Registry::default(),
         clock: Arc::new(|| Timestamp::from_micros(START_US)),
@@ -134,6 +129,9 @@ fn sinks() -> Result<SinkHandle> {
         names: Names::default(),
         version: "bench".to_owned(),
         started: Timestamp::from_micros(START_US),
+        outbox: None,
+        told: Arc::new(|_| {}),
+        alive: Arc::new(|| true),
         seed: 1,
     };
     let built = feedpulse_sinks::build(&config, &deps);

@@ -1,0 +1,418 @@
+//! Resolving where effects go: telemetry, notifiers, routes, the heartbeat.
+
+use super::raw::RawSecret;
+use super::raw_sinks::{
+    RawAlertRoute, RawChat, RawPath, RawProtocol, RawProxy, RawScope, RawSecurity, RawSeverity,
+    RawUrl, Reach,
+};
+use super::resolve::Resolver;
+use feedpulse_core::calendar::Calendar;
+use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::effect::Scope;
+use feedpulse_sinks::Secret;
+use feedpulse_sinks::config::{
+    AlertmanagerConfig, Chat, ChatConfig, ClientCertificate, ControlIds, DeadManConfig, Escalation,
+    MailConfig, OtlpConfig, PagerConfig, Protocol, ProxyConfig, RouteConfig, Security, SinksConfig,
+    Target, WebhookConfig,
+};
+use std::time::Duration;
+
+impl Resolver<'_> {
+    pub(super) fn sinks(&mut self, calendar: &Calendar) -> SinksConfig {
+        let raw = self.raw;
+        let mut sinks = SinksConfig {
+            site: raw.site.clone().unwrap_or_default(),
+            runbook_base: self.base("alerts/runbook_base", raw.alerts.runbook_base.as_ref()),
+            page_base: self.base("alerts/page_base", raw.alerts.page_base.as_ref()),
+            calendar: calendar.clone(),
+            otlp: self.otlp(),
+            ..SinksConfig::default()
+        };
+        self.alertmanager(&mut sinks);
+        self.webhooks(&mut sinks);
+        sinks.chats = self.chats();
+        sinks.pagers = self.pagers();
+        sinks.mails = self.mails();
+        sinks.dead_man = self.dead_man();
+        sinks.routes = self.alert_routes(&sinks);
+        let names = sinks.names();
+        if raw.alerts.path == RawPath::Prometheus && !names.is_empty() {
+            let hint = "remove the notifiers, whose alerts Prometheus sends, or set `path: direct`";
+            let what = format!("with `path: prometheus` no notifier is used: {}", names.join(", "));
+            self.wrong("alerts/path", what, hint);
+        }
+        sinks
+    }
+
+    /// An address to which something is appended.
+    fn base(&mut self, path: &str, base: Option<&String>) -> String {
+        let Some(base) = base else { return String::new() };
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            self.wrong(path, "not a URL with http:// or https://", "such as https://pulse.example");
+        }
+        base.clone()
+    }
+
+    fn target(&mut self, path: &str, url: &str, reach: Reach<'_>) -> Target {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            self.wrong(path, "not a URL with http:// or https://", "such as http://collector:4317");
+        }
+        // The other settings are beside the address.
+        let beside = path.rsplit_once('/').map_or(path, |(beside, _)| beside);
+        self.reached(beside, url, reach)
+    }
+
+    fn reached(&mut self, path: &str, url: &str, reach: Reach<'_>) -> Target {
+        let mut target = Target::new(url);
+        let token = reach.token.and_then(|t| self.secret(&format!("{path}/token"), t));
+        target.bearer = token.map(Secret::new);
+        target.ca_file = reach.ca_file.map(Into::into);
+        target.client_certificate = reach.client_certificate.map(|own| ClientCertificate {
+            certificate_file: own.file.clone().into(),
+            key_file: own.key_file.clone().into(),
+        });
+        target.timeout = self.time(&format!("{path}/timeout"), reach.timeout, target.timeout);
+        target.proxy = reach.proxy.map(|proxy| match proxy {
+            RawProxy::Text(url) => ProxyConfig { url: Secret::new(url), user: None },
+            RawProxy::Full(login) => {
+                let password = self.secret(&format!("{path}/proxy/password"), &login.password);
+                let password = Secret::new(password.unwrap_or_default());
+                ProxyConfig {
+                    url: Secret::new(&login.url),
+                    user: Some((login.user.clone(), password)),
+                }
+            }
+        });
+        target
+    }
+
+    /// The text of an address, wherever it is.
+    fn url(&mut self, path: &str, url: &RawUrl) -> String {
+        match url {
+            RawUrl::Text(text) => text.clone(),
+            // A secret that is missing is said; a second sentence about it would only confuse.
+            RawUrl::Secret(secret) => {
+                self.secret(path, secret).unwrap_or_else(|| "http://missing".to_owned())
+            }
+        }
+    }
+
+    fn otlp(&mut self) -> Option<OtlpConfig> {
+        let otlp = self.raw.otlp.as_ref()?;
+        let mut target = self.target("otlp/endpoint", &otlp.endpoint, otlp.reach());
+        target.headers =
+            otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
+        let mut config = OtlpConfig::new(target);
+        config.protocol = match otlp.protocol {
+            RawProtocol::Grpc => Protocol::Grpc,
+            RawProtocol::Http => Protocol::HttpProtobuf,
+        };
+        config.sample_per_minute = otlp.healthy_per_minute.unwrap_or(config.sample_per_minute);
+        let every = otlp.metrics_every.as_ref();
+        config.metrics_interval = self.time("otlp/metrics_every", every, config.metrics_interval);
+        if otlp.clear_control_ids {
+            config.control_ids = ControlIds::Clear;
+        }
+        Some(config)
+    }
+
+    fn alertmanager(&mut self, sinks: &mut SinksConfig) {
+        let Some(am) = &self.raw.alertmanager else { return };
+        let mut replicas = Vec::new();
+        for (n, url) in am.urls.iter().enumerate() {
+            let path = format!("alertmanager/urls/{n}");
+            if !url.starts_with("http://") && !url.starts_with("https://") {
+                let hint = "such as http://alertmanager:9093";
+                self.wrong(&path, "not a URL with http:// or https://", hint);
+            }
+            replicas.push(self.reached("alertmanager", url, am.reach()));
+        }
+        let mut config = AlertmanagerConfig::new(replicas);
+        let every = am.resend_every.as_ref();
+        config.resend = self.time("alertmanager/resend_every", every, config.resend);
+        config.min_severity = am.min_severity.map_or(config.min_severity, severity);
+        config.labels = am.labels.clone().into_iter().collect();
+        sinks.alertmanagers.push(config);
+    }
+
+    fn webhooks(&mut self, sinks: &mut SinksConfig) {
+        for (n, hook) in self.raw.webhooks.iter().enumerate() {
+            let path = format!("webhooks/{n}");
+            let url = self.url(&format!("{path}/url"), &hook.url);
+            let mut config =
+                WebhookConfig::new(self.target(&format!("{path}/url"), &url, hook.reach()));
+            config.name.clone_from(&hook.name);
+            config.template.clone_from(&hook.template);
+            config.repeat = self.repeat(&path, hook.repeat_every.as_ref(), config.repeat);
+            config.min_severity = hook.min_severity.map_or(config.min_severity, severity);
+            sinks.webhooks.push(config);
+        }
+    }
+
+    fn repeat(&mut self, path: &str, every: Option<&String>, default: Duration) -> Duration {
+        self.time(&format!("{path}/repeat_every"), every, default)
+    }
+
+    fn chats(&mut self) -> Vec<ChatConfig> {
+        let raw = self.raw;
+        let named = |list: &'static str, chat, all: &'_ [RawChat]| {
+            let numbered = all.iter().cloned().enumerate();
+            numbered.map(|(n, raw)| (format!("{list}/{n}"), chat, raw)).collect::<Vec<_>>()
+        };
+        let mut chats = named("slack", Chat::Slack, &raw.slack);
+        chats.extend(named("teams", Chat::Teams, &raw.teams));
+        let mut configs = Vec::new();
+        for (path, chat, raw) in &chats {
+            let url = self.url(&format!("{path}/url"), &raw.url);
+            let target = self.target(&format!("{path}/url"), &url, raw.reach());
+            let mut config = ChatConfig::new(&raw.name, *chat, target);
+            config.repeat = self.repeat(path, raw.repeat_every.as_ref(), config.repeat);
+            config.min_severity = raw.min_severity.map_or(config.min_severity, severity);
+            configs.push(config);
+        }
+        configs
+    }
+
+    fn pagers(&mut self) -> Vec<PagerConfig> {
+        let mut configs = Vec::new();
+        for (n, pager) in self.raw.pagerduty.iter().enumerate() {
+            let path = format!("pagerduty/{n}");
+            let stated = pager.url.as_ref().map(|url| self.url(&format!("{path}/url"), url));
+            let url = stated.unwrap_or_else(|| PagerConfig::EVENTS.to_owned());
+            let target = self.target(&format!("{path}/url"), &url, pager.reach());
+            let key = self.secret(&format!("{path}/routing_key"), &pager.routing_key);
+            let key = Secret::new(key.unwrap_or_default());
+            let mut config = PagerConfig::new(&pager.name, target, key);
+            config.repeat = self.repeat(&path, pager.repeat_every.as_ref(), config.repeat);
+            config.min_severity = pager.min_severity.map_or(config.min_severity, severity);
+            configs.push(config);
+        }
+        configs
+    }
+
+    fn mails(&mut self) -> Vec<MailConfig> {
+        let mut configs = Vec::new();
+        for (n, mail) in self.raw.email.iter().enumerate() {
+            let path = format!("email/{n}");
+            if mail.token.is_some() {
+                let hint = "use `user` and `password`";
+                self.wrong(&format!("{path}/token"), "mail servers take no token", hint);
+            }
+            let port = mail.server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+            if port.is_none() {
+                let hint = "such as smtp.example.org:587";
+                self.wrong(&format!("{path}/server"), "not a host and port", hint);
+            }
+            let reach = Reach { token: None, ..mail.reach() };
+            let target = self.reached(&path, &mail.server, reach);
+            let mut config = MailConfig::new(&mail.name, target, &mail.from, mail.to.clone());
+            config.security = match mail.security {
+                RawSecurity::StartTls => Security::StartTls,
+                RawSecurity::Tls => Security::Tls,
+                RawSecurity::None => Security::None,
+            };
+            config.user = self.login(&path, mail.user.as_ref(), mail.password.as_ref());
+            config.repeat = self.repeat(&path, mail.repeat_every.as_ref(), config.repeat);
+            config.min_severity = mail.min_severity.map_or(config.min_severity, severity);
+            configs.push(config);
+        }
+        configs
+    }
+
+    fn login(
+        &mut self,
+        path: &str,
+        user: Option<&String>,
+        password: Option<&RawSecret>,
+    ) -> Option<(String, Secret)> {
+        if user.is_some() != password.is_some() {
+            self.wrong(path, "`user` and `password` go together", "give both, or none");
+        }
+        let password = self.secret(&format!("{path}/password"), password?)?;
+        Some((user?.clone(), Secret::new(password)))
+    }
+
+    fn dead_man(&mut self) -> Option<DeadManConfig> {
+        let raw = self.raw.dead_man.as_ref()?;
+        let url = self.url("dead_man/url", &raw.url);
+        let mut config = DeadManConfig::new(self.target("dead_man/url", &url, raw.reach()));
+        config.every = self.time("dead_man/every", raw.every.as_ref(), config.every);
+        Some(config)
+    }
+
+    fn alert_routes(&mut self, sinks: &SinksConfig) -> Vec<RouteConfig> {
+        let known: Vec<String> = sinks.names().into_iter().map(str::to_owned).collect();
+        let routes = self.raw.alerts.routes.iter().enumerate();
+        routes
+            .map(|(n, route)| self.alert_route(&format!("alerts/routes/{n}"), route, &known))
+            .collect()
+    }
+
+    fn alert_route(
+        &mut self,
+        path: &str,
+        raw: &RawAlertRoute,
+        notifiers: &[String],
+    ) -> RouteConfig {
+        for (i, name) in raw.notifiers.iter().enumerate() {
+            self.find(&format!("{path}/notifiers/{i}"), "notifier", name, notifiers);
+        }
+        let mut waypoints = raw.waypoints.clone();
+        for (i, name) in raw.waypoints.iter().enumerate() {
+            self.waypoint(&format!("{path}/waypoints/{i}"), name);
+        }
+        for (i, system) in raw.systems.iter().enumerate() {
+            let of = self.raw.waypoints.iter().filter(|w| self.system(w) == *system);
+            let of: Vec<String> = of.map(|w| w.name.clone()).collect();
+            if of.is_empty() {
+                let hint = "a waypoint's `system`, or the host that its listener forwards to";
+                let what = format!("no waypoint is of a system called {system:?}");
+                self.wrong(&format!("{path}/systems/{i}"), what, hint);
+            }
+            waypoints.extend(of);
+        }
+        let is_code = |text: &str| Code::ALL.iter().any(|code| code.text().code.starts_with(text));
+        for (i, code) in raw.codes.iter().enumerate() {
+            if code.is_empty() || !is_code(code) {
+                let what = format!("no code begins with {code:?}");
+                self.wrong(&format!("{path}/codes/{i}"), what, "such as FP0104 or FP01");
+            }
+        }
+        let minute = Duration::from_secs(60);
+        let updates = raw.updates.as_ref();
+        let wait = raw.wait.as_ref();
+        let escalate = raw.escalate.as_ref().map(|escalate| {
+            for (i, name) in escalate.to.iter().enumerate() {
+                self.find(&format!("{path}/escalate/to/{i}"), "notifier", name, notifiers);
+            }
+            let after = self.time(&format!("{path}/escalate/after"), Some(&escalate.after), minute);
+            Escalation { after, to: escalate.to.clone() }
+        });
+        RouteConfig {
+            feeds: raw.feeds.clone(),
+            waypoints,
+            scopes: raw.scopes.iter().map(|s| scope(*s).name().to_owned()).collect(),
+            severities: raw.severities.iter().map(|s| severity(*s)).collect(),
+            codes: raw.codes.clone(),
+            notifiers: raw.notifiers.clone(),
+            updates: updates.map(|_| self.time(&format!("{path}/updates"), updates, minute)),
+            wait: self.time(&format!("{path}/wait"), wait, Duration::ZERO),
+            escalate,
+            goes_on: raw.goes_on,
+        }
+    }
+}
+
+const fn severity(raw: RawSeverity) -> Severity {
+    match raw {
+        RawSeverity::Ticket => Severity::Ticket,
+        RawSeverity::Page => Severity::Page,
+    }
+}
+
+const fn scope(raw: RawScope) -> Scope {
+    match raw {
+        RawScope::Own => Scope::Own,
+        RawScope::Feed => Scope::Feed,
+        RawScope::Feeds => Scope::Feeds,
+        RawScope::Link => Scope::Link,
+        RawScope::System => Scope::System,
+        RawScope::Everything => Scope::Everything,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::load;
+    use std::time::Duration;
+
+    const BASE: &str = "\
+waypoints: [{name: portal-in, system: portal}, {name: engine-in}]
+files: [{watch: /x, waypoint: portal-in}]
+webhooks: [{name: hook, url: \"http://h/1\"}]
+";
+
+    fn problems(more: &str) -> Vec<String> {
+        let found = load(&format!("{BASE}{more}")).err().unwrap_or_default();
+        found.iter().map(|p| p.to_string().replace("\\n    ", " | ")).collect()
+    }
+
+    #[test]
+    fn every_kind_of_notifier_and_route_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "https://hooks.example/T0/s3cret\n").unwrap();
+        let secret = secret.display();
+        let text = format!(
+            "{BASE}slack: [{{name: chat, url: {{file: {secret}}}, proxy: \"http://proxy:3128\"}}]\n\
+             teams: [{{name: teams, url: {{file: {secret}}}, timeout: 5s, \
+             proxy: {{url: \"http://p:1\", user: u, password: {{file: {secret}}}}}}}]\n\
+             pagerduty: [{{name: pager, routing_key: {{file: {secret}}}, min_severity: ticket}}]\n\
+             email: [{{name: mail, server: \"smtp.example.org:465\", security: tls, user: u, \
+             password: {{file: {secret}}}, from: \"F <f@example.org>\", to: [\"a@example.org\"]}}]\n\
+             dead_man: {{url: \"https://m.example/ping/1\", every: 30s}}\n\
+             alerts:\n  page_base: https://pulse.example\n  runbook_base: https://docs.example\n  \
+             routes:\n    - {{systems: [portal], severities: [page], scopes: [link], codes: [FP01], \
+             notifiers: [pager, chat], updates: 30m, wait: 2m, \
+             escalate: {{after: 15m, to: [mail]}}, continue: true}}\n    - {{notifiers: [hook]}}\n"
+        );
+        let sinks = load(&text).unwrap_or_else(|p| panic!("{p:#?}")).sinks;
+        assert_eq!(sinks.names(), ["hook", "chat", "teams", "pager", "mail"]);
+        assert!(sinks.chats.iter().all(|chat| chat.target.proxy.is_some()));
+        assert_eq!(sinks.chats[1].target.timeout, Duration::from_secs(5));
+        assert_eq!(sinks.dead_man.unwrap().every, Duration::from_secs(30));
+        assert_eq!(sinks.page_base, "https://pulse.example");
+        let route = &sinks.routes[0];
+        assert_eq!(route.waypoints, ["portal-in"]);
+        assert_eq!((route.scopes[0].as_str(), route.goes_on), ("link", true));
+        assert_eq!(route.updates, Some(Duration::from_secs(1_800)));
+        assert_eq!(route.escalate.as_ref().unwrap().after, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_with_a_hint() {
+        for (more, parts) in [
+            (
+                "alerts: {routes: [{notifiers: [hok], updates: often, codes: [FP77], systems: [x]}]}\n",
+                [
+                    "did you mean \"hook\"?",
+                    "updates: not a time",
+                    "no code begins with \"FP77\"",
+                    "no waypoint is of a system called \"x\"",
+                ]
+                .as_slice(),
+            ),
+            (
+                "alerts: {routes: [{notifiers: [], escalate: {after: 1h, to: [boss]}}]}\n",
+                &["no notifier is called \"boss\""],
+            ),
+            ("alerts: {path: prometheus}\n", &["no notifier is used: hook", "path: direct"]),
+            ("alerts: {path: both}\n", &["not one of the known words"]),
+            (
+                "pagerduty: [{name: p, routing_key: {env: FEEDPULSE_NO_SUCH_VARIABLE}}]\n",
+                &["the environment variable FEEDPULSE_NO_SUCH_VARIABLE is not set"],
+            ),
+            (
+                "email: [{name: m, server: smtp, user: u, from: a@b.c, to: []}]\n",
+                &["not a host and port", "`user` and `password` go together"],
+            ),
+            ("dead_man: {url: \"ftp://x\"}\n", &["not a URL with http:// or https://"]),
+            ("slack: [{name: s, url: 7}]\n", &["slack/0/url"]),
+        ] {
+            let found = problems(more);
+            for part in parts {
+                assert!(found.iter().any(|p| p.contains(part)), "{part}: {found:#?}");
+            }
+            assert!(found.iter().all(|p| p.starts_with(|c: char| c.is_ascii_digit())), "{found:?}");
+        }
+        assert!(problems("").is_empty());
+    }
+
+    #[test]
+    fn prometheus_alone_keeps_the_heartbeat() {
+        let text = BASE.replace("webhooks: [{name: hook, url: \"http://h/1\"}]\n", "");
+        let more = "alerts: {path: prometheus}\ndead_man: {url: \"http://m/1\"}\n";
+        let sinks = load(&format!("{text}{more}")).unwrap_or_else(|p| panic!("{p:#?}")).sinks;
+        assert!(sinks.dead_man.is_some() && sinks.names().is_empty());
+    }
+}
