@@ -33,7 +33,7 @@ const GO: &str = "install Go 1.24 or newer, then run `cargo xtask parts`";
 const DEBIAN: &str = "`cargo xtask parts` unpacks Debian's package; elsewhere put it on PATH";
 
 /// Every real part, in the order in which they are fetched.
-pub const PINS: [Pin; 9] = [
+pub const PINS: [Pin; 10] = [
     Pin {
         name: "kafka",
         version: "3.9.1",
@@ -88,6 +88,17 @@ pub const PINS: [Pin; 9] = [
         fetched_with: &["go"],
         used_by: "the tests on a real Alertmanager",
         remedy: GO,
+    },
+    Pin {
+        name: "aiosmtpd",
+        version: "1.4.6",
+        folder: "aiosmtpd-1.4.6",
+        inside: Some("packages"),
+        on_path: &[],
+        runs_with: &["python3"],
+        fetched_with: &["python3"],
+        used_by: "the tests on a real mail server",
+        remedy: "install Python 3 with pip, then run `cargo xtask parts`",
     },
     Pin {
         name: "chromium",

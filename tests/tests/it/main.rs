@@ -1,6 +1,7 @@
 //! The integration tests: one binary, many modules.
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod capture;
 mod cli;
 mod demo;

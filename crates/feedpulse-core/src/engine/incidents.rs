@@ -215,10 +215,10 @@ impl Engine {
 
 /// Whether a planned downtime holds for a subject now.
 fn is_planned(s: &State, subject: Subject) -> bool {
-    // Who was sent away needs a moment to come back.
-    let moments = [s.now, s.now.minus(COME_BACK)];
+    // Who was sent away needs a moment to come back; a short downtime lies within that moment.
+    let moment = |n: u32| s.now.minus(COME_BACK / 8 * n);
     let down = |w: WaypointId| {
-        let holds = |d: &Downtime| moments.iter().any(|at| d.holds(&s.plan.calendar, w, *at));
+        let holds = |d: &Downtime| (0..=8).any(|n| d.holds(&s.plan.calendar, w, moment(n)));
         s.plan.downtimes.iter().any(holds)
     };
     planned_links(s, subject).iter().any(|w| down(*w))

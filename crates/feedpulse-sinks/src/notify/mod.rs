@@ -95,6 +95,8 @@ pub(crate) struct Counts {
     pub(crate) dropped: Counter,
     /// Notices that were sent before they were durable, and rows that could not be kept.
     pub(crate) unkept: Counter,
+    /// Rows that are on their way to the outbox.
+    pub(crate) pending: Gauge,
     /// µs from the opening of the latest incident that was told to its being told.
     pub(crate) took: Gauge,
     pub(crate) up: Gauge,
@@ -126,6 +128,13 @@ impl Counts {
                 "feedpulse_outbox_failures_total",
                 "Rows of a notifier that the outbox could not keep; its notices are sent all the same.",
                 "{row}",
+                &labels,
+            ),
+            pending: registry.gauge(
+                "feedpulse_outbox_pending",
+                "Rows of a notifier that are on their way to the disk.",
+                "{row}",
+                1.0,
                 &labels,
             ),
             took: registry.gauge(

@@ -116,6 +116,8 @@ struct State {
     gone: BTreeMap<u64, Timestamp>,
     /// For the outbox, in order; handed over once the lock is released.
     outgoing: Vec<Keep>,
+    /// How many were handed over and not answered yet.
+    pending: i64,
     next: u64,
 }
 
@@ -171,7 +173,13 @@ impl Board {
     fn release(&self, state: MutexGuard<'_, State>) {
         drop(state);
         let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let outgoing = std::mem::take(&mut self.lock().outgoing);
+        let outgoing = {
+            let mut state = self.lock();
+            let outgoing = std::mem::take(&mut state.outgoing);
+            state.pending += i64::try_from(outgoing.len()).unwrap_or(i64::MAX);
+            self.counts.pending.set(state.pending);
+            outgoing
+        };
         for keep in outgoing {
             self.outbox.keep(keep);
         }
@@ -313,12 +321,18 @@ impl Board {
         state.outgoing.push(Keep::put(row, done));
     }
 
+    fn answered(&self, state: &mut State) {
+        state.pending -= 1;
+        self.counts.pending.set(state.pending);
+    }
+
     /// The outbox has answered.
     fn kept(&self, id: u64, revision: u64, durable: bool) {
         if !durable {
             self.counts.unkept.add(1);
         }
         let mut state = self.lock();
+        self.answered(&mut state);
         if let Some(entry) = state.entries.get_mut(&id) {
             if durable {
                 entry.kept = entry.kept.max(revision);
@@ -348,8 +362,11 @@ impl Board {
     fn remove(&self, state: &mut State, id: u64) {
         let own = Weak::clone(&self.own);
         let done = Done::new(move |durable| {
-            if let Some(board) = own.upgrade().filter(|_| durable) {
-                board.lock().gone.remove(&id);
+            let Some(board) = own.upgrade() else { return };
+            let mut state = board.lock();
+            board.answered(&mut state);
+            if durable {
+                state.gone.remove(&id);
             }
         });
         state.outgoing.push(Keep::remove(&self.rules.place, id, done));

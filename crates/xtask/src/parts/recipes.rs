@@ -22,6 +22,7 @@ pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
         "alertmanager" => {
             go_install("github.com/prometheus/alertmanager/cmd/alertmanager", pin, tmp, log)
         }
+        "aiosmtpd" => pip(pin, tmp, log),
         "chromium" => chromium(log),
         "helm" => go_install("helm.sh/helm/v3/cmd/helm", pin, tmp, log),
         "kubeconform" => go_install("github.com/yannh/kubeconform/cmd/kubeconform", pin, tmp, log),
@@ -115,6 +116,14 @@ fn debian(package: &str, tmp: &Path, log: &Path) -> Result<()> {
         entries.flatten().map(|e| e.path()).find(|p| p.extension().is_some_and(|x| x == "deb"));
     let deb = deb.ok_or_else(|| Error::Failed(format!("apt-get downloaded no {package}")))?;
     run_logged(Command::new("dpkg-deb").arg("-x").arg(deb).arg("out").current_dir(tmp), log)
+}
+
+/// A Python package and what it needs, in a folder of its own.
+fn pip(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+    let mut install = Command::new("python3");
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--root-user-action=ignore", "--target", "out/packages"]);
+    run_logged(install.arg(format!("{}=={}", pin.name, pin.version)).current_dir(tmp), log)
 }
 
 /// A browser needs many libraries, so it is installed as a package; only root gets here.
