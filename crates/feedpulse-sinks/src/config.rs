@@ -93,6 +93,24 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// Which setting: `otlp`, a notifier's name, `route 3`, `dead-man`, `site`, and what is beside it
+    /// behind a colon.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        match self {
+            Self::Address { place, .. }
+            | Self::File { place, .. }
+            | Self::Tls { place, .. }
+            | Self::Header { place, .. }
+            | Self::Range { place, .. }
+            | Self::Name { place, .. }
+            | Self::Mail { place, .. }
+            | Self::Template { place, .. } => place,
+        }
+    }
+}
+
 /// All sinks. Empty by default: nothing leaves the machine until it is configured.
 #[derive(Clone, Debug, Default)]
 pub struct SinksConfig {

@@ -24,7 +24,8 @@ use core::time::Duration;
 use feedpulse_codec::OutboxRow;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{Effect, EffectId, IncidentChange, JourneyRecord};
-use feedpulse_core::metrics::Counter;
+use feedpulse_core::metrics::{Counter, Registry};
+use feedpulse_core::time::Timestamp;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::BTreeSet;
@@ -218,6 +219,28 @@ pub fn build(
     }
 }
 
+/// Everything in a configuration that cannot work, wherever it would run: files and certificates,
+/// which may be elsewhere, are not looked at.
+#[must_use]
+pub fn check(config: &SinksConfig) -> Vec<ConfigError> {
+    let deps = Deps {
+        registry: Registry::default(),
+        clock: Arc::new(|| Timestamp::EPOCH),
+        families: Arc::new(Vec::new),
+        own: Arc::new(|_| {}),
+        names: Names::default(),
+        version: String::new(),
+        started: Timestamp::EPOCH,
+        outbox: None,
+        told: Arc::new(|_| {}),
+        alive: Arc::new(|| true),
+        seed: 0,
+    };
+    let mut errors = build(config, &deps).err().unwrap_or_default();
+    errors.retain(|e| !matches!(e, ConfigError::File { .. } | ConfigError::Tls { .. }));
+    errors
+}
+
 struct Builder<'a> {
     config: &'a SinksConfig,
     deps: &'a Deps,
@@ -278,21 +301,22 @@ impl Builder<'_> {
         let (count, allowed) = (routes.len(), "0 to 256");
         self.range(count <= 256, "routes", "the count of routes", count.to_string(), allowed);
         let hour = 3_600;
-        for route in routes {
+        for (number, route) in (1..).zip(routes) {
+            let place = format!("route {number}");
             let updates = route.updates.map_or(60, |every| every.as_secs());
             let got = format!("{:?}", route.updates.unwrap_or_default());
             self.range(
                 (60..=168 * hour).contains(&updates),
-                "routes",
+                &place,
                 "updates",
                 got,
                 "1 min to 7 d",
             );
             let got = format!("{:?}", route.wait);
-            self.range(route.wait.as_secs() <= hour, "routes", "wait", got, "0 to 1 h");
+            self.range(route.wait.as_secs() <= hour, &place, "wait", got, "0 to 1 h");
             let after = route.escalate.as_ref().map_or(hour, |e| e.after.as_secs());
             let got = format!("{after} s");
-            self.range((60..=24 * hour).contains(&after), "routes", "after", got, "1 min to 1 d");
+            self.range((60..=24 * hour).contains(&after), &place, "after", got, "1 min to 1 d");
         }
         match Routes::new(routes, &self.config.names()) {
             Ok(routes) => routes,

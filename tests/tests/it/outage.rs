@@ -119,13 +119,26 @@ impl Drop for Disk {
 #[test]
 fn a_full_disk_stops_the_recording_alone_and_is_told() {
     let Some(disk) = Disk::mount() else { return };
-    let mut stage = Stage::with(|setup| setup.store = Some(disk.path().join("store")));
+    let elsewhere = tokio::runtime::Runtime::new().unwrap();
+    let inbox = elsewhere.block_on(Inbox::start()).unwrap();
+    let hook = inbox.address();
+    let mut stage = Stage::with(|setup| {
+        setup.store = Some(disk.path().join("store"));
+        setup.more = format!("webhooks:\n  - {{name: hook, url: \"http://{hook}/hook\"}}\n");
+    });
     let mut sent = Vec::new();
     round(&stage, &mut sent);
     let filler = disk.fill();
     round(&stage, &mut sent);
     wait_state(&mut stage.product, "FP0904", "open");
     assert_eq!(stage.product.metric("feedpulse_store_recording"), Some(0.0));
+    // What cannot be written down is told all the same.
+    stage.product.wait("a notice", |_| {
+        let bodies = inbox.bodies("/hook");
+        let mut notices =
+            bodies.iter().filter_map(|body| serde_json::from_slice::<Value>(body).ok());
+        notices.any(|notice| notice["code"] == "FP0904").then_some(())
+    });
     round(&stage, &mut sent);
     assert_each_counted_once(&mut stage.product, ROUND * 3);
     fs::remove_file(filler).unwrap();

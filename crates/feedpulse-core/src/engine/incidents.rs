@@ -229,7 +229,7 @@ pub(super) fn planned_links(s: &State, subject: Subject) -> Vec<WaypointId> {
     match subject {
         Subject::Waypoint(w) => vec![w],
         Subject::Feed(f) => {
-            s.feeds.get(f.0 as usize).map(|f| f.waypoints.to_vec()).unwrap_or_default()
+            s.feeds.get(f.0 as usize).map(|f| f.waypoints.clone()).unwrap_or_default()
         }
         Subject::Check(_) | Subject::Own(_) => Vec::new(),
     }

@@ -302,3 +302,23 @@ fn the_end_of_a_route_does_not_hide_the_end_of_an_incident() {
     board.offer(&resolved(&incident(3), at(2)), None, at(2));
     assert_eq!(told(&board, 2), [Why::Over]);
 }
+
+#[test]
+fn an_alert_too_is_told_where_and_when_the_routes_say() {
+    let board = alerts();
+    board.offer(&incident(3), None, at(0), false);
+    assert!(board.lock().batch(at(1)).alerts.is_empty(), "it is told elsewhere");
+    board.offer(&incident(3), from(60_000, true), at(2), false);
+    assert!(board.lock().batch(at(59_999)).alerts.is_empty(), "it is not time yet");
+    let batch = board.lock().batch(at(60_000));
+    assert_eq!(batch.alerts.len(), 1);
+    assert_eq!(board.lock().taken(&batch)[0].1, "open");
+    board.offer(&incident(3), None, at(70_000), false);
+    assert_eq!(board.lock().batch(at(70_000)).alerts.len(), 1, "what fires goes on to its end");
+    let mut drill = incident(4);
+    drill.story.drill = true;
+    board.offer(&drill, NOW, at(80_000), false);
+    let alerts = board.lock().batch(at(80_000)).alerts;
+    let title = &alerts.iter().find(|a| a.labels["incident"] == "4").unwrap().annotations["title"];
+    assert!(title.starts_with("DRILL: "), "{title}");
+}

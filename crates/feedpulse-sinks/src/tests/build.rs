@@ -103,7 +103,7 @@ fn every_error_is_reported_at_once() {
         "dead-man: the address has no scheme",
         "site: the name \"north wing\"",
         "route 1: the name \"nobody\" is not that of a notifier",
-        "routes: wait is 7200s, allowed is 0 to 1 h",
+        "route 1: wait is 7200s, allowed is 0 to 1 h",
         "chat: the address has no scheme",
         "mail: the address is not a host and a port",
         "pager: the name \"routing_key\" must hold the integration's key",

@@ -229,6 +229,11 @@ impl Resolver<'_> {
         self.problems.push(self.document.problem(path, what, hint));
     }
 
+    /// Whether nothing was found to be wrong so far.
+    pub(super) fn is_right(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     pub(super) fn unique<'n>(&mut self, list: &str, names: impl Iterator<Item = &'n String>) {
         let mut seen = std::collections::BTreeSet::new();
         for (n, name) in names.enumerate() {

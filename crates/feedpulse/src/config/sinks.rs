@@ -41,7 +41,47 @@ impl Resolver<'_> {
             let what = format!("with `path: prometheus` no notifier is used: {}", names.join(", "));
             self.wrong("alerts/path", what, hint);
         }
+        self.works(&sinks);
         sinks
+    }
+
+    /// Whatever else cannot work, as the sinks themselves see it; once what is plainer is right.
+    fn works(&mut self, sinks: &SinksConfig) {
+        if !self.is_right() {
+            return;
+        }
+        for error in feedpulse_sinks::check(sinks) {
+            let place = error.place().split(':').next().unwrap_or_default().to_owned();
+            let path = self.path_of(&place);
+            self.wrong(&path, error.to_string(), "");
+        }
+    }
+
+    /// Where a part of the sinks is in the file.
+    fn path_of(&self, place: &str) -> String {
+        let raw = self.raw;
+        let names: [(&str, Vec<&String>); 5] = [
+            ("webhooks", raw.webhooks.iter().map(|w| &w.name).collect()),
+            ("slack", raw.slack.iter().map(|c| &c.name).collect()),
+            ("teams", raw.teams.iter().map(|c| &c.name).collect()),
+            ("pagerduty", raw.pagerduty.iter().map(|p| &p.name).collect()),
+            ("email", raw.email.iter().map(|m| &m.name).collect()),
+        ];
+        for (list, names) in names {
+            if let Some(n) = names.iter().position(|name| *name == place) {
+                return format!("{list}/{n}");
+            }
+        }
+        match place.split_once(' ') {
+            Some(("route", number)) => {
+                let number = number.parse::<usize>().unwrap_or(1).saturating_sub(1);
+                format!("alerts/routes/{number}")
+            }
+            _ if place.starts_with("alertmanager") => "alertmanager".to_owned(),
+            _ if place == "dead-man" => "dead_man".to_owned(),
+            _ if place == "routes" => "alerts/routes".to_owned(),
+            _ => place.to_owned(),
+        }
     }
 
     /// An address to which something is appended.
@@ -397,6 +437,19 @@ webhooks: [{name: hook, url: \"http://h/1\"}]
                 &["not a host and port", "`user` and `password` go together"],
             ),
             ("dead_man: {url: \"ftp://x\"}\n", &["not a URL with http:// or https://"]),
+            (
+                "alerts:\n  routes:\n    - {notifiers: [hook], wait: 5h}\ndead_man: {url: \"http://x\", every: 1s}\n\
+                 slack: [{name: Chat Room, url: \"http://x\"}]\n",
+                &[
+                    "6:7: alerts/routes/0: route 1: wait is 18000s, allowed is 0 to 1 h",
+                    "dead_man: dead-man: every is 1s, allowed is 10 s to 1 h",
+                    "\"Chat Room\" must have 1 to 24 lower-case letters",
+                ],
+            ),
+            (
+                "email: [{name: m, server: \"smtp:25\", from: nobody, to: [\"a@b.example\"]}]\n",
+                &["email/0: m: \"nobody\" is not a mail address"],
+            ),
             ("slack: [{name: s, url: 7}]\n", &["slack/0/url"]),
         ] {
             let found = problems(more);

@@ -133,14 +133,11 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let side = SideBox::new(shed);
     let shared = Shared::default();
     let positions = recovered.positions.clone();
-    let outbox = recovered.store.outbox().unwrap_or_else(|error| {
-        tracing::warn!("what notifiers were told is not known: {error}");
-        Vec::new()
-    });
+    let told = recover::outbox(&recovered.store);
     let (recorder, mailbox, desk) =
         recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
-    let deps = deps(&config, key, &registry, &shared, &side, started);
-    let deps = Deps { outbox: Some(mailbox.keeper()), ..deps };
+    let mut deps = deps(&config, key, &registry, &shared, &side, started);
+    deps.outbox = Some(mailbox.keeper());
     let (sinks, tasks) = sinks(&config, &deps)?;
     for task in tasks {
         let stop = supervisor.rest.clone();
@@ -157,11 +154,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     for blind in recovered.blind {
         side.put(Input::Blind(blind));
     }
-    sinks.restore(outbox);
-    for change in recover::known_incidents(&mut recovered.engine) {
-        sinks.reoffer(&change);
-    }
-    sinks.recovered();
+    recover::notices(&sinks, told, &mut recovered.engine);
     let pipeline = Pipeline {
         engine: recovered.engine,
         decoders: decoders(&config, key),

@@ -5,12 +5,14 @@ use crate::cli::{Failure, IO};
 use crate::config::Config;
 use anyhow::anyhow;
 use feedpulse_codec as codec;
+use feedpulse_codec::OutboxRow;
 use feedpulse_core::effect::Effects;
 use feedpulse_core::engine::Engine;
 use feedpulse_core::engine::state::State;
 use feedpulse_core::finding::EVIDENCE_NAMES;
 use feedpulse_core::input::Blind;
 use feedpulse_core::tap::Position;
+use feedpulse_sinks::SinkHandle;
 use feedpulse_store::{Options, Store};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::collections::BTreeMap;
@@ -99,12 +101,24 @@ pub(crate) fn recover(config: &Config) -> Result<Start, Failure> {
     Ok(Start { store, engine, rows, positions: lanes.into_values().collect(), blind })
 }
 
-/// The incidents that the engine knows, open and over, in order: notifiers that were told of a begin
-/// may owe the end.
-pub(crate) fn known_incidents(engine: &mut Engine) -> Vec<feedpulse_core::effect::IncidentChange> {
+/// What notifiers were told, and what is owed to them.
+pub(crate) fn outbox(store: &Store) -> Vec<OutboxRow> {
+    store.outbox().unwrap_or_else(|error| {
+        tracing::warn!("what notifiers were told is not known: {error}");
+        Vec::new()
+    })
+}
+
+/// Gives the sinks what was told and owed, and then every incident that the engine knows, open and
+/// over: whoever was told of a begin may be owed the end.
+pub(crate) fn notices(sinks: &SinkHandle, told: Vec<OutboxRow>, engine: &mut Engine) {
+    sinks.restore(told);
     let mut known = engine.view().incidents;
     known.sort_by_key(|incident| incident.id);
-    known
+    for incident in &known {
+        sinks.reoffer(incident);
+    }
+    sinks.recovered();
 }
 
 fn keep(lanes: &mut BTreeMap<(String, String), Position>, positions: Vec<Position>) {
