@@ -219,7 +219,7 @@ codes! {
         "The OTLP endpoint refuses or does not answer; what the bounded queue cannot hold is dropped and counted."
         "Check the collector. Messages, alerts and the store are not affected.";
     NotifierDown "FP0903" Page "Alerts cannot be delivered"
-        "A notifier (Alertmanager, webhook) fails; alerts are re-sent with back-off until it answers."
+        "A notifier (Alertmanager, mail, chat, pager, webhook) fails; alerts are sent again with back-off until it answers."
         "Reach the on-call person by other means; check the notifier's address and its health.";
     StoreDown "FP0904" Ticket "Nothing can be recorded"
         "The store's folder cannot be written (full, read-only, damaged). Detection and alerts go on in memory; history and restart safety are lost until it recovers."

@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex};
 struct Hook {
     address: SocketAddr,
     takes: Arc<AtomicBool>,
+    /// Takes, and says nothing.
+    silent: Arc<AtomicBool>,
     /// Whether it was taken, and the notice; in order.
     got: Arc<Mutex<Vec<(bool, Value)>>>,
 }
@@ -25,7 +27,8 @@ impl Hook {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let hook = Self { address, takes: Arc::default(), got: Arc::default() };
+        let (takes, silent, got) = Default::default();
+        let hook = Self { address, takes, silent, got };
         let own = hook.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -60,6 +63,11 @@ impl Hook {
             let takes = self.takes.load(Ordering::Acquire);
             let notice = serde_json::from_slice(&body).unwrap();
             self.got.lock().unwrap().push((takes, notice));
+            if self.silent.load(Ordering::Acquire) {
+                // Until the other side is gone.
+                let _ = stream.read(&mut [0]);
+                return;
+            }
             let status = if takes { "200 OK" } else { "503 Away" };
             let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
             if stream.get_mut().write_all(answer.as_bytes()).is_err() {
@@ -186,6 +194,65 @@ fn each_notice_is_delivered_once_whatever_dies() {
     down.incident("resolved");
     assert!(down.product.stop().success(), "{}", down.product.said());
     assert_eq!(hook.keys(id, true), keys, "and never again");
+}
+
+#[test]
+fn what_was_in_flight_at_a_crash_comes_again_under_its_own_key() {
+    let hook = Hook::start();
+    hook.take(true);
+    hook.silent.store(true, Ordering::Release);
+    let address = hook.address;
+    let more = format!("webhooks:\n  - {{name: hook, url: \"http://{address}/hook\"}}\n");
+    let mut down = Down::start(&more, "");
+    down.knock();
+    down.knock();
+    let id = down.incident("open");
+    down.product.wait("a notice in flight", |_| (!hook.keys(id, true).is_empty()).then_some(()));
+    down.product.kill9();
+    hook.silent.store(false, Ordering::Release);
+    down.product.start_run();
+    down.product.wait("it again", |_| (hook.keys(id, true).len() >= 2).then_some(()));
+    down.settled(1.0);
+    assert!(down.product.stop().success(), "{}", down.product.said());
+    let keys = hook.keys(id, true);
+    assert!(keys.iter().filter(|key| **key == keys[0]).count() >= 2, "{keys:?}");
+    let opens: Vec<&String> = keys.iter().filter(|key| key.contains("open")).collect();
+    // It may have become a page meanwhile, which is another notice.
+    assert!(opens.iter().all(|key| **key == keys[0] || key.ends_with("open-2")), "{keys:?}");
+}
+
+#[test]
+fn a_route_leads_to_a_pager_and_nowhere_else() {
+    let (pager, desk) = (Hook::start(), Hook::start());
+    pager.take(true);
+    desk.take(true);
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let more = format!(
+        "pagerduty:\n  - {{name: oncall, routing_key: {{file: {key:?}}}, min_severity: ticket, \
+         url: \"http://{}/v2/enqueue\"}}\nwebhooks:\n  - {{name: desk, url: \"http://{}/\"}}\n",
+        pager.address, desk.address
+    );
+    let routes = "routes: [{waypoints: [portal-in], codes: [FP01], notifiers: [oncall]}], ";
+    let mut down = Down::start(&more, routes);
+    down.knock();
+    down.knock();
+    let id = down.incident("open");
+    let heard = |action: &str| {
+        let got = pager.got.lock().unwrap();
+        let event = got.iter().map(|(_, event)| event).find(|e| e["event_action"] == action);
+        event.map(|event| event["dedup_key"].as_str().unwrap().to_owned())
+    };
+    let first = down.product.wait("the trigger", |_| heard("trigger"));
+    down.mend();
+    assert_eq!(down.incident("resolved"), id);
+    assert_eq!(down.product.wait("the end", |_| heard("resolve")), first);
+    assert!(down.product.stop().success(), "{}", down.product.said());
+    let ends =
+        pager.got.lock().unwrap().iter().filter(|(_, e)| e["event_action"] == "resolve").count();
+    assert_eq!(ends, 1);
+    assert_eq!(desk.keys(id, true), [""; 0], "the route leads elsewhere");
 }
 
 #[test]

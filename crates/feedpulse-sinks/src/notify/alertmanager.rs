@@ -267,6 +267,7 @@ impl State {
             ("urgent", change.urgent.to_string()),
             ("findings", findings(change)),
             ("claimed_by", change.claimed_by.as_str().to_owned()),
+            ("overrun_since", overrun_since(change)),
             ("runbook_url", notify::runbook(&style.shared.runbook_base, change)),
         ];
         Alert {
@@ -320,6 +321,12 @@ impl State {
             }
         }
     }
+}
+
+/// Since when a planned downtime goes on that should be over.
+fn overrun_since(change: &IncidentChange) -> String {
+    let overran = change.story.overran.as_ref();
+    overran.map_or_else(String::new, |overran| rfc3339::format(overran.since))
 }
 
 /// `FP0104 The receiver cannot be reached (refused)`, one a line, open ones only.

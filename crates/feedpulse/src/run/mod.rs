@@ -85,10 +85,11 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 pub(crate) fn main(config: Config) -> Result<(), Failure> {
     let runtime = runtime()?;
     let done = runtime.block_on(async {
-        let running = start(config, Options { keep_wire: true, ..Options::default() }).await?;
+        // Before anything answers: whoever sees us ready may end us at once, and in order.
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
                 .map_err(|e| Failure::new(70, e))?;
+        let running = start(config, Options { keep_wire: true, ..Options::default() }).await?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}

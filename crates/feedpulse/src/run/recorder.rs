@@ -19,7 +19,7 @@ use feedpulse_sinks::notify::outbox::{Done as NoticeDone, Keep, Keeper, Kept};
 use feedpulse_store::{LedgerBlock, OutboxChange, Rows, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
 };
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Blocks that wait for the disk.
 const QUEUE: usize = 256;
+/// Of them, rows of the outbox: they leave room for the engine's.
+const OUTBOX_QUEUE: usize = 128;
 /// Old rows and segments are removed this often.
 const PRUNE: Duration = Duration::from_secs(3_600);
 /// The engine waits this long for a slow disk, then it goes on without recording.
@@ -98,14 +100,18 @@ pub(crate) struct Recorder {
 #[derive(Clone, Debug)]
 pub(crate) struct Mailbox {
     jobs: SyncSender<Job>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
     /// Takes what is to be kept, and never waits: without room it is not kept, and says so.
     pub(crate) fn keeper(&self) -> Keeper {
-        let jobs = self.jobs.clone();
+        let (jobs, waiting) = (self.jobs.clone(), Arc::clone(&self.waiting));
         Arc::new(move |keep| {
-            let _ = jobs.try_send(Job::Outbox(Box::new(keep)));
+            let room = waiting.fetch_add(1, Ordering::AcqRel) < OUTBOX_QUEUE;
+            if !room || jobs.try_send(Job::Outbox(Box::new(keep))).is_err() {
+                waiting.fetch_sub(1, Ordering::AcqRel);
+            }
         })
     }
 
@@ -121,6 +127,8 @@ pub(crate) struct Desk {
     store: Store,
     /// For the outbox, in order; written once the inputs before it are durable.
     owed: Vec<Keep>,
+    /// How many of them are in the queue.
+    waiting: Arc<AtomicUsize>,
     failing: Arc<AtomicBool>,
     side: SideBox,
     synced: Counter,
@@ -161,9 +169,10 @@ pub(crate) fn recorder(
         waiting: (Vec::new(), Vec::new()),
         dropped: dropped.clone(),
     };
-    let mailbox = Mailbox { jobs: recorder.jobs.clone() };
-    let owed = Vec::new();
-    let desk = Desk { jobs: receiver, store, owed, failing, side, synced, recording, dropped };
+    let waiting = Arc::<AtomicUsize>::default();
+    let mailbox = Mailbox { jobs: recorder.jobs.clone(), waiting: Arc::clone(&waiting) };
+    let (jobs, owed) = (receiver, Vec::new());
+    let desk = Desk { jobs, store, owed, waiting, failing, side, synced, recording, dropped };
     (recorder, mailbox, desk)
 }
 
@@ -337,6 +346,9 @@ impl Desk {
     }
 
     fn work(&mut self, job: Job, group: &mut Vec<Done>) {
+        if matches!(job, Job::Outbox(_)) {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        }
         if self.failing.load(Ordering::Acquire) {
             if let Job::Block { count, .. } = &job {
                 self.dropped.add(u64::from(*count));
