@@ -12,6 +12,7 @@ mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
+mod probes;
 mod restart;
 mod samples;
 mod standby;

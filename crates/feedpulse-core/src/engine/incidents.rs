@@ -226,6 +226,11 @@ fn is_planned(s: &State, subject: Subject) -> bool {
         Subject::Feed(f) => {
             s.feeds.get(f.0 as usize).is_some_and(|f| f.waypoints.iter().any(|w| down(*w)))
         }
+        Subject::Probe(_) => moments.iter().any(|at| {
+            let all = |d: &&Downtime| d.waypoints.is_empty();
+            let holds = |d: &Downtime| d.holds(&s.plan.calendar, WaypointId(0), *at);
+            s.plan.downtimes.iter().filter(all).any(holds)
+        }),
         Subject::Check(_) | Subject::Own(_) => false,
     }
 }
