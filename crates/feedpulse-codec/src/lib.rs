@@ -14,6 +14,7 @@
 //! raises [`LAYOUT_VERSION`], and a build reads only its own version.
 #![forbid(unsafe_code)]
 
+mod around;
 mod basic;
 mod block;
 mod layout;
@@ -32,7 +33,7 @@ pub use reader::{DecodeError, Fault, Names, OTHER_NAME, Reader, put_varint};
 
 /// Version of all layouts together; the first two bytes of whatever [`encode`] or
 /// [`encode_block`] gives.
-pub const LAYOUT_VERSION: u16 = 4;
+pub const LAYOUT_VERSION: u16 = 5;
 
 /// A value with a byte layout.
 pub trait Wire: Sized {

@@ -80,7 +80,8 @@ layout! {
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
-        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, next_incident
+        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, next_incident,
+        around
     }
 }
 

@@ -55,6 +55,7 @@ layout! {
         5 = Alive(waypoint),
         6 = Tick,
         7 = Operator(action),
+        8 = Probed(probed),
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
@@ -152,11 +153,12 @@ layout! {
     struct Finding { code, subject, severity, state, since, evidence, detail }
     enum FindingState { 0 = Raised, 1 = Cleared, 2 = Happened }
     enum Severity { 0 = Note, 1 = Ticket, 2 = Page }
-    enum Subject { 0 = Waypoint(id), 1 = Feed(id), 2 = Check(index), 3 = Own(part) }
+    enum Subject { 0 = Waypoint(id), 1 = Feed(id), 2 = Check(index), 3 = Own(part), 4 = Probe(name) }
 
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config
+        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config,
+        probes, heartbeats
     }
     struct Calendar { offsets, holidays }
     struct Downtime { name, waypoints, times }
@@ -171,7 +173,7 @@ layout! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min, shadow
+        transit, urgent_transit, embargoes, silence, expect, rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
 
@@ -186,7 +188,7 @@ layout! {
         earlier_at, flaps, shadow, verdict, timeline, overran, drill
     }
     struct Overran { name, since }
-    enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything }
+    enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything, 6 = Around }
     struct Moment { at, what }
     enum MomentKind {
         0 = Began,

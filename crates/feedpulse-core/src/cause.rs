@@ -120,6 +120,16 @@ clues! {
     NotHl7 "many frames that are no HL7 at all" for Software 2;
     OutOfOrder "events come out of order" for Config 2;
     Killed "a program was killed shortly before" for Host 3;
+    ProbeRefused "a probe of it is refused as well" for Software 1 against Network;
+    ProbeUnanswered "a probe of it gets no answer either" for Host 1;
+    NameUnknown "its name is not found in DNS" for Network 4;
+    CertificateOver "its certificate has expired" for Config 4;
+    CertificateRefused "its certificate is not accepted" for Config 3;
+    ServerErrors "its web server answers with server errors (5xx)" for Software 2 against Network;
+    QueueFull "a queue that a probe reads is over its limit or grows" for Overload 2;
+    PartStopped "a channel of the engine does not run" for Config 3;
+    ReaderStopped "the engine reads its topic no more" for Software 3 against Network;
+    ReaderBehind "the engine reads its topic too slowly" for Overload 3;
 }
 
 /// Weighs the signs.

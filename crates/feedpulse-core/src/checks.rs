@@ -62,6 +62,7 @@ pub(crate) fn run(s: &mut State) -> Vec<Finding> {
     for number in 0..s.feeds.len() {
         feed::run(s, number, &parts, &mut findings);
     }
+    crate::engine::probe_findings(s, &mut findings);
     if !s.totals.adds_up() {
         findings.push(Finding {
             code: Code::SumsDiffer,

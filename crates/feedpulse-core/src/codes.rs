@@ -84,7 +84,7 @@ codes! {
         "Messages finished later than the feed's transit objective (first tap to last tap, one clock: ours), or the oldest unfinished one is older than that."
         "See which leg holds them: the feed's page shows each. An urgent message past its objective makes this a page.";
     Silence "FP0106" Ticket "A feed has gone silent"
-        "No message of this feed, or of one of its types or facilities, was seen for longer than its stated limit; or, as learned by the hour of the week in the site's time, so many messages were expected since the last one as a gap holds once a quarter. The tap itself lives. Learning takes seven days; `feedpulse learn` fills it at once."
+        "No message of this feed, or of one of its types or facilities, was seen for longer than its stated limit, or within the grace after a time at which one is due (`expect`); or, as learned by the hour of the week in the site's time, so many messages were expected since the last one as a gap holds once a quarter. The tap itself lives. Learning takes seven days; `feedpulse learn` fills it at once."
         "Is the sender still connected? Connected and silent: a trigger or channel was switched off upstream. Not connected: the sender or its route.";
     BacklogGrowing "FP0107" Ticket "A backlog is growing"
         "Unfinished messages are above backlog_min and have grown for two minutes, by the median of all slopes between looks of fifteen seconds, so that a burst which drains is none; and at this pace the transit objective breaks within the hour, or is broken. Less than 30 minutes before a longer objective breaks it is a page."
@@ -112,7 +112,7 @@ codes! {
         "Many: a backfill, a replay or a loop. Few: one type, trigger or facility has stopped.";
     TooQuiet "FP0115" Note "A feed is too quiet for statistics"
         "Its busiest hour of the week has fewer than two messages: its silence would be noticed after a day at best."
-        "State a `silence` limit, or let a heartbeat watch it.";
+        "State when its messages are due (`expect`: a schedule and a grace) or a `silence` limit, or let its job send a heartbeat.";
     RetryStorm "FP0116" Ticket "Messages are sent again and again"
         "Of the sendings of the last minute at least ten, and more than a third, were repeats of the same message."
         "The sender's ACK time-out is shorter than the receiver's answer: raise the time-out, not the number of threads.";
@@ -212,6 +212,51 @@ codes! {
     Failover "FP0505" Note "A feed moved to its standby"
         "Messages of the feed now pass the standby waypoint and not the one before."
         "Nothing to do if it was planned.";
+    ProbeFailed "FP0601" Ticket "A probe fails"
+        "Of the last three tries of a probe two failed (or as many as its `fails` says): refused, unreachable, no answer in time, an answer that it must not give. Two good ones in a row end it."
+        "`feedpulse probe NAME --config FILE` tries it now and says what it sees. Messages are judged for themselves: a probe says what surrounds them.";
+    CertificateExpires "FP0602" Ticket "A certificate ends soon"
+        "The certificate that a server shows, or one of the chain that it sends with it, ends within 21 days (`ticket_before`). Within 3 days (`page_before`) it is a page: a ticket may lie that long over a weekend, and from that moment on every handshake fails."
+        "Renew it and load it: many servers read a new file only when they are told. The probe says when the new one is shown.";
+    CertificateChanged "FP0603" Note "A certificate was changed"
+        "A server shows another certificate than before. It stands in the timeline of incidents as a change of the kind `certificate`."
+        "Nothing to do if it was renewed on purpose; else find out who terminates TLS there.";
+    MailBlocked "FP0604" Ticket "A mail address is block-listed"
+        "A DNS block list that the configuration names lists an address that the portal's mail leaves from: receivers refuse or hide its mail."
+        "The list's own page says why and how to be taken off. Look for a new sender behind the same address, and at bounces.";
+    MailNames "FP0605" Ticket "The DNS entries of a mail address are wrong"
+        "An address that the portal's mail leaves from has no PTR entry, one whose name does not lead back to it, or the SPF policy of a domain (RFC 7208) does not let it send."
+        "Correct the PTR at whoever owns the address, the SPF policy at whoever keeps the domain. Large mail services refuse mail without either.";
+    MailMoved "FP0606" Ticket "The address that mail leaves from has changed"
+        "The name of the mail's outgoing host leads to other addresses than before. It stands in the timeline of incidents as a change of the kind `address`."
+        "Add the new address to SPF policies and to receivers' allow lists, and look at its PTR and the block lists.";
+    NumberBad "FP0607" Ticket "A number is over its limit"
+        "A number that a probe reads (a queue, errors, deferred mail) was over its limit `over`, or under `under`, in two of three looks."
+        "Look at the queue's receiver first: what cannot be delivered waits.";
+    NumberGrowing "FP0608" Ticket "A number grows towards its limit"
+        "By the median of all slopes between its last looks, the number will reach `breach` within the hour; in three of four looks."
+        "Out = 0 is an outage of what empties it, out > 0 a lack of capacity. It is told early so that there is time.";
+    PartStopped "FP0609" Ticket "A part of the engine does not run"
+        "What the engine says of a channel, a port or a worker is not what the configuration expects, such as STARTED, in two of three looks."
+        "Was it stopped on purpose? Else see its log, start it, and compare what waited with `feedpulse gaps`.";
+    BeatMissing "FP0610" Ticket "A heartbeat did not come"
+        "A job that must say each time that it ran (a backup, a batch extract) has not said so within its grace. What may have been said while Feedpulse itself was not running is not demanded."
+        "See the job's own log. If it ran, see whether it reaches `/api/v1/heartbeats/NAME`.";
+    BeatLong "FP0611" Ticket "A job takes too long"
+        "A job said that it began, and not that it ended, for longer than `longest` (its grace, if that is not stated)."
+        "It hangs, or has more to do than usual. The next one may meet it.";
+    BeatFailed "FP0612" Ticket "A job failed"
+        "A job said itself that it failed, and has not said since that it ended well."
+        "See the job's own log.";
+    GroupStopped "FP0613" Ticket "The engine has stopped reading its topic"
+        "The consumer group has records to read and commits nothing new: `stopped` without a member, or for longer than the last ten commits took; `stalled` with members that go nowhere; `rewind` when a committed offset fell and was not reached again."
+        "Stopped: start the consumer. Stalled: it cannot get past a record, or its receiver hangs. Rewind: messages are sent again; expect duplicates.";
+    GroupBehind "FP0614" Ticket "The engine is behind its topic"
+        "The record at the group's committed offset is older than `behind` (5 min), or over ten looks the group never caught up and fell further behind from each to the next."
+        "It reads, and too slowly: look at its receiver's ACK time and at its number of consumers.";
+    ProbeBlind "FP0615" Note "A probe cannot look"
+        "Something between Feedpulse and what a probe looks at fails (its resolver, its brokers, a file): it says nothing about the thing itself, which may be well or not."
+        "`feedpulse probe NAME --config FILE` says what it cannot do.";
     Blind "FP0901" Ticket "Feedpulse was blind"
         "Copies of forwarded bytes were shed, or the analysing process was away: messages of that interval are counted as unknown, never as lost. The message stream itself was not touched."
         "Give the analysing process more CPU or a larger ring; see its restarts.";

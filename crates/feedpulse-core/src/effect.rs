@@ -315,6 +315,8 @@ pub enum Scope {
     System,
     /// Every link, or every feed.
     Everything,
+    /// Something around the stream that a probe or a heartbeat watches.
+    Around,
 }
 
 impl Scope {
@@ -328,6 +330,7 @@ impl Scope {
             Self::Link => "link",
             Self::System => "system",
             Self::Everything => "everything",
+            Self::Around => "around",
         }
     }
 }

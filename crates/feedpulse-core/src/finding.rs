@@ -18,6 +18,8 @@ pub enum Subject {
     Check(u16),
     /// A part of Feedpulse itself (`store`, `otlp`, `alertmanager`, `webhook`, `kafka`, `wire`).
     Own(Label),
+    /// A probe or a heartbeat that concerns no waypoint and no feed, by its name.
+    Probe(Label),
 }
 
 /// One conclusion of a check.
@@ -64,6 +66,7 @@ pub const EVIDENCE_NAMES: &[&str] = &[
     "answers_total",
     "attempts_total",
     "backlog_total",
+    "behind_total",
     "blind_s",
     "blocked_s",
     "breach_s",
@@ -72,13 +75,17 @@ pub const EVIDENCE_NAMES: &[&str] = &[
     "copies_shed_total",
     "critical_total",
     "damaged_total",
+    "days_left_total",
     "dead_letters_total",
     "down_s",
     "drain_s",
     "dropped_total",
     "expected_total",
+    "failing_total",
     "growth_per_s",
+    "late_s",
     "late_total",
+    "limit",
     "limit_s",
     "limit_total",
     "lost_total",
@@ -100,6 +107,7 @@ pub const EVIDENCE_NAMES: &[&str] = &[
     "unanswered_total",
     "unreadable_total",
     "urgent_total",
+    "value",
 ];
 
 /// A finding of a WASM check about one message, on its way into the engine.

@@ -52,9 +52,14 @@ pub(crate) fn of(feed: &FeedState) -> Option<Forecast> {
 
 /// The median slope a second.
 fn slope(looks: impl Iterator<Item = f32>) -> f32 {
-    let looks: Vec<f32> = looks.collect();
+    let looks: Vec<(f32, f32)> = looks.enumerate().map(|(n, y)| (n as f32 * STEP, y)).collect();
+    slope_of(&looks)
+}
+
+/// The median slope of numbers at given times, in order; 0 while there are fewer than two.
+pub(crate) fn slope_of(looks: &[(f32, f32)]) -> f32 {
     let pairs = looks.iter().enumerate().flat_map(|(n, a)| {
-        looks.iter().enumerate().skip(n + 1).map(move |(m, b)| (b - a) / ((m - n) as f32 * STEP))
+        looks.iter().skip(n + 1).filter(|b| b.0 > a.0).map(move |b| (b.1 - a.1) / (b.0 - a.0))
     });
     let mut slopes: Vec<f32> = pairs.collect();
     slopes.sort_by(f32::total_cmp);

@@ -6,6 +6,7 @@ use crate::finding::CheckFinding;
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::plan::Plan;
+use crate::probe::Probed;
 use crate::sighting::Sighting;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub enum Input {
     Tick,
     /// An operator did something.
     Operator(OperatorAction),
+    /// A probe looked at what surrounds the stream, or a job said that it ran.
+    Probed(Probed),
 }
 
 /// A stretch of time in which copies were shed or nobody looked.

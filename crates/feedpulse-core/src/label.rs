@@ -37,6 +37,20 @@ impl Label {
         Self { bytes, len: u8::try_from(len).expect("LABEL_MAX fits in u8") }
     }
 
+    /// As it is where it fits; a longer one is cut and ends in a hash of the whole, so that two
+    /// which begin alike stay apart.
+    #[must_use]
+    pub fn distinct(source: &str) -> Self {
+        if source.len() <= LABEL_MAX {
+            return Self::from(source);
+        }
+        // FNV-1a of 32 bits: it tells names of one configuration apart, no more.
+        let fold = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let hash = source.bytes().fold(0x811c_9dc5, fold);
+        let kept = source.as_bytes().get(..LABEL_MAX - 9).unwrap_or_default();
+        Self::from_bytes(&[kept, format!("~{hash:08x}").as_bytes()].concat())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

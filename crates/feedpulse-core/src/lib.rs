@@ -73,6 +73,8 @@ pub mod lag;
 pub mod metrics;
 pub mod order;
 pub mod plan;
+pub mod probe;
+pub mod schedule;
 pub mod sighting;
 pub mod tap;
 pub mod time;

@@ -3,6 +3,7 @@
 use crate::calendar::Calendar;
 use crate::frame::WaypointId;
 use crate::label::Label;
+use crate::probe::{Expect, HeartbeatPlan, ProbePlan};
 use crate::sighting::{AckMode, ReasonClass};
 use crate::time::Timestamp;
 use core::time::Duration;
@@ -46,6 +47,10 @@ pub struct Plan {
     /// Fingerprint of the configuration that it comes from; a new one is a change like others.
     /// Empty = not known.
     pub config: Label,
+    /// What is looked at around the stream; at most [`crate::probe::PROBES_MAX`].
+    pub probes: Vec<ProbePlan>,
+    /// Jobs that must say that they ran.
+    pub heartbeats: Vec<HeartbeatPlan>,
 }
 
 impl Default for Plan {
@@ -67,6 +72,8 @@ impl Default for Plan {
             series_max: 500,
             hard_down_told: true,
             config: Label::EMPTY,
+            probes: Vec::new(),
+            heartbeats: Vec::new(),
         }
     }
 }
@@ -272,6 +279,8 @@ pub struct Objectives {
     pub embargoes: Vec<Embargo>,
     /// When it is silent.
     pub silence: Silence,
+    /// When messages are expected, where statistics cannot tell.
+    pub expect: Option<Expect>,
     /// Share of answers that may be errors or rejects, 0..=1. Default 0.05.
     pub rejected_share: f64,
     /// Backlog below this is never a finding. Default 20.
@@ -318,6 +327,7 @@ impl Default for Objectives {
             urgent_transit: Duration::from_secs(30),
             embargoes: Vec::new(),
             silence: Silence::Learned,
+            expect: None,
             rejected_share: 0.05,
             backlog_min: 20,
             shadow: Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use crate::frame::{Frame, WaypointId};
 use crate::input::{Blind, OwnState};
+use crate::probe::Probed;
 use crate::sighting::Sighting;
 use core::fmt;
 use core::future::Future;
@@ -20,6 +21,8 @@ pub enum Tapped {
     Alive(WaypointId),
     /// The tap says how it is (brokers gone, wire gone).
     Own(OwnState),
+    /// A job said that it ran.
+    Probed(Probed),
 }
 
 /// Resumable progress of one lane of a tap.

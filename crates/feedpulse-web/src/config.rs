@@ -34,7 +34,7 @@ pub enum ConfigError {
         length: usize,
     },
     /// Two waypoints of one name, or none at all.
-    #[error("ingest needs at least one waypoint and each name once; check `{name}`")]
+    #[error("ingest needs at least one waypoint or heartbeat, and each name once; check `{name}`")]
     Waypoints {
         /// The name that is there twice; empty when there is none.
         name: String,
@@ -173,11 +173,13 @@ pub struct IngestConfig {
     pub(crate) token: Option<Token>,
     pub(crate) key: SiteKey,
     pub(crate) waypoints: Vec<(String, feedpulse_core::frame::WaypointId)>,
+    pub(crate) heartbeats: Vec<(String, Option<Token>)>,
 }
 
 impl IngestConfig {
-    /// Checked settings: the waypoints that may be posted to, by name. `key` is used to compare
-    /// tokens without leaking them by timing.
+    /// Checked settings: the waypoints that may be posted to, by name, and the heartbeats that jobs
+    /// may send, some with a token of their own. `key` is used to compare tokens without leaking
+    /// them by timing.
     ///
     /// # Errors
     /// [`ConfigError::TokenNeeded`] when `bind` is not loopback and there is no token;
@@ -187,6 +189,7 @@ impl IngestConfig {
         token: Option<Token>,
         key: SiteKey,
         waypoints: Vec<(String, feedpulse_core::frame::WaypointId)>,
+        heartbeats: Vec<(String, Option<Token>)>,
     ) -> Result<Self, ConfigError> {
         if token.is_none() && !is_local(bind.ip()) {
             return Err(ConfigError::TokenNeeded { listener: "ingest", bind });
@@ -198,10 +201,10 @@ impl IngestConfig {
         if let Some((_, (name, _))) = twice {
             return Err(ConfigError::Waypoints { name: name.clone() });
         }
-        if waypoints.is_empty() {
+        if waypoints.is_empty() && heartbeats.is_empty() {
             return Err(ConfigError::Waypoints { name: String::new() });
         }
-        Ok(Self { bind, token, key, waypoints })
+        Ok(Self { bind, token, key, waypoints, heartbeats })
     }
 
     /// Where to listen.

@@ -12,13 +12,15 @@ use crate::http::{problem, retry};
 use crate::serve::Peer;
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
+use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Registry};
+use feedpulse_core::probe::{Beat, Probed, Reading, Saw};
 use feedpulse_core::sighting::Sighting;
 use feedpulse_core::tap::{TapBatch, Tapped};
 use feedpulse_core::time::Timestamp;
@@ -102,8 +104,13 @@ impl IngestCounters {
     }
 }
 
+/// Where heartbeats are posted.
+const HEARTBEATS: &str = "/api/v1/heartbeats/";
+
 struct Ingest {
     guard: Guard,
+    /// Jobs that may send heartbeats; those with a token of their own have a guard of their own.
+    heartbeats: Vec<(String, Option<Guard>)>,
     waypoints: Vec<(String, WaypointId)>,
     parts: IngestParts,
     /// One permit is a KiB of body.
@@ -116,11 +123,19 @@ struct Ingest {
 ///   `application/hl7-v2` or `text/plain`, optionally with parameters), or one or more MLLP blocks.
 /// - `POST /receipts/{waypoint}`: `application/json`, a receipt `{key, outcome, at?}` or an array.
 ///
+/// - `POST /api/v1/heartbeats/{name}?state=start|ok|fail`: a job says that it ran (`ok`, the
+///   default), begins or failed; the body is not read. A heartbeat that has a token of its own takes
+///   that one only.
+///
 /// Answers: 202 when durable; 400, 401, 404, 411, 413, 415 say what to change; 503 with
 /// `Retry-After` when full. Bodies up to 16 MiB, all together 64 MiB at once.
 pub fn ingest(config: &IngestConfig, local: SocketAddr, parts: IngestParts) -> Router {
+    let guard = |token| Guard::new(token, config.key, local.port(), &[]).without_sessions();
+    let own = |token: &Option<_>| token.clone().map(|token| guard(Some(token)));
+    let heartbeats = config.heartbeats.iter().map(|(name, token)| (name.clone(), own(token)));
     let state = Arc::new(Ingest {
-        guard: Guard::new(config.token.clone(), config.key, local.port(), &[]).without_sessions(),
+        guard: guard(config.token.clone()),
+        heartbeats: heartbeats.collect(),
         waypoints: config.waypoints.clone(),
         parts,
         memory: Arc::new(Semaphore::new(HELD_MAX_KIB as usize)),
@@ -128,8 +143,9 @@ pub fn ingest(config: &IngestConfig, local: SocketAddr, parts: IngestParts) -> R
     Router::new()
         .route("/hl7/{waypoint}", post(hl7))
         .route("/receipts/{waypoint}", post(receipts))
+        .route("/api/v1/heartbeats/{name}", post(heartbeat))
         .fallback(async || {
-            let hint = "POST /hl7/WAYPOINT or /receipts/WAYPOINT";
+            let hint = "POST /hl7/WAYPOINT, /receipts/WAYPOINT or /api/v1/heartbeats/NAME";
             problem(StatusCode::NOT_FOUND, "nothing is here", hint)
         })
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), guarded))
@@ -144,7 +160,10 @@ async fn guarded(State(ingest): State<Arc<Ingest>>, request: Request, next: Next
         let hint = "this listener is for engines and portals, not for pages in a browser";
         return problem(StatusCode::FORBIDDEN, "a request with an Origin is not taken", hint);
     }
-    let checked = ingest.guard.check(&parts, (ingest.parts.clock)());
+    let name = parts.uri.path().strip_prefix(HEARTBEATS);
+    let own = name.and_then(|name| ingest.heartbeats.iter().find(|(n, _)| n == name));
+    let guard = own.and_then(|(_, guard)| guard.as_ref()).unwrap_or(&ingest.guard);
+    let checked = guard.check(&parts, (ingest.parts.clock)());
     if let Err(denied) = checked {
         ingest.parts.counters.refused.add(1);
         return denied.response();
@@ -180,6 +199,44 @@ async fn receipts(
         Ok(sightings.into_iter().map(Tapped::Sighting).collect())
     };
     ingest.take(&waypoint, request, &["application/json"], make).await
+}
+
+/// What a job says; `state` is `start`, `ok` or `fail`.
+#[derive(serde::Deserialize)]
+struct Said {
+    state: Option<String>,
+}
+
+async fn heartbeat(
+    State(ingest): State<Arc<Ingest>>,
+    Path(name): Path<String>,
+    Query(said): Query<Said>,
+) -> Response {
+    let refuse = |status, error, hint: &str| {
+        ingest.parts.counters.refused.add(1);
+        problem(status, error, hint)
+    };
+    if !ingest.heartbeats.iter().any(|(known, _)| *known == name) {
+        let hint = "names are those of `heartbeats` in the configuration";
+        return refuse(StatusCode::NOT_FOUND, "no heartbeat has this name", hint);
+    }
+    let beat = match said.state.as_deref() {
+        None | Some("ok") => Beat::Ok,
+        Some("start") => Beat::Start,
+        Some("fail") => Beat::Fail,
+        Some(_) => {
+            let hint = "state is start, ok or fail";
+            return refuse(StatusCode::BAD_REQUEST, "no such state", hint);
+        }
+    };
+    let reading = Reading { part: Label::EMPTY, saw: Saw::Beat(beat) };
+    let probed = Probed {
+        probe: Label::from(name.as_str()),
+        at: (ingest.parts.clock)(),
+        elapsed: Duration::ZERO,
+        readings: vec![reading],
+    };
+    ingest.hand_over(vec![Tapped::Probed(probed)]).await
 }
 
 impl Ingest {

@@ -2,7 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{config, demo, desk, explain, find, gaps, init, replay, run};
+use crate::{config, demo, desk, explain, find, gaps, init, probe, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +36,8 @@ enum Command {
     },
     #[command(flatten)]
     Desk(desk::Desk),
+    /// Look once, now, with a probe of a configuration, and say what it sees; exit code 1 if it is bad.
+    Probe(probe::ProbeArgs),
     /// Write the configuration of what was seen: in files, on a topic, or live.
     Init(InitArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
@@ -200,6 +202,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Desk(command) => desk::main(command),
+        Command::Probe(args) => probe::main(&args),
         Command::Init(args) => init::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),

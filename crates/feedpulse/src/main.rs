@@ -12,6 +12,7 @@ mod find;
 mod gaps;
 mod init;
 mod ledger;
+mod probe;
 mod replay;
 mod run;
 

@@ -13,6 +13,7 @@ mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
+mod probes;
 mod restart;
 mod samples;
 mod standby;

@@ -23,6 +23,10 @@ use feedpulse_core::plan::{
     Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId,
     Silence, Waypoint,
 };
+use feedpulse_core::probe::{
+    About, Beat, Expect, HeartbeatPlan, Known, Offsets, ProbePlan, Probed, Reading, Saw,
+};
+use feedpulse_core::schedule::{Rule, Schedule};
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
     MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen,
@@ -129,9 +133,18 @@ any! {
     enum Direction { ToReceiver, ToSender }
     enum Input {
         Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
-        Operator(what)
+        Operator(what), Probed(what)
     }
     struct Blind { waypoint, from, to, records, bytes }
+    enum About { Itself, Waypoint(at), Feed(name), System(name) }
+    struct Expect { schedule, grace }
+    enum Rule { At(schedule), Every(every) }
+    struct Schedule { minutes, hours, days, months, weekdays, either }
+    struct Reading { part, saw }
+    enum Saw { Check { code, failed }, Number(n), Ends(at), Known { what, value }, Group(o), Beat(b) }
+    enum Known { Certificate, Address }
+    struct Offsets { committed, low, end, age, members }
+    enum Beat { Start, Ok, Fail }
     struct OwnState { part, code, failing, detail, dropped }
     enum OperatorAction {
         Claim { incident, by }, Mute { incident, until }, Changed(change),
@@ -177,11 +190,12 @@ any! {
         Other
     }
     enum Severity { Note, Ticket, Page }
-    enum Subject { Waypoint(id), Feed(id), Check(index), Own(part) }
+    enum Subject { Waypoint(id), Feed(id), Check(index), Own(part), Probe(name) }
     struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
-        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config
+        downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config,
+        probes, heartbeats
     }
     struct Calendar { offsets, holidays }
     struct Downtime { name, waypoints, times }
@@ -196,7 +210,7 @@ any! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, rejected_share, backlog_min, shadow
+        transit, urgent_transit, embargoes, silence, expect, rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
     struct Position { tap, lane, epoch, offset }
@@ -214,7 +228,7 @@ any! {
     }
     struct OwedNotice { why, made_at, change }
     enum Why { Open, Escalated, Rose, Claimed, Still(n), Over }
-    enum Scope { Own, Feed, Feeds, Link, System, Everything }
+    enum Scope { Own, Feed, Feeds, Link, System, Everything, Around }
     struct Moment { at, what }
     enum MomentKind {
         Began, Found(code), Told(severity), Changed(change), Claimed(by), Muted(until), Calm,
@@ -247,6 +261,58 @@ any! {
 impl Any for bool {
     fn any(rng: &mut Rng) -> Self {
         rng.next() & 1 == 1
+    }
+}
+
+/// Few names, so that results are those of probes and heartbeats that a plan has.
+fn few(rng: &mut Rng) -> Label {
+    Label::from(["a", "b", "c", "d"][rng.below(4)])
+}
+
+impl Any for ProbePlan {
+    fn any(rng: &mut Rng) -> Self {
+        Self {
+            about: rng.any(),
+            severity: rng.any(),
+            fails: rng.any(),
+            recovers: rng.any(),
+            over: rng.any(),
+            under: rng.any(),
+            breach: rng.any(),
+            growth: rng.any(),
+            allowed_lag: rng.any(),
+            behind: rng.any(),
+            ticket_before: rng.any(),
+            page_before: rng.any(),
+            horizon: rng.any(),
+            name: few(rng),
+        }
+    }
+}
+
+impl Any for HeartbeatPlan {
+    fn any(rng: &mut Rng) -> Self {
+        Self {
+            about: rng.any(),
+            severity: rng.any(),
+            rule: rng.any(),
+            grace: rng.any(),
+            longest: rng.any(),
+            name: few(rng),
+        }
+    }
+}
+
+impl Any for i64 {
+    fn any(rng: &mut Rng) -> Self {
+        rng.wide().cast_signed()
+    }
+}
+
+impl Any for Probed {
+    fn any(rng: &mut Rng) -> Self {
+        let at = Timestamp::from_secs(1_000 + i64::from(rng.any::<u16>()));
+        Self { probe: few(rng), at, elapsed: rng.any(), readings: rng.any() }
     }
 }
 

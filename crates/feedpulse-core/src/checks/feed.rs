@@ -8,12 +8,15 @@ use crate::engine::state::{FeedState, Recent, State};
 use crate::finding::{Finding, Subject};
 use crate::label::Label;
 use crate::plan::{FeedId, Silence};
+use crate::schedule::{Rule, Watch};
 use crate::time::Timestamp;
 
 /// A breach nearer than this, in seconds, gets somebody up.
 const PAGE_BEFORE: u64 = 1_800;
 /// Looks at the backlog that are kept: six minutes.
 const LOOKS: usize = 24;
+/// Seconds of a week: what was due before is history.
+const WEEK: u64 = 7 * 86_400;
 /// Losses older than this do not count, in seconds.
 const LOSS_WINDOW: i64 = 300;
 
@@ -31,10 +34,12 @@ pub(super) fn run(s: &mut State, place: usize, parts: &[Part], findings: &mut Ve
     feed.profile.advance(&plan.calendar, first_time);
     feed.profile.silent |= gap_of(&feed.profile).is_some();
     let part = parts.iter().find(|part| part.key.feed == id);
+    let overdue = overdue(s, id, first_time);
+    let Some(feed) = s.feeds.get_mut(place) else { return };
     look(feed, now, oldest_any);
     let rules = [
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
-        (Code::Silence, silence(feed, part, first_time, started)),
+        (Code::Silence, overdue.unwrap_or_else(|| silence(feed, part, first_time, started))),
         (Code::VolumeUnusual, volume(feed, first_time)),
         (Code::TooQuiet, too_quiet(feed, first_time)),
         (Code::BacklogGrowing, backlog(feed, now, oldest_any)),
@@ -148,6 +153,30 @@ fn transit(
     Condition::Holds(verdict)
 }
 
+/// A message was due by the feed's own schedule and has not come within its grace.
+fn overdue(s: &mut State, id: FeedId, now: Timestamp) -> Option<Condition> {
+    let feed = s.feeds.get(id.0 as usize)?;
+    let expect = feed.objectives.expect?;
+    let (rule, calendar) = (Rule::At(expect.schedule), &s.plan.calendar);
+    let started = s.started.max(now.minus(core::time::Duration::from_secs(WEEK)));
+    let watch = s.around.feeds.entry(id).or_insert_with(|| Watch::new(&rule, calendar, started));
+    if let Some(seen) = feed.last_seen {
+        watch.came(&rule, calendar, seen);
+    }
+    let first = feed.waypoints.first().and_then(|w| s.waypoints.get(usize::from(w.0)));
+    for blind in first.into_iter().flat_map(|w| w.blinds.iter()) {
+        watch.blind(&rule, calendar, *blind, expect.grace);
+    }
+    let due = watch.missed(now, expect.grace)?;
+    let mut verdict = Verdict::new(
+        Code::Silence,
+        due.at,
+        &[("late_s", seconds(now, due.at)), ("limit_s", expect.grace.as_secs_f64())],
+    );
+    verdict.detail = "due by its schedule";
+    Some(Condition::Holds(verdict))
+}
+
 fn silence(feed: &FeedState, part: Option<&Part>, now: Timestamp, started: Timestamp) -> Condition {
     let last = feed.last_seen.unwrap_or(started);
     match feed.objectives.silence {
@@ -201,6 +230,7 @@ fn volume(feed: &FeedState, now: Timestamp) -> Condition {
 fn too_quiet(feed: &FeedState, now: Timestamp) -> Condition {
     let quiet = feed.declared
         && feed.objectives.silence == Silence::Learned
+        && feed.objectives.expect.is_none()
         && feed.profile.judge() == Gap::TooQuiet;
     if !quiet {
         return Condition::Over;

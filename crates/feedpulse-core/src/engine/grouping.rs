@@ -56,7 +56,8 @@ impl Engine {
         if own.is_some() {
             return Some(finding.subject);
         }
-        if finding.code == Code::Silence && !finding.detail.is_empty() {
+        let of_part = !matches!(finding.detail.as_str(), "" | "due by its schedule");
+        if finding.code == Code::Silence && of_part {
             // One type or facility, while the others go on: no link explains that.
             return Some(finding.subject);
         }
@@ -120,6 +121,11 @@ fn explains(
                 && incident.since <= since
                 && is_behind(s, link, other);
             same || behind
+        }
+        // What a probe of a system sees belongs to the fault of one of its links.
+        (Subject::Waypoint(link), Subject::Waypoint(other)) if code == Code::ProbeFailed => {
+            let same_system = system(s, link).is_some_and(|name| system(s, other) == Some(name));
+            same_system && incident.has(blocks, s.now)
         }
         (Subject::Feed(one), Subject::Feed(other)) if is_symptom(code) => {
             incident.code == code && near(incident.since, since) && go_together(s, one, other)

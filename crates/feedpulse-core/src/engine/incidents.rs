@@ -217,10 +217,13 @@ impl Engine {
 fn is_planned(s: &State, subject: Subject) -> bool {
     // Who was sent away needs a moment to come back; a short downtime lies within that moment.
     let moment = |n: u32| s.now.minus(COME_BACK / 8 * n);
-    let down = |w: WaypointId| {
-        let holds = |d: &Downtime| (0..=8).any(|n| d.holds(&s.plan.calendar, w, moment(n)));
-        s.plan.downtimes.iter().any(holds)
-    };
+    let holds = |d: &Downtime, w| (0..=8).any(|n| d.holds(&s.plan.calendar, w, moment(n)));
+    if matches!(subject, Subject::Probe(_)) {
+        // What stands beside the links is down with all of them.
+        let all = |d: &&Downtime| d.waypoints.is_empty();
+        return s.plan.downtimes.iter().filter(all).any(|d| holds(d, WaypointId(0)));
+    }
+    let down = |w: WaypointId| s.plan.downtimes.iter().any(|d| holds(d, w));
     planned_links(s, subject).iter().any(|w| down(*w))
 }
 
@@ -231,7 +234,7 @@ pub(super) fn planned_links(s: &State, subject: Subject) -> Vec<WaypointId> {
         Subject::Feed(f) => {
             s.feeds.get(f.0 as usize).map(|f| f.waypoints.clone()).unwrap_or_default()
         }
-        Subject::Check(_) | Subject::Own(_) => Vec::new(),
+        Subject::Check(_) | Subject::Own(_) | Subject::Probe(_) => Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod acks;
 mod answers;
+pub mod around;
 mod batches;
 mod blind;
 mod desk;
@@ -24,6 +25,7 @@ mod lags;
 mod ledger;
 mod links;
 mod picture;
+mod probes;
 pub mod profile;
 mod queue;
 mod room;
@@ -35,6 +37,8 @@ pub mod software;
 mod standby;
 pub mod state;
 mod story;
+#[cfg(test)]
+mod surroundings;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -53,6 +57,7 @@ use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
 use hashbrown::HashMap;
 pub(crate) use ledger::HEAD_TIMES;
+pub(crate) use probes::findings as probe_findings;
 use slab::Ref;
 use state::{FeedState, Kind, State, WaypointState};
 use std::sync::Arc;
@@ -150,6 +155,7 @@ impl Engine {
             Input::Alive(waypoint) => self.alive(*waypoint, now),
             Input::Tick => self.tick(fx),
             Input::Operator(action) => self.operator(action, fx),
+            Input::Probed(probed) => self.probed(probed, fx),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }
@@ -157,6 +163,7 @@ impl Engine {
     fn configure(&mut self, plan: &Arc<Plan>) {
         self.note_configuration(plan);
         self.s.plan = Arc::clone(plan);
+        self.configure_around(plan);
         self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);
         self.lookups.resize_with(plan.waypoints.len(), Lookup::default);
         self.feed_cache.clear();
@@ -216,6 +223,7 @@ impl Engine {
             self.expire_entries(number, fx);
         }
         self.expire_journeys(fx);
+        self.watch_around();
         let findings = checks::run(&mut self.s);
         for finding in findings {
             self.take(finding, fx);

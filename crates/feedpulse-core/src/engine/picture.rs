@@ -74,7 +74,7 @@ impl Engine {
             .filter(|i| match i.subject {
                 Subject::Feed(f) => f == id,
                 Subject::Waypoint(w) => feed.waypoints.contains(&w),
-                Subject::Check(_) | Subject::Own(_) => false,
+                Subject::Check(_) | Subject::Own(_) | Subject::Probe(_) => false,
             })
             .max_by_key(|i| (i.severity, matches!(i.subject, Subject::Feed(_))));
         let mut history: Vec<_> = feed.history.iter().cloned().collect();

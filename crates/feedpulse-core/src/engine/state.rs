@@ -77,6 +77,8 @@ pub struct State {
     pub profiles: Vec<(PartKey, Profile)>,
     /// Number of the next incident.
     pub next_incident: u64,
+    /// Probes and heartbeats.
+    pub around: super::around::Around,
 }
 
 /// One waypoint.

@@ -129,7 +129,7 @@ fn urgent(s: &State, subject: Subject, touched: &[&FeedState]) -> u32 {
         Subject::Waypoint(waypoint) => {
             waiting + s.waypoints.get(usize::from(waypoint.0)).map_or(0, |w| w.hurt.messages)
         }
-        Subject::Check(_) | Subject::Own(_) => 0,
+        Subject::Check(_) | Subject::Own(_) | Subject::Probe(_) => 0,
     }
 }
 
@@ -140,6 +140,7 @@ fn scope(s: &State, root: Subject, incident: &Incident, touched: usize) -> Scope
     let live = s.feeds.iter().filter(|feed| feed.seen > 0).count();
     match root {
         Subject::Check(_) | Subject::Own(_) => Scope::Own,
+        Subject::Probe(_) => Scope::Around,
         Subject::Feed(_) | Subject::Waypoint(_) if live > 2 && touched == live => Scope::Everything,
         Subject::Waypoint(_) if links.len() > 1 => Scope::System,
         Subject::Waypoint(_) => Scope::Link,
@@ -181,6 +182,9 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::Missing, Some(Clue::LostInside).filter(|_| matches!(root, Subject::Feed(_)))),
         (Code::SchemaDrift, Some(Clue::NewVersion)),
     ];
+    let members = incident.members.keys().map(|(subject, _)| *subject);
+    let subjects: Vec<Subject> = members.chain([root]).collect();
+    clues.extend(super::probes::clues(s, &subjects));
     clues.extend(feed_signs.into_iter().filter(|(code, _)| has(*code)).filter_map(|(_, c)| c));
     let from = incident.since.minus(NEAR);
     let near = |change: &&Change| change.at >= from && change.at <= incident.since.plus(NEAR / 15);
@@ -331,6 +335,7 @@ pub(super) fn name_of(s: &State, subject: Subject) -> String {
             format!("check {}", s.plan.checks.get(usize::from(c)).map_or("?", String::as_str))
         }
         Subject::Own(part) => format!("feedpulse {part}"),
+        Subject::Probe(name) => super::probes::name_of(s, name),
     }
 }
 

@@ -193,6 +193,10 @@ pub(crate) fn subject_label(change: &IncidentChange) -> (&'static str, String) {
         Subject::Feed(_) => "feed",
         Subject::Check(_) => "check",
         Subject::Own(_) => "part",
+        Subject::Probe(_) => {
+            let beat = change.subject_name.starts_with("heartbeat ");
+            if beat { "heartbeat" } else { "probe" }
+        }
     };
     let name = &change.subject_name;
     let name = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix(' ')).unwrap_or(name);

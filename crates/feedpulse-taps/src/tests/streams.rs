@@ -66,6 +66,7 @@ impl Rig {
             Tapped::Blind(blind) => format!("blind {} {}", blind.records, blind.bytes),
             Tapped::Alive(_) => "alive".to_owned(),
             Tapped::Own(own) => format!("own {} {}", own.failing, own.detail),
+            Tapped::Probed(probed) => format!("probed {}", probed.probe),
         };
         self.items.drain(..).map(short).collect()
     }

@@ -219,8 +219,9 @@ fn settings_that_open_the_door_are_refused() {
     }
     let one = vec![("a".to_owned(), WaypointId(0))];
     let two = [one.clone(), one.clone()].concat();
-    let ingest =
-        |bind: &str, token, list| IngestConfig::new(bind.parse().unwrap(), token, key(), list);
+    let ingest = |bind: &str, token, list| {
+        IngestConfig::new(bind.parse().unwrap(), token, key(), list, vec![])
+    };
     assert!(ingest("127.0.0.1:1", None, one.clone()).is_ok());
     assert!(ingest("10.0.0.1:1", None, one).is_err());
     assert!(ingest("10.0.0.1:1", Some(token), two).unwrap_err().to_string().contains("`a`"));

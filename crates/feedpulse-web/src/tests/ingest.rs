@@ -6,12 +6,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, header};
 use feedpulse_core::frame::{ConnectionId, Direction, WaypointId};
+use feedpulse_core::probe::{Beat, Saw};
 use feedpulse_core::sighting::{LinkEvent, Seen, Sighting};
 use feedpulse_core::tap::{TapBatch, Tapped};
 use feedpulse_core::time::Timestamp;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+const BACKUP_TOKEN: &str = "a-token-of-the-extract-job";
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 
 fn tap(room: usize, token: Option<&str>) -> (Router, mpsc::Receiver<TapBatch>, IngestCounters) {
@@ -34,7 +36,9 @@ fn tap(room: usize, token: Option<&str>) -> (Router, mpsc::Receiver<TapBatch>, I
     };
     let token = token.map(|t| Token::new(t).unwrap());
     let waypoints = vec![("portal".to_owned(), WaypointId(3))];
-    let config = IngestConfig::new(LOCAL, token, key(), waypoints).unwrap();
+    let own = Some(Token::new(BACKUP_TOKEN).unwrap());
+    let heartbeats = vec![("backup".to_owned(), None), ("extract".to_owned(), own)];
+    let config = IngestConfig::new(LOCAL, token, key(), waypoints, heartbeats).unwrap();
     (ingest(&config, LOCAL, parts), taken, counters)
 }
 
@@ -165,4 +169,47 @@ async fn a_token_is_asked_for_on_every_path() {
     request.headers_mut().insert(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
     let store = async { taken.recv().await.unwrap().done.unwrap()() };
     assert_eq!(tokio::join!(status(&router, request), store).0.0, 202);
+}
+
+fn beat(path: &str, token: Option<&str>) -> Request<Body> {
+    let mut request = Request::post(path).header(header::HOST, "127.0.0.1:8088");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+    }
+    request.body(Body::from("curl sends what it likes")).unwrap()
+}
+
+#[tokio::test]
+async fn a_job_says_that_it_ran() {
+    let (router, mut taken, _) = tap(4, Some(TOKEN));
+    for (path, token, expected) in [
+        ("/api/v1/heartbeats/backup", None, 401),
+        ("/api/v1/heartbeats/backup", Some(BACKUP_TOKEN), 401),
+        ("/api/v1/heartbeats/extract", Some(TOKEN), 401),
+        ("/api/v1/heartbeats/nobody", Some(TOKEN), 404),
+        ("/api/v1/heartbeats/backup?state=maybe", Some(TOKEN), 400),
+    ] {
+        let (got, body) = status(&router, beat(path, token)).await;
+        assert_eq!(got, expected, "{path}: {body}");
+    }
+    assert!(taken.try_recv().is_err(), "nothing was taken");
+    for (path, token, expected) in [
+        ("/api/v1/heartbeats/backup", TOKEN, Beat::Ok),
+        ("/api/v1/heartbeats/backup?state=start", TOKEN, Beat::Start),
+        ("/api/v1/heartbeats/extract?state=fail", BACKUP_TOKEN, Beat::Fail),
+    ] {
+        let store = async {
+            let mut batch = taken.recv().await.unwrap();
+            let said = match &batch.items[..] {
+                [Tapped::Probed(probed)] => probed.clone(),
+                other => panic!("{other:?}"),
+            };
+            (batch.done.take().unwrap())();
+            said
+        };
+        let ((got, body), said) = tokio::join!(status(&router, beat(path, Some(token))), store);
+        assert_eq!(got, 202, "{body}");
+        assert_eq!((said.readings[0].saw, said.at), (Saw::Beat(expected), NOW));
+        assert!(path.contains(said.probe.as_str()));
+    }
 }

@@ -6,11 +6,14 @@ pub(crate) mod document;
 mod kubernetes;
 mod parts;
 mod plan;
+mod probes;
 pub(crate) mod raw;
 mod raw_kubernetes;
+mod raw_probes;
 mod raw_sinks;
 mod raw_times;
 pub(crate) mod resolve;
+mod schedule;
 mod shadow;
 mod sinks;
 #[cfg(test)]

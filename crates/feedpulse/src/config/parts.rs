@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 impl Resolver<'_> {
-    fn address(&mut self, path: &str, text: &str) -> SocketAddr {
+    pub(super) fn address(&mut self, path: &str, text: &str) -> SocketAddr {
         text.parse().unwrap_or_else(|_| {
             self.wrong(path, "not an address and port", "such as 0.0.0.0:6661 or [::1]:8080");
             SocketAddr::from(([127, 0, 0, 1], 0))
@@ -117,6 +117,13 @@ impl Resolver<'_> {
         let raw = self.raw.http.as_ref()?;
         let as_listener = RawListener { listen: raw.listen.clone(), token: raw.token.clone() };
         let listener = self.listener("http", Some(&as_listener))?;
+        if raw.waypoints.is_empty() && self.raw.heartbeats.is_empty() {
+            self.wrong(
+                "http/waypoints",
+                "nothing may be posted",
+                "name waypoints, or add heartbeats",
+            );
+        }
         let names = raw.waypoints.iter().enumerate();
         let waypoints = names
             .map(|(n, w)| (w.clone(), self.waypoint(&format!("http/waypoints/{n}"), w)))

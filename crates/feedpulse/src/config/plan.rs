@@ -81,6 +81,8 @@ impl Resolver<'_> {
             series_max: 500,
             hard_down_told: self.hard_down_told(),
             config: Label::EMPTY,
+            probes: Vec::new(),
+            heartbeats: Vec::new(),
         }
     }
 
@@ -257,6 +259,10 @@ impl Resolver<'_> {
             ),
             embargoes: self.embargoes(path, raw, defaults),
             silence,
+            expect: match &raw.expect {
+                Some(expect) => self.expect(&format!("{path}/expect"), expect),
+                None => defaults.expect,
+            },
             rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
             shadow: defaults.shadow,

@@ -2,6 +2,7 @@
 //! (`feedpulse validate --schema`) is generated from them.
 
 pub(crate) use super::raw_kubernetes::RawKubernetes;
+pub(crate) use super::raw_probes::{RawAllowed, RawExpect, RawHeartbeat, RawProbe};
 use super::raw_sinks::{
     RawAlertmanager, RawChat, RawDeadMan, RawMail, RawOtlp, RawPager, RawWebhook,
 };
@@ -60,6 +61,10 @@ pub(crate) struct Raw {
     pub files: Vec<RawFiles>,
     /// WASM checks.
     pub checks: Vec<RawCheck>,
+    /// Probes of what surrounds the stream.
+    pub probes: Vec<RawProbe>,
+    /// Jobs that must say each time that they ran.
+    pub heartbeats: Vec<RawHeartbeat>,
     /// OpenTelemetry export.
     pub otlp: Option<RawOtlp>,
     /// Alertmanager.
@@ -181,6 +186,9 @@ pub(crate) struct RawWaypoint {
     /// enrolled: counted, and never a finding.
     #[serde(default)]
     pub expected_reasons: Vec<RawReason>,
+    /// `allowed` where its receiver takes a second connection, so that a probe may make one.
+    #[serde(default)]
+    pub probe: Option<RawAllowed>,
 }
 
 /// MSH-15 and MSH-16 as agreed.
@@ -295,6 +303,8 @@ pub(crate) struct RawObjectives {
     /// Nothing seen for this long is silence, such as `10m`; `learned` (default) by what is usual at
     /// this hour of the week, after seven days; or `off`.
     pub silence: Option<String>,
+    /// When messages are expected, for a feed that is too quiet for statistics.
+    pub expect: Option<RawExpect>,
     /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rejected_share: Option<f64>,
@@ -449,7 +459,8 @@ pub(crate) struct RawHttp {
     /// Bearer token.
     #[serde(default)]
     pub token: Option<RawSecret>,
-    /// Names of the waypoints that may be posted to.
+    /// Names of the waypoints that may be posted to; none where only heartbeats come.
+    #[serde(default)]
     pub waypoints: Vec<String>,
     /// Where a receipt has its parts.
     #[serde(default)]

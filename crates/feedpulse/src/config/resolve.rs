@@ -54,6 +54,12 @@ pub(crate) struct Config {
     pub files: Vec<(PathBuf, WaypointId)>,
     /// WASM checks, in the order of the plan's.
     pub checks: Vec<Check>,
+    /// Probes.
+    pub probes: Vec<feedpulse_probes::ProbeConfig>,
+    /// Consumer groups that are looked at.
+    pub groups: Vec<Group>,
+    /// Heartbeats that may be posted.
+    pub heartbeats: Vec<Heartbeat>,
     /// Where effects go.
     pub sinks: feedpulse_sinks::config::SinksConfig,
     /// The namespace that is watched for changes; None = none.
@@ -121,6 +127,38 @@ pub(crate) struct Http {
     pub receipt: ReceiptFormat,
 }
 
+/// A consumer group that is looked at and never joined.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    /// Name of its probe.
+    pub name: String,
+    /// The Kafka tap whose options are used: index into [`Config::kafka`].
+    pub tap: usize,
+    /// The group.
+    pub group: String,
+    /// Its topics.
+    pub topics: Vec<String>,
+    /// How often.
+    pub every: Duration,
+    /// Longest time of one look.
+    pub timeout: Duration,
+}
+
+/// A heartbeat that may be posted.
+#[derive(Clone)]
+pub(crate) struct Heartbeat {
+    /// Its name.
+    pub name: String,
+    /// Its own token; None = that of the listener. Never printed.
+    pub token: Option<String>,
+}
+
+impl std::fmt::Debug for Heartbeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Heartbeat").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// A listener, resolved.
 #[derive(Clone)]
 pub(crate) struct Listener {
@@ -163,7 +201,9 @@ pub(crate) const FOLDER: &str = "feedpulse-data";
 /// All that is wrong.
 pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Problem>> {
     let mut r = Resolver { raw, document, problems: Vec::new() };
-    let plan = r.plan();
+    let mut plan = r.plan();
+    let around = r.around();
+    (plan.probes, plan.heartbeats) = (around.plans, around.beats);
     let key = r.key();
     let zone = r.zone();
     let facility = r.facility();
@@ -210,6 +250,9 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         http,
         files,
         checks,
+        probes: around.probes,
+        groups: around.groups,
+        heartbeats: around.heartbeats,
         sinks,
         namespace,
         ops,

@@ -343,7 +343,7 @@ impl Resolver<'_> {
     }
 }
 
-const fn severity(raw: RawSeverity) -> Severity {
+pub(super) const fn severity(raw: RawSeverity) -> Severity {
     match raw {
         RawSeverity::Ticket => Severity::Ticket,
         RawSeverity::Page => Severity::Page,

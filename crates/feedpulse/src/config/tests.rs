@@ -1,7 +1,11 @@
 //! Every error at once, each with its place and a hint; and what a good file becomes.
 
 use super::load;
+use feedpulse_core::codes::Severity;
+use feedpulse_core::frame::WaypointId;
+use feedpulse_core::label::Label;
 use feedpulse_core::plan::{Acks, Role};
+use feedpulse_core::probe::About;
 
 fn problems(text: &str) -> Vec<String> {
     load(text)
@@ -58,6 +62,71 @@ feeds:
     assert!(found[1].contains("did you mean \"portal-in\"?"));
     assert!(found[4].contains("beyond loopback a token is needed"));
     assert!(found[5].starts_with("10:15:") && found[5].contains("did you mean \"main\"?"));
+}
+
+#[test]
+fn errors_of_probes_and_heartbeats_come_together() {
+    let text = "\
+waypoints:
+  - {name: portal-in}
+mllp:
+  listeners:
+    - {waypoint: portal-in, listen: \"127.0.0.1:1\", forward: \"portal:6661\"}
+probes:
+  - {name: portal, every: 5s, tcp: {address: \"portal:6661\"}}
+  - {name: portal, tls: {address: \"portal:443\"}, http: {url: \"https://portal/\"}}
+  - {name: ack, about: {waypoint: portal-in}, mllp: {}}
+  - {name: depth, numeric: {url: \"http://e/m\", metric: depth}}
+  - {name: group, kafka_group: {tap: kafka, group: mirth, topics: [hl7]}}
+heartbeats:
+  - {name: backup, schedule: \"30 2 * *\", grace: 30m}
+";
+    let found = problems(text);
+    for (place, part) in [
+        ("7:20: probes/0/every", "less than 10 s"),
+        ("7:37: probes/0/tcp/address", "does not allow probes of its HL7 port"),
+        ("8:6: probes/1/name", "is there twice"),
+        ("8:5: probes/1", "exactly one thing to look at"),
+        ("9:48: probes/2/mllp", "`probe: allowed` at the waypoint"),
+        ("10:19: probes/3/numeric", "at least one of over, under and breach"),
+        ("11:32: probes/4/kafka_group/tap", "no Kafka tap is called"),
+        ("13:20: heartbeats/0/schedule", "not a cron line"),
+        ("12:1: heartbeats", "nothing takes them"),
+    ] {
+        let said = |p: &&String| p.starts_with(place) && p.contains(part);
+        assert!(found.iter().any(|p| said(&p)), "{place} {part}: {found:#?}");
+    }
+}
+
+#[test]
+fn probes_and_heartbeats_become_plans() {
+    let text = "\
+waypoints:
+  - {name: portal-in, probe: allowed, system: portal}
+zone: Europe/Berlin
+http: {listen: \"127.0.0.1:1\", waypoints: [portal-in]}
+feeds:
+  - {name: extract, route: portal-in, objectives: {expect: {schedule: \"0 6 * * 1-5\", grace: 20m}}}
+probes:
+  - {name: ack, about: {waypoint: portal-in}, mllp: {address: \"portal:6661\"}, fails: 3, of: 5}
+  - {name: cert, about: {system: portal}, severity: page, tls: {address: \"portal:443\", ticket_before: 240h}}
+  - {name: depth, about: {feed: extract}, numeric: {url: \"http://e/m\", metric: depth, breach: 1000}}
+heartbeats:
+  - {name: backup, every: 24h, grace: 30m}
+";
+    let config = load(text).unwrap_or_else(|e| panic!("{e:#?}"));
+    let [ack, cert, depth] = &config.plan.probes[..] else { panic!("{:?}", config.plan.probes) };
+    assert_eq!((ack.fails, ack.about.clone()), ((3, 5), About::Waypoint(WaypointId(0))));
+    assert_eq!(cert.ticket_before.as_secs(), 10 * 86_400);
+    assert_eq!(
+        (cert.severity, &cert.about),
+        (Some(Severity::Page), &About::System(Label::from("portal")))
+    );
+    assert_eq!((depth.breach, &depth.about), (Some(1_000.0), &About::Feed("extract".into())));
+    assert_eq!(config.probes[1].every.as_secs(), 3_600);
+    let expect = config.plan.feeds[0].objectives.expect.unwrap();
+    assert_eq!((expect.schedule.hours, expect.schedule.weekdays), (1 << 6, 0b1_1111));
+    assert_eq!(config.plan.heartbeats.len(), 1);
 }
 
 #[test]

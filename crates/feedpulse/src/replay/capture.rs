@@ -203,7 +203,7 @@ impl Run {
                 Tapped::Blind(blind) => self.step(step.at, &Input::Blind(blind)),
                 Tapped::Alive(waypoint) => self.step(step.at, &Input::Alive(waypoint)),
                 // About the wire, which is not in a capture.
-                Tapped::Own(_) => {}
+                Tapped::Own(_) | Tapped::Probed(_) => {}
             }
         }
         if step.tick {

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod checks;
 mod pipeline;
+pub(crate) mod probes;
 mod recorder;
 mod recover;
 mod rows;
@@ -184,6 +185,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         ui: None,
         ops: None,
     };
+    probes::start(&config, &registry, &side, &mut running.supervisor)?;
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)

@@ -169,6 +169,7 @@ impl Pipeline {
                 Tapped::Blind(blind) => step.inputs.push((now, Input::Blind(blind))),
                 Tapped::Alive(waypoint) => step.inputs.push((now, Input::Alive(waypoint))),
                 Tapped::Own(own) => step.inputs.push((now, Input::Own(own))),
+                Tapped::Probed(probed) => step.inputs.push((now, Input::Probed(probed))),
             }
         }
         let wire = batch.positions.iter().any(|p| p.tap == super::taps::WIRE_TAP);

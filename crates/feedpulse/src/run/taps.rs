@@ -106,7 +106,12 @@ async fn http(
     let Some(http) = &config.http else { return Ok(()) };
     let token = super::token(http.listener.token.as_deref(), "http")?;
     let listen = http.listener.listen;
-    let posts = IngestConfig::new(listen, token, key, http.waypoints.clone())
+    let heartbeats = config.heartbeats.iter().map(|beat| {
+        let token = super::token(beat.token.as_deref(), &format!("heartbeat {}", beat.name))?;
+        Ok((beat.name.clone(), token))
+    });
+    let heartbeats = heartbeats.collect::<Result<Vec<_>, Failure>>()?;
+    let posts = IngestConfig::new(listen, token, key, http.waypoints.clone(), heartbeats)
         .map_err(|e| Failure::new(CONFIG, e))?;
     let socket = bind("http", listen).await.map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let local = socket.local_addr().map_err(|e| Failure::new(UNAVAILABLE, e))?;

@@ -1,0 +1,31 @@
+//! Whether a port takes connections.
+
+use crate::config::{self, ConfigError};
+use crate::dns::Names;
+use crate::probe::Look;
+use crate::reach::{Place, Proxy, Reach};
+
+#[derive(Debug)]
+pub(crate) struct Tcp {
+    place: Place,
+    reach: Reach,
+}
+
+impl Tcp {
+    pub(crate) fn new(config: &config::Tcp, names: Names) -> Result<Self, ConfigError> {
+        let proxy = config.proxy.as_ref().map(Proxy::parse).transpose()?;
+        Ok(Self { place: Place::parse(&config.address)?, reach: Reach { names, proxy } })
+    }
+
+    pub(crate) async fn look(&self, look: &mut Look) {
+        match self.reach.connect(&self.place).await {
+            Ok(stream) => {
+                look.works();
+                if let Ok(peer) = stream.peer_addr() {
+                    look.note(format!("connected to {peer}"));
+                }
+            }
+            Err(class) => look.fails(class),
+        }
+    }
+}
