@@ -271,7 +271,9 @@ fn judge_row(s: &mut State, id: u64, right: bool) {
 /// Whether everything that an incident touches is in shadow, and nothing in it is told in spite of
 /// that.
 fn in_shadow(s: &State, root: Subject, incident: &Incident, touched: &[FeedId]) -> bool {
-    if matches!(root, Subject::Own(_)) || (s.plan.hard_down_told && is_hard_down(s, incident)) {
+    // A probe and a heartbeat learn nothing: their limits are stated.
+    let stated = matches!(root, Subject::Own(_) | Subject::Probe(_));
+    if stated || (s.plan.hard_down_told && is_hard_down(s, incident)) {
         return false;
     }
     let new = |feed: &FeedState| feed.shadow(s.now).holds;

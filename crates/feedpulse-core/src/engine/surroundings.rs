@@ -130,6 +130,16 @@ fn one_bad_look_is_nothing_two_of_three_are_an_incident_and_two_good_ones_end_it
 }
 
 #[test]
+fn what_is_stated_is_told_while_feeds_are_in_shadow() {
+    let mut watched = plan(vec![ProbePlan::new("tcp")], Vec::new());
+    watched.defaults.shadow = Duration::from_secs(14 * 86_400);
+    let mut bench = Bench::new(watched);
+    bench.check("tcp", Some("refused"));
+    bench.check("tcp", Some("refused"));
+    assert!(!bench.open()[0].story.shadow);
+}
+
+#[test]
 fn a_probe_of_a_waypoint_is_evidence_in_the_incident_of_its_link() {
     let probes = vec![
         about("port", About::Waypoint(WaypointId(0))),

@@ -87,9 +87,9 @@ heartbeats:
         ("7:37: probes/0/tcp/address", "does not allow probes of its HL7 port"),
         ("8:6: probes/1/name", "is there twice"),
         ("8:5: probes/1", "exactly one thing to look at"),
-        ("9:48: probes/2/mllp", "`probe: allowed` at the waypoint"),
+        ("9:47: probes/2/mllp", "`probe: allowed` at the waypoint"),
         ("10:19: probes/3/numeric", "at least one of over, under and breach"),
-        ("11:32: probes/4/kafka_group/tap", "no Kafka tap is called"),
+        ("11:33: probes/4/kafka_group/tap", "no Kafka tap is called"),
         ("13:20: heartbeats/0/schedule", "not a cron line"),
         ("12:1: heartbeats", "nothing takes them"),
     ] {
