@@ -55,6 +55,7 @@ layout! {
         5 = Alive(waypoint),
         6 = Tick,
         7 = Operator(action),
+        9 = Learned(learned),
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }

@@ -30,6 +30,8 @@ pub enum Input {
     Tick,
     /// An operator did something.
     Operator(OperatorAction),
+    /// What another engine learned of the same site, from older messages.
+    Learned(Box<crate::engine::learned::Learned>),
 }
 
 /// A stretch of time in which copies were shed or nobody looked.

@@ -21,6 +21,7 @@ mod index;
 mod journeys;
 mod kinds;
 mod lags;
+pub mod learned;
 mod ledger;
 mod links;
 mod picture;
@@ -150,6 +151,7 @@ impl Engine {
             Input::Alive(waypoint) => self.alive(*waypoint, now),
             Input::Tick => self.tick(fx),
             Input::Operator(action) => self.operator(action, fx),
+            Input::Learned(learned) => self.take_over(learned),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }
