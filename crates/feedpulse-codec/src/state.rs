@@ -11,8 +11,7 @@ use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
     Answer, Connection, Down, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
-    Incident, Interval, Journey, JourneyExtra, Kind, Recent, Remembered, State,
-    WaypointState,
+    Incident, Interval, Journey, JourneyExtra, Kind, Recent, Remembered, State, WaypointState,
 };
 use feedpulse_core::engine::timers::Timers;
 use feedpulse_core::engine::usual::{Burst, Minute, Usual};

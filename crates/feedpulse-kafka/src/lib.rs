@@ -1,7 +1,7 @@
 //! Kafka as a tap: records of configured topics become frames and sightings.
 //!
 //! [`KafkaConfig`] says what to read, [`KafkaTap`] reads it on a thread of its own
-//! ([`KafkaTap::run_blocking`]), [`sample`] takes a look at a topic without joining a group.
+//! ([`KafkaTap::run_blocking`]), [`sample`] takes a look at a topic, and [`history`] reads all of it, without joining a group.
 //! Read the modules in this order: `config`, `tap` (the loop), `context` (librdkafka's callbacks and
 //! where reading starts), `lanes` (one partition: next offset, gaps, lag), `read` (a record),
 //! `reason` (a dead letter's reason), `stats` and `health` (how the client is), `commit`.
@@ -34,6 +34,7 @@ mod commit;
 mod config;
 mod context;
 mod health;
+mod history;
 mod lanes;
 mod read;
 mod reason;
@@ -46,5 +47,6 @@ mod wait;
 mod tests;
 
 pub use config::{ConfigError, ConfigErrors, KafkaConfig, TopicConfig, TopicFormat, TopicRole};
+pub use history::{HistoryFacts, history};
 pub use sample::{SampleError, sample};
 pub use tap::{BATCH_BYTES, BATCH_RECORDS, Clock, KafkaDeps, KafkaTap, KafkaTapError};

@@ -2,7 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{config, demo, desk, explain, find, gaps, init, replay, run};
+use crate::{config, demo, desk, explain, find, gaps, init, learn, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +38,8 @@ enum Command {
     Desk(desk::Desk),
     /// Write the configuration of what was seen: in files, on a topic, or live.
     Init(InitArgs),
+    /// Learn what is usual from older messages, so that day one is not blind.
+    Learn(learn::LearnArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
@@ -201,6 +203,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         }
         Command::Desk(command) => desk::main(command),
         Command::Init(args) => init::main(&args),
+        Command::Learn(args) => learn::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),
     }

@@ -11,7 +11,9 @@ mod files;
 mod find;
 mod gaps;
 mod init;
+mod learn;
 mod ledger;
+mod lessons;
 mod replay;
 mod run;
 

@@ -8,6 +8,7 @@ mod desk;
 mod gaps;
 mod identity;
 mod kafka;
+mod learn;
 mod ledger;
 mod outage;
 mod parts;

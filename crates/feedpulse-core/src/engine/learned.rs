@@ -409,7 +409,8 @@ mod tests {
             seed ^= seed >> 7;
             seed ^= seed << 17;
             let uniform = ((seed >> 11) as f64 / (1_u64 << 53) as f64).max(1e-9);
-            let per_hour = if (8..18).contains(&(at.rem_euclid(24 * HOUR) / HOUR)) { 240.0 } else { 120.0 };
+            let per_hour =
+                if (8..18).contains(&(at.rem_euclid(24 * HOUR) / HOUR)) { 240.0 } else { 120.0 };
             at += (-uniform.ln() * HOUR as f64 / per_hour) as i64;
             all.push(at);
         }

@@ -198,7 +198,8 @@ impl Usual {
                 mine.share = theirs.share;
             }
         }
-        let messages = |processing: &[u32; 3]| processing.iter().map(|n| u64::from(*n)).sum::<u64>();
+        let messages =
+            |processing: &[u32; 3]| processing.iter().map(|n| u64::from(*n)).sum::<u64>();
         if messages(&learned.processing) > messages(&self.processing) {
             self.processing = learned.processing;
             self.damaged_share = learned.damaged_share;

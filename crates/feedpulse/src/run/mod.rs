@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod checks;
+mod lessons;
 mod pipeline;
 mod recorder;
 mod recover;
@@ -26,6 +27,7 @@ use feedpulse_hl7::decode::Decoder;
 use feedpulse_sinks::{Deps, SinkHandle};
 use feedpulse_wasm::Runtime as WasmRuntime;
 use feedpulse_web::{OpsConfig, ServeLimits, Source, Token, UiConfig, bind, ops, serve, ui};
+pub(crate) use pipeline::waypoint;
 use pipeline::{Pipeline, Queue, Shared, WORK_QUEUE, Work};
 use side::SideBox;
 use std::net::SocketAddr;
@@ -34,6 +36,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use supervise::Supervisor;
+#[cfg(feature = "kafka")]
+pub(crate) use taps::kafka_tap;
 use tokio::sync::mpsc;
 use web::Window;
 
@@ -161,6 +165,9 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         side: side.clone(),
         watcher: options.watcher,
     };
+    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
+    let stop = supervisor.rest.clone();
+    supervisor.task("lessons", lessons.run(stop));
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());

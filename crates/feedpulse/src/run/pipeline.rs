@@ -59,7 +59,7 @@ impl Shared {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set(&self, view: View) {
+    pub(super) fn set(&self, view: View) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 
