@@ -2,7 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{config, demo, desk, explain, find, gaps, init, learn, replay, run};
+use crate::{backtest, config, demo, desk, explain, find, gaps, init, learn, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ enum Command {
     Init(InitArgs),
     /// Learn what is usual from older messages, so that day one is not blind.
     Learn(learn::LearnArgs),
+    /// Say what these settings would have told of the recorded time, and which would tell less.
+    Backtest(backtest::BacktestArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
@@ -204,6 +206,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Desk(command) => desk::main(command),
         Command::Init(args) => init::main(&args),
         Command::Learn(args) => learn::main(&args),
+        Command::Backtest(args) => backtest::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),
     }

@@ -1,6 +1,8 @@
 //! The Feedpulse binary: command line in, exit code out.
 #![forbid(unsafe_code)]
 
+mod backtest;
+mod civil;
 mod cli;
 mod clock;
 mod config;

@@ -38,8 +38,8 @@ impl Habit {
     }
 
     /// How much of it is known.
-    pub(super) const fn answers(&self) -> u32 {
-        self.application_first + self.commit_first + self.silent
+    pub(super) fn answers(&self) -> u64 {
+        [self.application_first, self.commit_first, self.silent].map(u64::from).iter().sum()
     }
 
     /// Whether every message is answered here, whatever the sender asks for.

@@ -10,6 +10,7 @@ mod tests;
 mod times;
 mod topic;
 
+use crate::civil::moment;
 use crate::cli::{DATA, Failure, IO};
 use crate::config::Config;
 use crate::replay::sources::Sources;
@@ -19,7 +20,6 @@ use feedpulse_core::engine::learned::Learned;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::time::Timestamp;
-use jiff::{Span, SpanRelativeTo, Unit};
 use report::{Facts, Report};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -53,18 +53,6 @@ pub(crate) struct LearnArgs {
     /// Say what would be learned, and write nothing.
     #[arg(long)]
     dry_run: bool,
-}
-
-/// A time, or so long ago; days have 24 hours.
-pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok(Timestamp::from_micros(at.as_microsecond()));
-    }
-    let wrong = "neither so long ago such as 30d nor a time such as 2026-03-01T02:00:00Z";
-    let ago: Span = text.parse().map_err(|_| wrong)?;
-    let days = SpanRelativeTo::days_are_24_hours();
-    let seconds = ago.abs().total((Unit::Second, days)).map_err(|_| wrong)?;
-    Ok(clock::now().minus(Duration::try_from_secs_f64(seconds).map_err(|_| wrong)?))
 }
 
 /// Which times are believed.

@@ -7,7 +7,6 @@ use crate::config::Config;
 use feedpulse_core::engine::learned::LearnedFeed;
 use feedpulse_core::engine::profile::Ready;
 use feedpulse_core::sighting::ReasonClass;
-use feedpulse_core::time::Timestamp;
 use serde::Serialize;
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +26,6 @@ pub(super) struct Facts {
     pub(super) out_of_range: u64,
     /// Of feeds for which there was no room.
     pub(super) unplaced: u64,
-    pub(super) now: Option<Timestamp>,
     bad_rows: Vec<BadRow>,
     bad_rows_total: u64,
     notes: Vec<String>,

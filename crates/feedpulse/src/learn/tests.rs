@@ -1,6 +1,6 @@
 //! What sources teach: times, zones, bad rows, files out of order.
 
-use super::{Bounds, moment, times, waypoint};
+use super::{Bounds, times, waypoint};
 use crate::config::{self, Config};
 use crate::learn::messages;
 use crate::replay::sources::Sources;
@@ -183,15 +183,4 @@ fn a_place_is_found_or_asked_for() {
     assert!(of(&config, Some("feed-ou"), "/elsewhere").unwrap_err().contains("feed-out"));
     config.plan.routes.push(config.plan.routes[0].clone());
     assert!(of(&config, None, "/elsewhere").unwrap_err().contains("--waypoint"));
-}
-
-#[test]
-fn so_long_ago_is_read_in_days_and_weeks() {
-    let ago = |text: &str| {
-        let at = moment(text).unwrap();
-        crate::clock::now().micros_since(at) / 3_600_000_000
-    };
-    assert_eq!((ago("30d"), ago("6w"), ago("36h")), (720, 1_008, 36));
-    assert_eq!(moment("2026-03-01T00:00:00Z").unwrap(), Timestamp::from_secs(1_772_323_200));
-    assert!(moment("lately").is_err());
 }

@@ -8,7 +8,7 @@ use super::report::Facts;
 use super::{Bounds, Taught};
 use crate::cli::{DATA, Failure};
 use crate::config::{Config, nearest};
-use crate::{clock, files};
+use crate::{civil, files};
 use anyhow::anyhow;
 use feedpulse_core::engine::learned::{Course, Learned};
 use feedpulse_core::engine::profile::PartKey;
@@ -214,40 +214,10 @@ impl Reader<'_> {
         })
     }
 
-    /// With an offset, or by the site's clocks; HL7's form and seconds since 1970 are read as well.
     fn time(&mut self, text: &str) -> Result<Timestamp, String> {
-        if let Ok(at) = text.parse::<jiff::Timestamp>() {
-            return Ok(Timestamp::from_micros(at.as_microsecond()));
-        }
-        if let Ok(civil) = text.parse::<jiff::civil::DateTime>()
-            && text.contains(':')
-        {
-            self.civil = true;
-            let zoned = civil.to_zoned(self.zone.clone()).map_err(|_| "`time` is out of range")?;
-            return Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()));
-        }
-        let digits = text.len() >= 9 && text.bytes().all(|b| b.is_ascii_digit());
-        match (digits, text.len()) {
-            (true, 12 | 14) => self.hl7(text),
-            (true, 9..=10) => text.parse().map(Timestamp::from_secs).map_err(|e| e.to_string()),
-            (true, 13) => {
-                let millis: i64 = text.parse().map_err(|_| "`time` is out of range")?;
-                Ok(Timestamp::from_micros(millis * 1_000))
-            }
-            _ => {
-                Err("`time` is none: such as 2026-03-01T08:15:00+01:00 or 2026-03-01 08:15"
-                    .to_owned())
-            }
-        }
-    }
-
-    fn hl7(&mut self, text: &str) -> Result<Timestamp, String> {
-        let format = if text.len() == 12 { "%Y%m%d%H%M" } else { "%Y%m%d%H%M%S" };
-        let civil = jiff::civil::DateTime::strptime(format, text);
-        let civil = civil.map_err(|_| "`time` is no date and time")?;
-        self.civil = true;
-        let zoned = civil.to_zoned(self.zone.clone()).map_err(|_| "`time` is out of range")?;
-        Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        let (at, civil) = civil::read(text, &self.zone).map_err(|what| format!("`time` {what}"))?;
+        self.civil |= civil;
+        Ok(at)
     }
 
     /// Plays them in order of time.
@@ -276,7 +246,6 @@ impl Reader<'_> {
                 ));
             }
         }
-        self.facts.now = Some(clock::now());
         (course.learned(to), self.facts)
     }
 
