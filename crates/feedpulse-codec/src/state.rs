@@ -3,6 +3,7 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
+use feedpulse_core::engine::drill::Drill;
 use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
@@ -77,6 +78,7 @@ layout! {
     }
     struct JourneyExtra { trace, found }
     struct Timers { seconds }
+    struct Drill { number, kind, severity, began, within, incidents, open }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
         flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits
@@ -84,7 +86,7 @@ layout! {
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
         journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, lessons,
-        next_incident
+        drill, next_incident
     }
 }
 

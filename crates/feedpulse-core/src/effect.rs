@@ -284,6 +284,8 @@ pub struct Story {
     pub verdict: Option<Judgement>,
     /// What happened to it, in order, at most 64.
     pub timeline: Vec<Moment>,
+    /// A fault of a drill, not of the stream: every notice says so.
+    pub drill: bool,
 }
 
 /// How far an incident reaches.

@@ -60,7 +60,10 @@ impl SinkHandle {
             Effect::Journey(journey) => self.journey(journey),
             Effect::Incident(change) => {
                 self.incident(change, false);
-                self.log(LogEvent::incident(change, (self.inner.clock)()));
+                // A drill is for those who are to be told, and for no statistics.
+                if !change.story.drill {
+                    self.log(LogEvent::incident(change, (self.inner.clock)()));
+                }
             }
             // For the store; their numbers leave as metrics.
             Effect::Rollup(_) | Effect::Amend(_) | Effect::File(_) => {}
@@ -355,6 +358,8 @@ impl Builder<'_> {
                 inner.alerts.push(Arc::clone(&board));
                 all.push(counts.clone());
                 let task = alertmanager::ReplicaTask {
+                    name: name.clone(),
+                    told: Arc::clone(&self.deps.told),
                     board,
                     way,
                     clock: Arc::clone(&self.deps.clock),
@@ -386,6 +391,8 @@ impl Builder<'_> {
             inner.counts.push(vec![counts.clone()]);
             let report = Arc::clone(&self.deps.own);
             let task = webhook::WebhookTask {
+                name: place.to_owned(),
+                told: Arc::clone(&self.deps.told),
                 board,
                 way,
                 clock: Arc::clone(&self.deps.clock),

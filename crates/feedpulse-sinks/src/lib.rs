@@ -25,7 +25,7 @@ mod tls;
 pub use handle::{SinkHandle, build};
 pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
 pub use secret::Secret;
-pub use task::{Deps, Task};
+pub use task::{Delivered, Deps, Task, Told};
 
 use feedpulse_core::input::OwnState;
 use feedpulse_core::metrics::Family;

@@ -7,7 +7,24 @@ use crate::otlp::traces::Names;
 use crate::{Clock, FamilySource, OwnReporter};
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::time::Timestamp;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// A notifier's server has taken a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The incident's number.
+    pub incident: u64,
+    /// The notifier's name; of a cluster each replica's.
+    pub notifier: String,
+    /// Why it was sent: `open`, `update`, `repeat` or `resolved`.
+    pub why: &'static str,
+    /// When it was taken.
+    pub at: Timestamp,
+}
+
+/// Hears of each notice that was taken. Must not block.
+pub type Told = Arc<dyn Fn(&Delivered) + Send + Sync>;
 
 /// What the sinks need from the binary.
 #[derive(Clone)]
@@ -27,6 +44,8 @@ pub struct Deps {
     pub version: String,
     /// When this process started: the start of its cumulative counts.
     pub started: Timestamp,
+    /// Hears of each notice that was taken.
+    pub told: Told,
     /// Seed of the back-off jitter; different in each process.
     pub seed: u64,
 }

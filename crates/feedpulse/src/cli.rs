@@ -2,7 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{backtest, config, demo, desk, explain, find, gaps, init, learn, replay, run};
+use crate::{backtest, config, demo, desk, drill, explain, find, gaps, init, learn, replay, run};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +42,8 @@ enum Command {
     Learn(learn::LearnArgs),
     /// Say what these settings would have told of the recorded time, and which would tell less.
     Backtest(backtest::BacktestArgs),
+    /// Prove that an alert arrives at the real notifiers, end to end, and how long it takes.
+    Drill(drill::DrillArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
@@ -207,6 +209,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Init(args) => init::main(&args),
         Command::Learn(args) => learn::main(&args),
         Command::Backtest(args) => backtest::main(&args),
+        Command::Drill(args) => drill::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),
     }

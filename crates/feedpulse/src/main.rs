@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod demo;
 mod desk;
+mod drill;
 mod explain;
 mod files;
 mod find;

@@ -5,6 +5,7 @@ mod capture;
 mod cli;
 mod demo;
 mod desk;
+mod drill;
 mod gaps;
 mod identity;
 mod kafka;

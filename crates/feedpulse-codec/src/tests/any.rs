@@ -18,7 +18,7 @@ use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
 use feedpulse_core::hist::Histogram;
-use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
+use feedpulse_core::input::{Blind, DrillKind, DrillStep, Input, OperatorAction, OwnState};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
@@ -134,8 +134,10 @@ any! {
     enum Direction { ToReceiver, ToSender }
     enum Input {
         Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
-        Operator(what), Learned(what)
+        Operator(what), Learned(what), Drill(what)
     }
+    enum DrillStep { Open { number, kind, severity }, Seen { number, sighting }, Close { number } }
+    enum DrillKind { ReceiverDown, NackBurst, Silence, NoAck }
     struct Learned { id, from, to, feeds, links }
     struct LearnedFeed { name, route, messages, profile, parts, ways }
     struct LearnedLink { name, usual, habit }
@@ -230,7 +232,7 @@ any! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline
+        earlier_at, flaps, shadow, verdict, timeline, drill
     }
     enum Scope { Own, Feed, Feeds, Link, System, Everything }
     struct Moment { at, what }

@@ -9,6 +9,7 @@ mod answers;
 mod batches;
 mod blind;
 mod desk;
+pub mod drill;
 #[cfg(test)]
 mod endless;
 mod ends;
@@ -152,6 +153,7 @@ impl Engine {
             Input::Tick => self.tick(fx),
             Input::Operator(action) => self.operator(action, fx),
             Input::Learned(learned) => self.take_over(learned),
+            Input::Drill(step) => self.drill(step, fx),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }
@@ -224,6 +226,7 @@ impl Engine {
         }
         self.settle_incidents(fx);
         self.roll_up(fx);
+        self.tick_drill(fx);
     }
 
     /// The latest time that every waypoint of a feed which has shown life has reached.

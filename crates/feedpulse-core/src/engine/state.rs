@@ -78,6 +78,8 @@ pub struct State {
     pub profiles: Vec<(PartKey, Profile)>,
     /// What was learned elsewhere and taken over: when, and its number; the latest 16.
     pub lessons: VecDeque<(Timestamp, u64)>,
+    /// The drill under way.
+    pub drill: Option<Box<super::drill::Drill>>,
     /// Number of the next incident.
     pub next_incident: u64,
 }

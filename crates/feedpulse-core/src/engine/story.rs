@@ -76,6 +76,7 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         shadow: incident.said.is_some_and(|(_, shadow)| shadow),
         verdict: incident.verdict,
         timeline: incident.timeline.clone(),
+        drill: false,
     }
 }
 

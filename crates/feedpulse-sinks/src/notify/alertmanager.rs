@@ -8,6 +8,7 @@ use crate::http::{self, Client};
 use crate::notify::{self, Counts, INCIDENTS_MAX, Pace};
 use crate::otlp::export::until_stopped;
 use crate::rfc3339;
+use crate::task::{Delivered, Told};
 use core::time::Duration;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{IncidentChange, IncidentState};
@@ -234,8 +235,8 @@ impl State {
             |(key, value): (&str, String)| (!value.is_empty()).then(|| (key.to_owned(), value));
         labels.extend(own.into_iter().filter_map(filled));
         let annotations = [
-            ("summary", change.summary.clone()),
-            ("title", text.title.to_owned()),
+            ("summary", format!("{}{}", notify::mark(change), change.summary)),
+            ("title", format!("{}{}", notify::mark(change), text.title)),
             ("description", text.means.to_owned()),
             ("remedy", text.remedy.to_owned()),
             ("urgent", change.urgent.to_string()),
@@ -252,12 +253,14 @@ impl State {
         }
     }
 
-    /// The replica took a batch.
-    pub(crate) fn taken(&mut self, batch: &Batch) {
+    /// The replica took a batch. Gives what it did not have before: the incident, and why.
+    pub(crate) fn taken(&mut self, batch: &Batch) -> Vec<(u64, &'static str)> {
+        let mut news = Vec::new();
         for (id, identity) in &batch.fires {
             let Some(entry) = self.entries.get_mut(id) else { continue };
             if entry.identity == *identity && !entry.taken {
                 entry.taken = true;
+                news.push((*id, "open"));
                 self.counts.notices.add(1);
             }
         }
@@ -267,6 +270,7 @@ impl State {
                 former.left -= 1;
             } else if entry.change.state == IncidentState::Resolved && entry.left > 0 {
                 if entry.left == ENDS {
+                    news.push((*id, "resolved"));
                     self.counts.notices.add(1);
                 }
                 entry.left -= 1;
@@ -277,6 +281,7 @@ impl State {
                 self.entries.remove(id);
             }
         }
+        news
     }
 
     /// A batch surely never reached the replica: nothing in it was told.
@@ -308,6 +313,8 @@ fn findings(change: &IncidentChange) -> String {
 
 /// Keeps one replica informed.
 pub(crate) struct ReplicaTask {
+    pub(crate) name: String,
+    pub(crate) told: Told,
     pub(crate) board: Arc<Board>,
     pub(crate) way: (Client, Url),
     pub(crate) clock: Clock,
@@ -386,7 +393,11 @@ impl ReplicaTask {
         let batch = self.board.lock().batch((self.clock)());
         match self.send(&batch).await {
             Ok(()) => {
-                self.board.lock().taken(&batch);
+                let news = self.board.lock().taken(&batch);
+                for (incident, why) in news {
+                    let (notifier, at) = (self.name.clone(), (self.clock)());
+                    (self.told)(&Delivered { incident, notifier, why, at });
+                }
                 self.counts.up.set(1);
                 self.health.worked(self.member);
                 true

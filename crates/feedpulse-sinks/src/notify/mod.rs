@@ -122,6 +122,11 @@ pub(crate) fn check_name(place: &str, name: &str) -> Result<(), ConfigError> {
     })
 }
 
+/// What stands before everything that a drill says.
+pub(crate) const fn mark(change: &IncidentChange) -> &'static str {
+    if change.story.drill { "DRILL: " } else { "" }
+}
+
 /// Whether notices about it are stopped at `now`: muted, or in shadow.
 pub(crate) fn muted(change: &IncidentChange, now: Timestamp) -> bool {
     change.story.shadow || change.muted_until.is_some_and(|until| until > now)

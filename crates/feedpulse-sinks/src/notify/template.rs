@@ -49,7 +49,9 @@ struct Facts<'a> {
     state: &'static str,
     /// `FP0104`.
     code: &'static str,
-    title: &'static str,
+    /// Whether it is a drill; then title and summary begin with `DRILL: `.
+    drill: bool,
+    title: String,
     /// `note`, `ticket` or `page`.
     severity: &'static str,
     /// `waypoint portal-in`.
@@ -58,7 +60,7 @@ struct Facts<'a> {
     subject_kind: &'static str,
     /// `portal-in`.
     subject_name: String,
-    summary: &'a str,
+    summary: String,
     means: &'static str,
     remedy: &'static str,
     /// RFC 3339.
@@ -159,12 +161,13 @@ impl Body {
             event: notice.why.name(),
             state: change.state.name(),
             code: text.code,
-            title: text.title,
+            drill: change.story.drill,
+            title: format!("{}{}", notify::mark(change), text.title),
             severity: change.severity.name(),
             subject: &change.subject_name,
             subject_kind,
             subject_name,
-            summary: &change.summary,
+            summary: format!("{}{}", notify::mark(change), change.summary),
             means: text.means,
             remedy: text.remedy,
             since: rfc3339::format(change.since),

@@ -9,6 +9,7 @@ use crate::notify::notices::{Board, Notice};
 use crate::notify::template::Body;
 use crate::notify::{Counts, Pace};
 use crate::otlp::export::until_stopped;
+use crate::task::{Delivered, Told};
 use core::time::Duration;
 use feedpulse_core::label::Label;
 use reqwest::Url;
@@ -68,6 +69,8 @@ pub(crate) fn way(place: &str, config: &WebhookConfig, site: &str) -> Result<Way
 
 /// Delivers the notices of one webhook.
 pub(crate) struct WebhookTask {
+    pub(crate) name: String,
+    pub(crate) told: Told,
     pub(crate) board: Arc<Board>,
     pub(crate) way: Way,
     pub(crate) clock: Clock,
@@ -107,6 +110,12 @@ impl WebhookTask {
                     self.counts.notices.add(u64::from(notice.counts()));
                     self.counts.up.set(1);
                     self.health.worked(0);
+                    (self.told)(&Delivered {
+                        incident: notice.change.id,
+                        notifier: self.name.clone(),
+                        why: notice.why.name(),
+                        at: (self.clock)(),
+                    });
                 }
                 Err(failed) => {
                     all = false;

@@ -165,6 +165,7 @@ pub(crate) fn deps() -> (Deps, mpsc::Receiver<OwnState>) {
         names: names(),
         version: "1.2.3".to_owned(),
         started: T0,
+        told: Arc::new(|_| {}),
         seed: 42,
     };
     (deps, own)

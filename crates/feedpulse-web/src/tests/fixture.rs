@@ -255,6 +255,7 @@ fn story() -> Story {
             moment(220, MomentKind::Told(Severity::Page)),
             moment(200, MomentKind::Claimed("R. Meyer".into())),
         ],
+        drill: false,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod checks;
+mod drill;
 mod lessons;
 mod pipeline;
 mod recorder;
@@ -132,7 +133,10 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     );
     let side = SideBox::new(shed);
     let shared = Shared::default();
-    let (sinks, tasks) = sinks(&config, key, &registry, &shared, &side, started)?;
+    let drills = drill::Drills::default();
+    let deps = deps(&config, key, &registry, &shared, &side, &drills, started);
+    let (sinks, tasks) = sinks(&config, &deps)?;
+    drills.tell(tasks.iter().map(feedpulse_sinks::Task::name));
     for task in tasks {
         let stop = supervisor.rest.clone();
         supervisor.task(task.name().to_owned(), task.run(stop));
@@ -163,11 +167,15 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         sinks: sinks.clone(),
         shared: shared.clone(),
         side: side.clone(),
+        drills: drills.clone(),
         watcher: options.watcher,
     };
     let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
     let stop = supervisor.rest.clone();
     supervisor.task("lessons", lessons.run(stop));
+    let desk = drill::Desk::new(&config.folder, key, side.clone(), drills);
+    let stop = supervisor.rest.clone();
+    supervisor.task("drills", desk.run(stop));
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());
@@ -219,29 +227,39 @@ fn decoders(config: &Config, key: SiteKey) -> Vec<Decoder> {
     (0..config.plan.waypoints.len()).map(|n| Decoder::new(config.decoding(key, n))).collect()
 }
 
-fn sinks(
+/// What the sinks need of us.
+fn deps(
     config: &Config,
     key: SiteKey,
     registry: &Registry,
     shared: &Shared,
     side: &SideBox,
+    drills: &drill::Drills,
     started: feedpulse_core::time::Timestamp,
-) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
+) -> Deps {
     let (families, numbers) = (shared.clone(), registry.clone());
-    let own = side.clone();
-    let deps = Deps {
+    let (own, parts, heard) = (side.clone(), drills.clone(), drills.clone());
+    Deps {
         registry: registry.clone(),
         clock: Arc::new(clock::now),
         families: Arc::new(move || families.families(&numbers)),
         own: Arc::new(move |state| {
+            parts.part(&state);
             own.put(Input::Own(state));
         }),
         names: taps::names(config, key),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
+        told: Arc::new(move |told| heard.taken(told)),
         seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),
-    };
-    feedpulse_sinks::build(&config.sinks, &deps).map_err(|errors| {
+    }
+}
+
+fn sinks(
+    config: &Config,
+    deps: &Deps,
+) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
+    feedpulse_sinks::build(&config.sinks, deps).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(CONFIG, anyhow!(lines.join("\n")))
     })

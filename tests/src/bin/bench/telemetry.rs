@@ -134,6 +134,7 @@ fn sinks() -> Result<SinkHandle> {
         names: Names::default(),
         version: "bench".to_owned(),
         started: Timestamp::from_micros(START_US),
+        told: Arc::new(|_| {}),
         seed: 1,
     };
     let built = feedpulse_sinks::build(&config, &deps);
