@@ -400,7 +400,7 @@ impl Builder<'_> {
                 counts,
                 seed: self.seed(),
             };
-            self.tasks.push(Task::new(place.to_owned(), Kind::Webhook(task)));
+            self.tasks.push(Task::new(place.to_owned(), Kind::Webhook(Box::new(task))));
         }
     }
 

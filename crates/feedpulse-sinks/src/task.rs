@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     Logs(export::QueueTask<opentelemetry_proto::tonic::logs::v1::LogRecord>),
     Metrics(MetricsTask),
     Alertmanager(alertmanager::ReplicaTask),
-    Webhook(webhook::WebhookTask),
+    Webhook(Box<webhook::WebhookTask>),
     DeadMan(dead_man::DeadManTask),
 }
 

@@ -4,7 +4,7 @@
 //! and the lessons in the codec's layout. It is put there whole or not at all. The running process takes
 //! it over once for each content, then calls it `learned.done`; one that cannot be read becomes `learned.bad`.
 
-use crate::cli::{Failure, IO, NO_INPUT};
+use crate::cli::{DATA, Failure, IO, NO_INPUT};
 use anyhow::anyhow;
 use feedpulse_codec as codec;
 use feedpulse_core::engine::learned::Learned;
@@ -25,8 +25,9 @@ pub(crate) const BAD: &str = "learned.bad";
 const NEW: &str = "learned.new";
 
 const MAGIC: &[u8; 8] = b"FPLEARN\x01";
-/// Largest file that is read; 3,000 profiles take about 5 MiB.
-const BYTES_MAX: u64 = 64 << 20;
+/// Largest file: lessons are inputs, and those of one step share a block of the log. A profile takes a
+/// KiB, so that is some 14,000 feeds, types and facilities.
+const BYTES_MAX: usize = feedpulse_store::BLOCK_MAX - (1 << 20);
 
 /// Gives each of the lessons its number: a fingerprint of what it says.
 pub(crate) fn numbered(lessons: Vec<Learned>) -> Vec<Learned> {
@@ -67,9 +68,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<Learned>, String> {
 pub(crate) fn read(path: &Path) -> Result<Vec<Learned>, String> {
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|e| e.to_string())?;
-    file.take(BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    if bytes.len() as u64 > BYTES_MAX {
-        return Err("it is larger than 64 MiB".to_owned());
+    file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    if bytes.len() > BYTES_MAX {
+        return Err("it is larger than 15 MiB".to_owned());
     }
     decode(&bytes)
 }
@@ -80,8 +81,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Learned>, String> {
 /// There is no such folder, or it cannot be written: with what to do.
 pub(crate) fn deliver(folder: &Path, lessons: &[Learned]) -> Result<PathBuf, Failure> {
     is_ready(folder)?;
-    let (new, path) = (folder.join(NEW), folder.join(FILE));
-    write(&new, &path, &encode(lessons)).map_err(|e| unwritable(folder, &e))?;
+    let (new, path, bytes) = (folder.join(NEW), folder.join(FILE), encode(lessons));
+    if bytes.len() > BYTES_MAX {
+        let what = "the lessons take more than 15 MiB: learn from fewer feeds at a time";
+        return Err(Failure::new(DATA, anyhow!(what)));
+    }
+    write(&new, &path, &bytes).map_err(|e| unwritable(folder, &e))?;
     Ok(path)
 }
 

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, many modules.
 #![forbid(unsafe_code)]
 
+mod backtest;
 mod capture;
 mod cli;
 mod demo;

@@ -77,7 +77,7 @@ impl Engine {
     pub(super) fn drill(&mut self, step: &DrillStep, fx: &mut Effects) {
         match step {
             DrillStep::Open { number, kind, severity } => {
-                self.open_drill(*number, *kind, *severity)
+                self.open_drill(*number, *kind, *severity);
             }
             DrillStep::Seen { number, sighting } if self.is_drill(*number) => {
                 self.within(&[Input::Seen(sighting.clone())], fx);
@@ -297,7 +297,7 @@ mod tests {
         fn fault(&mut self, kind: DrillKind) {
             match kind {
                 DrillKind::ReceiverDown => {
-                    (0..2).for_each(|_| self.step(Seen::Link(LinkEvent::Refused)))
+                    (0..2).for_each(|_| self.step(Seen::Link(LinkEvent::Refused)));
                 }
                 DrillKind::NackBurst => (0..8).for_each(|n| {
                     self.step(Seen::Message(message(n)));

@@ -139,7 +139,7 @@ pub(super) fn yaml(plan: &Plan, settings: &[Setting]) -> String {
 pub(super) fn span(time: Duration) -> String {
     let millis = time.as_millis();
     for (unit, name) in [(3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
-        if millis >= unit && millis % unit == 0 {
+        if millis >= unit && millis.is_multiple_of(unit) {
             return format!("{}{name}", millis / unit);
         }
     }

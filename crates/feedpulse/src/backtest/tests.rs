@@ -96,7 +96,7 @@ fn fate(second: i64, number: u64) -> Option<(AckCode, ReasonClass, u64)> {
         // The receiver's disk is dying.
         11 if within(2 * HOUR + 600, 10) => accepted(20_000),
         // Patients who never enrolled: nobody minds.
-        9 if within(12 * HOUR, 10) && number % 2 == 0 => {
+        9 if within(12 * HOUR, 10) && number.is_multiple_of(2) => {
             Some((AckCode::AE, ReasonClass::UnknownKey, 50))
         }
         // The database is down.
@@ -341,11 +341,14 @@ fn a_ledger_with_known_trouble_is_told_again_and_its_noise_is_suggested_away() {
     assert!(quiet.fired.iter().all(|f| quiet.truth.of(f) != Some(false)));
     assert!(quiet.fired.iter().all(|f| f.severity > Severity::Note));
 
-    // Where nobody judged, nothing is made up.
-    let blind = found(folder.path(), &plan(), false);
+    nothing_is_made_up(&found(folder.path(), &plan(), false));
+}
+
+/// Where nobody judged.
+fn nothing_is_made_up(blind: &Found) {
     assert!(blind.suggested.all.is_empty() && blind.suggested.whole.is_none());
     let mut text = Vec::new();
-    Report::of(&blind, &plan(), &TimeZone::UTC).text(&mut text).unwrap();
+    Report::of(blind, &plan(), &TimeZone::UTC).text(&mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(
         text.contains("precision is not known") && text.contains("no setting can be suggested")

@@ -86,7 +86,7 @@ fn bad_rows_are_named_and_the_rest_is_used() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("times.csv");
     std::fs::write(&path, csv).unwrap();
-    let taught = times::learn(&config("UTC"), &[path.clone()], None, BOUNDS).unwrap();
+    let taught = times::learn(&config("UTC"), std::slice::from_ref(&path), None, BOUNDS).unwrap();
     assert!(
         taught.facts.sentence().ends_with("288 messages, 3 bad rows"),
         "{}",

@@ -6,11 +6,13 @@ use super::side::SideBox;
 use crate::lessons::{BAD, DONE, FILE, read};
 use feedpulse_core::input::Input;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// How often the folder is looked at.
 const EVERY: Duration = Duration::from_secs(10);
+/// What the engine has not taken by then is handed over again.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How often it is looked at whether the engine has them.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -20,8 +22,17 @@ pub(super) struct Watch {
     folder: PathBuf,
     side: SideBox,
     shared: Shared,
-    /// The file that was handed to the engine, and the numbers of its lessons.
-    handed: Option<(Option<SystemTime>, Vec<u64>)>,
+    /// The file that was handed to the engine.
+    handed: Option<Handed>,
+}
+
+/// A file whose lessons are on their way.
+#[derive(Debug)]
+struct Handed {
+    changed: Option<SystemTime>,
+    /// The numbers of its lessons.
+    numbers: Vec<u64>,
+    at: Instant,
 }
 
 impl Watch {
@@ -58,16 +69,18 @@ impl Watch {
             return;
         };
         let changed = meta.modified().ok();
-        if let Some((at, numbers)) = &self.handed
-            && *at == changed
-        {
-            // It stays until the engine has them: a crash before that takes them up again.
+        // It stays until the engine has them: a crash before that takes them up again.
+        if let Some(handed) = self.handed.as_ref().filter(|handed| handed.changed == changed) {
             let known = &self.shared.get().lessons;
-            if numbers.iter().all(|number| known.contains(number)) {
-                tracing::info!(lessons = numbers.len(), "lessons were taken over");
+            if handed.numbers.iter().all(|number| known.contains(number)) {
+                tracing::info!(lessons = handed.numbers.len(), "lessons were taken over");
                 self.set_aside(&path, DONE);
+                return;
             }
-            return;
+            // A full side box may have shed them.
+            if handed.at.elapsed() < AGAIN {
+                return;
+            }
         }
         match read(&path) {
             Ok(lessons) => {
@@ -75,7 +88,7 @@ impl Watch {
                 for lesson in lessons {
                     self.side.put(Input::Learned(Box::new(lesson)));
                 }
-                self.handed = Some((changed, numbers));
+                self.handed = Some(Handed { changed, numbers, at: Instant::now() });
             }
             Err(why) => {
                 tracing::error!("{} is passed over: {why}", path.display());

@@ -170,12 +170,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         drills: drills.clone(),
         watcher: options.watcher,
     };
-    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
-    let stop = supervisor.rest.clone();
-    supervisor.task("lessons", lessons.run(stop));
-    let desk = drill::Desk::new(&config.folder, key, side.clone(), drills);
-    let stop = supervisor.rest.clone();
-    supervisor.task("drills", desk.run(stop));
+    askers(&config, key, &side, &shared, drills, &mut supervisor);
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());
@@ -195,6 +190,22 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
+}
+
+/// Those who look into the store's folder for what other commands left there.
+fn askers(
+    config: &Config,
+    key: SiteKey,
+    side: &SideBox,
+    shared: &Shared,
+    drills: drill::Drills,
+    supervisor: &mut Supervisor,
+) {
+    let stop = supervisor.rest.clone();
+    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
+    supervisor.task("lessons", lessons.run(stop.clone()));
+    let desk = drill::Desk::new(&config.folder, key, side.clone(), drills);
+    supervisor.task("drills", desk.run(stop));
 }
 
 fn thread(
