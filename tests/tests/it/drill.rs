@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_sim::Inbox;
-use feedpulse_tests::parts::free_address;
+use feedpulse_tests::parts::{Alertmanager, free_address};
 use feedpulse_tests::product::{Product, Setup, command};
 use serde_json::Value;
 use std::fs;
@@ -86,6 +86,26 @@ fn a_drill_tells_the_real_notifiers_and_leaves_no_trace() {
     assert_eq!(statistics(&product), before);
     assert_eq!(product.incidents(), incidents);
     assert_eq!(product.seen(), Some(1));
+    assert!(product.stop().success(), "{}", product.said());
+}
+
+#[test]
+fn a_real_alertmanager_takes_a_drill_and_its_end() {
+    let Some(alertmanager) = Alertmanager::start() else { return };
+    let mut setup = Setup::new(Vec::new());
+    setup.others.push("{name: results-in}".to_owned());
+    setup.more = format!(
+        "files:\n  - {{watch: /tmp/feedpulse-no-such-folder, waypoint: results-in}}\n\
+         alertmanager: {{urls: [\"http://{}\"]}}\n",
+        alertmanager.address()
+    );
+    let mut product = Product::start(&setup);
+    let (code, said) = drill(&product, &["nack-burst"]);
+    assert_eq!(code, Some(0), "{said}\n{}", product.said());
+    assert!(
+        said.contains("alertmanager: taken ") && said.contains("; its end was taken"),
+        "{said}"
+    );
     assert!(product.stop().success(), "{}", product.said());
 }
 

@@ -11,7 +11,7 @@ mod suggest;
 mod tests;
 
 use crate::civil::moment;
-use crate::cli::{self, Failure, IO, NO_INPUT};
+use crate::cli::{self, DATA, Failure, IO, NO_INPUT};
 use crate::{clock, lessons};
 use anyhow::anyhow;
 use feedpulse_core::codes::Severity;
@@ -122,6 +122,10 @@ fn backtest(
     lessons: &[Input],
 ) -> Result<Found, Failure> {
     let scan = rebuild::scan(folder, plan)?;
+    if scan.journeys == 0 {
+        let what = "no message has ended yet: there is nothing to try these settings on";
+        return Err(Failure::new(DATA, anyhow!("{}: {what}", folder.display())));
+    }
     let (tables, no_tables) = match peek(folder, &Options::default()) {
         Ok(tables) => (tables, None),
         Err(error) => (Peek::default(), Some(error.to_string())),

@@ -159,7 +159,9 @@ pub(super) fn play(
     each: &mut dyn FnMut(&Event),
 ) -> Result<(), Failure> {
     let mut heap: BinaryHeap<Reverse<Event>> = BinaryHeap::new();
-    let mut beside = beside.iter().peekable();
+    // Incidents are kept for longer than the ledger.
+    let (start, end) = scan.times.unwrap_or_default();
+    let mut beside = beside.iter().skip_while(|event| event.at < start).peekable();
     let (mut order, mut latest) = (0, Timestamp::EPOCH);
     let hold = scan.hold + Duration::from_secs(1);
     ledger::each(folder, |names, row| {
@@ -184,7 +186,6 @@ pub(super) fn play(
         }
         each(&event);
     }
-    let end = scan.times.map_or(Timestamp::EPOCH, |(_, to)| to);
     beside.take_while(|other| other.at <= end).for_each(each);
     Ok(())
 }

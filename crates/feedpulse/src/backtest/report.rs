@@ -2,7 +2,7 @@
 
 use super::Found;
 use super::judge::{TOLERANCE, Told};
-use super::run::{CALM, Fired};
+use super::run::Fired;
 use super::settings::{Setting, yaml};
 use super::suggest::Suggestion;
 use crate::clock;
@@ -334,9 +334,8 @@ fn by_day<'a>(fired: &'a [Fired], zone: &TimeZone) -> Vec<Day<'a>> {
 fn notes(found: &Found, judged: usize) -> Vec<String> {
     let Found { scan, no_tables, unwatched, warm, suggested, .. } = found;
     let mut notes = vec![format!(
-        "times of a replay are within {} s: it ticks every {} s while nothing goes on",
-        TOLERANCE.as_secs(),
-        CALM.as_secs()
+        "times of a replay are within {} s: it ticks less often while nothing goes on",
+        TOLERANCE.as_secs()
     )];
     let mut note = |says: bool, text: String| {
         if says {

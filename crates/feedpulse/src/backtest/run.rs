@@ -1,7 +1,7 @@
 //! An engine that lives through the recorded time with some settings; nobody is told of what it finds.
 //!
-//! It ticks each second while something goes on and each five seconds while nothing does, so what it
-//! says first may come five seconds later than it did.
+//! It ticks each second while something goes on, and each five seconds while nothing does (fifteen at a
+//! site of more than fifty feeds), so what it says first may come so much later than it did.
 
 use super::rebuild::{Event, What};
 use feedpulse_core::codes::{Code, Severity};
@@ -25,8 +25,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// From one tick to the next while nothing goes on.
-pub(super) const CALM: Duration = Duration::from_secs(5);
+/// From one tick to the next while nothing goes on: at a site of few feeds, and of many.
+const CALM: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(15)];
+/// More feeds than this are many.
+const MANY: usize = 50;
 const LIVELY: Duration = Duration::from_secs(1);
 /// So long after something went wrong it is lively.
 const WAKES: Duration = Duration::from_secs(120);
@@ -126,7 +128,8 @@ impl Run {
     pub(super) fn pass(&mut self, to: Timestamp) {
         loop {
             let busy = !self.engine.checkpoint().incidents.is_empty() || self.tick < self.awake;
-            let next = self.tick.plus(if busy { LIVELY } else { CALM });
+            let many = self.engine.checkpoint().feeds.len() > MANY;
+            let next = self.tick.plus(if busy { LIVELY } else { CALM[usize::from(many)] });
             if next > to {
                 return;
             }

@@ -2,10 +2,11 @@
 //! by running the time around each of them again with other values, and all of it with the chosen ones.
 
 use super::judge::Truth;
-use super::rebuild::{self, Event, Scan};
+use super::rebuild::{self, Event, Scan, What};
 use super::run::{Fired, Run};
 use super::settings::{self, Setting};
 use crate::cli::Failure;
+use crate::files;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::input::Input;
 use feedpulse_core::plan::Plan;
@@ -52,10 +53,19 @@ impl Recorded<'_> {
 
     fn each(&self, plan: &Plan, each: &mut dyn FnMut(&Event, bool)) -> Result<(), Failure> {
         let mut begins = true;
-        rebuild::play(self.folder, plan, self.scan, self.beside, &mut |event| {
+        let thousands = usize::try_from(self.scan.journeys / 1_000).unwrap_or(0);
+        let (bar, mut sent) = (files::progress(thousands, "thousand messages"), 0_u64);
+        let played = rebuild::play(self.folder, plan, self.scan, self.beside, &mut |event| {
+            sent += u64::from(matches!(event.what, What::Sent(..)));
+            if sent >= 1_000 {
+                sent = 0;
+                files::advance(&bar);
+            }
             each(event, begins);
             begins = false;
-        })
+        });
+        bar.finish_and_clear();
+        played
     }
 }
 

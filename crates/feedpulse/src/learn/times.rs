@@ -15,10 +15,10 @@ use feedpulse_core::engine::profile::PartKey;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
 use jiff::tz::TimeZone;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Most rows of all files.
 const ROWS_MAX: usize = 20_000_000;
@@ -224,19 +224,19 @@ impl Reader<'_> {
     fn learned(mut self) -> (Learned, Facts) {
         self.rows.sort_by_key(|row| (row.at, row.stream));
         let stretches = self.stretches();
-        let rows = spread(&self.rows, &stretches);
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else {
+        let Some(from) = self.rows.first().map(|row| row.at) else {
             return (Learned::default(), self.facts);
         };
-        let (from, to) = (first.0, last.0);
         let mut course = Course::new(Arc::new(self.config.plan.clone()), from);
-        for (at, stream) in rows {
-            let Some((feed, route, part)) = self.known.get(stream as usize) else { continue };
-            self.facts.counts.messages += 1;
+        let (mut to, known, facts) = (from, &self.known, &mut self.facts);
+        spread(&self.rows, &stretches, |at, stream| {
+            let Some((feed, route, part)) = known.get(stream as usize) else { return };
+            to = to.max(at);
+            facts.counts.messages += 1;
             if !course.arrived((feed, route), at, *part) {
-                self.facts.unplaced += 1;
+                facts.unplaced += 1;
             }
-        }
+        });
         for stream in stretches.keys() {
             if let Some((feed, ..)) = self.known.get(*stream as usize) {
                 course.only_counted(feed);
@@ -268,18 +268,25 @@ impl Reader<'_> {
     }
 }
 
-/// A time for each message: counts are spread evenly over what they stand for.
-fn spread(rows: &[Row], stretches: &BTreeMap<u32, i64>) -> Vec<(Timestamp, u32)> {
-    let mut all = Vec::with_capacity(rows.len());
-    for row in rows {
-        let stretch = stretches.get(&row.stream).copied().unwrap_or(0);
-        let step = stretch / i64::from(row.count.max(1));
-        for number in 0..row.count {
-            let offset =
-                Duration::from_micros(u64::try_from(step * i64::from(number)).unwrap_or(0));
-            all.push((row.at.plus(offset), row.stream));
+/// Gives each message in order of time: counts are spread evenly over what they stand for.
+fn spread(rows: &[Row], stretches: &BTreeMap<u32, i64>, mut each: impl FnMut(Timestamp, u32)) {
+    /// When the next message of a row comes, of which stream, how many are left, how far apart.
+    type Next = (Timestamp, u32, u32, i64);
+    let mut under_way: BinaryHeap<Reverse<Next>> = BinaryHeap::new();
+    let mut rows = rows.iter().filter(|row| row.count > 0).peekable();
+    loop {
+        let next = under_way.peek().map(|Reverse((at, ..))| *at);
+        if let Some(row) = rows.next_if(|row| next.is_none_or(|next| row.at <= next)) {
+            let stretch = stretches.get(&row.stream).copied().unwrap_or(0);
+            let step = stretch / i64::from(row.count);
+            under_way.push(Reverse((row.at, row.stream, row.count, step)));
+            continue;
+        }
+        let Some(Reverse((at, stream, left, step))) = under_way.pop() else { return };
+        each(at, stream);
+        if left > 1 {
+            let later = Timestamp::from_micros(at.as_micros().saturating_add(step));
+            under_way.push(Reverse((later, stream, left - 1, step)));
         }
     }
-    all.sort_unstable();
-    all
 }
