@@ -28,7 +28,7 @@ pub struct HistoryFacts {
     pub partitions: usize,
     /// Records handed over.
     pub records: u64,
-    /// Records without a time of their own, which were passed over.
+    /// Records without a time of their own.
     pub timeless: u64,
 }
 
@@ -44,8 +44,8 @@ struct Lane {
 }
 
 /// Reads the records of a tap's topics (of `only` one, if named) since a time, or from their beginning,
-/// up to the end as it is now; `each` gets what every record holds, with the record's time, in order of
-/// time as far as each partition is. Blocks until all is read.
+/// up to the end as it is now; `each` gets what every record holds, with the record's time (the epoch where
+/// it has none), in order of time as far as each partition is. Blocks until all is read.
 ///
 /// Partitions are assigned, never subscribed to: no group is joined, no offset fetched or committed.
 ///
@@ -201,10 +201,7 @@ fn next_lane(
                 Some(Ok(record)) if record.offset() < lane.end => {
                     lane.over = record.offset() + 1 >= lane.end;
                     let at = read::timestamp(&record, Timestamp::EPOCH);
-                    if at == Timestamp::EPOCH {
-                        facts.timeless += 1;
-                        continue;
-                    }
+                    facts.timeless += u64::from(at == Timestamp::EPOCH);
                     let mut items = Vec::new();
                     if let Some(reader) = readers.get_mut(lane.topic) {
                         reader.read(&record, at, &mut items);

@@ -115,7 +115,7 @@ fn all(args: &LearnArgs, config: &Config, bounds: Bounds) -> Result<Vec<Taught>,
     let (mut paths, mut tables, mut taught) = (Vec::new(), Vec::new(), Vec::new());
     for source in &args.from {
         if let Some(topic) = source.strip_prefix("kafka://") {
-            taught.extend(topic::learn(config, key, topic, bounds)?);
+            taught.extend(topic::learn(config, key, topic, bounds, args.since)?);
         } else if source.to_ascii_lowercase().ends_with(".csv") {
             tables.push(PathBuf::from(source));
         } else {

@@ -10,6 +10,8 @@ use feedpulse_core::key::SiteKey;
 use feedpulse_core::plan::Plan;
 use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::tap::Tapped;
+#[cfg(feature = "kafka")]
+use feedpulse_core::time::Precision;
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::Decoder;
 use std::collections::BTreeSet;
@@ -100,6 +102,26 @@ impl Player {
             // Its own ticks say that time passes.
             Tapped::Alive(_) | Tapped::Own(_) => {}
         }
+    }
+
+    /// A message whose carrier has no time, at its own (MSH-7); says whether it has one.
+    #[cfg(feature = "kafka")]
+    pub(super) fn take_by_itself(&mut self, item: &Tapped, bounds: super::Bounds) -> bool {
+        let Tapped::Frame(frame) = item else { return false };
+        let Some(decoder) = self.decoders.get_mut(usize::from(frame.waypoint.0)) else {
+            return false;
+        };
+        let mut sightings = Vec::new();
+        decoder.decode(frame, &mut sightings);
+        let made = sightings.iter().find_map(|sighting| match &sighting.what {
+            Seen::Message(message) => message.made,
+            _ => None,
+        });
+        let made = made.filter(|made| made.precision != Precision::Day && bounds.hold(made.at));
+        let Some(made) = made else { return false };
+        let frame = Frame { at: made.at, ..frame.clone() };
+        self.frame(made.at, &frame);
+        true
     }
 
     /// A frame, whose time is when it was seen.

@@ -184,3 +184,28 @@ fn a_place_is_found_or_asked_for() {
     config.plan.routes.push(config.plan.routes[0].clone());
     assert!(of(&config, None, "/elsewhere").unwrap_err().contains("--waypoint"));
 }
+
+/// A record older than Kafka's own times counts at MSH-7, if that can be believed.
+#[cfg(feature = "kafka")]
+#[test]
+fn a_message_whose_carrier_has_no_time_says_when_it_was_made() {
+    use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi};
+    use feedpulse_core::tap::Tapped;
+    let mut player = super::player::Player::of(&config("UTC"), SiteKey::new([0; 16]));
+    let item = |at: &str| {
+        Tapped::Frame(Frame {
+            bytes: Phi::new(message(at, 7).into_bytes()),
+            at: Timestamp::EPOCH,
+            waypoint: WaypointId(0),
+            connection: ConnectionId(1),
+            direction: Direction::ToReceiver,
+            trace: None,
+        })
+    };
+    assert!(player.take_by_itself(&item("20260302081500"), BOUNDS));
+    assert!(!player.take_by_itself(&item(""), BOUNDS));
+    assert!(!player.take_by_itself(&item("21990101000000"), BOUNDS));
+    let learned = player.learned();
+    assert_eq!(learned.from, Timestamp::from_secs(1_772_439_300));
+    assert_eq!(learned.feeds[0].messages, 1);
+}

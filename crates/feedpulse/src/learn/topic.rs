@@ -4,6 +4,7 @@ use super::{Bounds, Taught};
 use crate::cli::Failure;
 use crate::config::Config;
 use feedpulse_core::key::SiteKey;
+use feedpulse_core::time::Timestamp;
 
 #[cfg(feature = "kafka")]
 pub(super) fn learn(
@@ -11,6 +12,7 @@ pub(super) fn learn(
     key: SiteKey,
     topic: &str,
     bounds: Bounds,
+    since: Option<Timestamp>,
 ) -> Result<Vec<Taught>, Failure> {
     use super::player::Player;
     use super::report::Facts;
@@ -35,19 +37,24 @@ pub(super) fn learn(
         let mut player = Player::of(config, key);
         let mut facts = Facts::new(format!("kafka://{topic} of the tap {}", tap.name));
         let (opts, deps) = crate::run::kafka_tap(config, key, &registry, tap)?;
-        let mut out_of_range = 0;
-        let read =
-            feedpulse_kafka::history(&opts, &deps, only, Some(bounds.from), &mut |at, items| {
-                if !bounds.hold(at) {
-                    out_of_range += 1;
-                    return;
-                }
-                for item in items {
-                    player.take(at, item);
-                }
-            });
-        let read = read.context("read the topics").map_err(|e| Failure::new(UNAVAILABLE, e))?;
-        facts.without_time += read.timeless;
+        let (mut out_of_range, mut without_time) = (0, 0);
+        let read = feedpulse_kafka::history(&opts, &deps, only, since, &mut |at, items| {
+            if at == Timestamp::EPOCH {
+                // Older than Kafka's own times: the messages say when they were made.
+                without_time +=
+                    items.iter().filter(|item| !player.take_by_itself(item, bounds)).count();
+                return;
+            }
+            if !bounds.hold(at) {
+                out_of_range += 1;
+                return;
+            }
+            for item in items {
+                player.take(at, item);
+            }
+        });
+        read.context("read the topics").map_err(|e| Failure::new(UNAVAILABLE, e))?;
+        facts.without_time += u64::try_from(without_time).unwrap_or(u64::MAX);
         facts.out_of_range += out_of_range;
         facts.counts = player.counts;
         taught.push(Taught { learned: player.learned(), facts });
@@ -56,7 +63,13 @@ pub(super) fn learn(
 }
 
 #[cfg(not(feature = "kafka"))]
-pub(super) fn learn(_: &Config, _: SiteKey, _: &str, _: Bounds) -> Result<Vec<Taught>, Failure> {
+pub(super) fn learn(
+    _: &Config,
+    _: SiteKey,
+    _: &str,
+    _: Bounds,
+    _: Option<Timestamp>,
+) -> Result<Vec<Taught>, Failure> {
     let what = anyhow::anyhow!("this build has no Kafka");
     Err(Failure::new(crate::cli::UNAVAILABLE, what))
 }

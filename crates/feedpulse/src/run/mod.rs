@@ -152,9 +152,8 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
     thread(&mut supervisor, "fp-store", move || desk.run())?;
     side.put(Input::Configure(Arc::new(config.plan.clone())));
-    for blind in recovered.blind {
-        side.put(Input::Blind(blind));
-    }
+    let blind = recovered.blind.into_iter().map(Input::Blind);
+    blind.chain(recover::left_behind(&recovered.engine)).for_each(|input| side.put(input));
     for change in recover::open_incidents(&mut recovered.engine) {
         sinks.reoffer(&change);
     }

@@ -9,7 +9,7 @@ use feedpulse_core::effect::Effects;
 use feedpulse_core::engine::Engine;
 use feedpulse_core::engine::state::State;
 use feedpulse_core::finding::EVIDENCE_NAMES;
-use feedpulse_core::input::Blind;
+use feedpulse_core::input::{Blind, DrillStep, Input};
 use feedpulse_core::tap::Position;
 use feedpulse_store::{Options, Store};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -104,6 +104,12 @@ pub(crate) fn open_incidents(engine: &mut Engine) -> Vec<feedpulse_core::effect:
     let view = engine.view();
     let open = feedpulse_core::effect::IncidentState::Open;
     view.incidents.into_iter().filter(|i| i.state == open).collect()
+}
+
+/// What the process before left under way and nobody waits for any more: its drill.
+pub(crate) fn left_behind(engine: &Engine) -> Option<Input> {
+    let number = engine.checkpoint().drill.as_ref()?.number;
+    Some(Input::Drill(Box::new(DrillStep::Close { number })))
 }
 
 fn keep(lanes: &mut BTreeMap<(String, String), Position>, positions: Vec<Position>) {
