@@ -165,6 +165,7 @@ impl Drill {
             ..change
         };
         told.story.drill = true;
+        told.story.shadow = false;
         told.story.earlier = 0;
         told.story.earlier_at = None;
         self.open.retain(|open| open.id != number);
@@ -206,6 +207,7 @@ mod tests {
             receiver: Label::EMPTY,
             receiver_facility: Label::EMPTY,
             version: "2.5.1".into(),
+            software: None,
             processing: b'T',
             control_id: ControlId::from_bytes(id.as_bytes()),
             ack_key: key,
@@ -235,6 +237,7 @@ mod tests {
             code,
             ack_key: message.ack_key,
             acked: message.control_id,
+            software: None,
             reason: ReasonClass::None,
             error_code: Label::EMPTY,
             defects: Vec::new(),

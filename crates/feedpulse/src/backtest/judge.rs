@@ -17,9 +17,9 @@ pub(super) const TOLERANCE: Duration = Duration::from_secs(30);
 /// Most labels.
 const LABELS_MAX: usize = 100_000;
 
-/// Whether an operator called an incident real. None: nobody said.
-pub(super) const fn verdict_of(_: &IncidentChange) -> Option<bool> {
-    None
+/// Whether an operator called an incident worth a notice. None: nobody said.
+fn verdict_of(incident: &IncidentChange) -> Option<bool> {
+    incident.story.verdict.as_ref().map(|judged| judged.right)
 }
 
 /// What the ledger and the tables can tell of; the others are about bytes, versions and parts of

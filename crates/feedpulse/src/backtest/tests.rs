@@ -63,6 +63,7 @@ fn message(number: u64) -> MessageSeen {
         receiver: Label::EMPTY,
         receiver_facility: Label::EMPTY,
         version: "2.5".into(),
+        software: None,
         processing: b'P',
         control_id: ControlId::from_bytes(id.as_bytes()),
         ack_key: key,
@@ -141,7 +142,9 @@ impl Recorder {
             match effect {
                 Effect::Journey(record) => self.rows.push((id, LedgerRow::Journey(record))),
                 Effect::Amend(amendment) => self.rows.push((id, LedgerRow::Amend(*amendment))),
-                Effect::Incident(change) => drop(self.incidents.insert(change.id, *change)),
+                Effect::Incident(change) | Effect::File(change) => {
+                    self.incidents.insert(change.id, *change);
+                }
                 Effect::Rollup(rollup) => self.rollups.push(*rollup),
             }
         }
@@ -181,6 +184,7 @@ impl Recorder {
                         code,
                         ack_key: seen.ack_key,
                         acked: seen.control_id,
+                        software: None,
                         reason,
                         error_code: Label::EMPTY,
                         defects: Vec::new(),

@@ -19,7 +19,8 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow};
 use feedpulse_core::effect::{Effect, EffectId};
-use feedpulse_core::input::Input;
+use feedpulse_core::engine::Engine;
+use feedpulse_core::input::{Blind, Input};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::tap::Position;
@@ -151,9 +152,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let (recorder, desk) =
         recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
     thread(&mut supervisor, "fp-store", move || desk.run())?;
-    side.put(Input::Configure(Arc::new(config.plan.clone())));
-    let blind = recovered.blind.into_iter().map(Input::Blind);
-    blind.chain(recover::left_behind(&recovered.engine)).for_each(|input| side.put(input));
+    first_inputs(&config, &recovered.engine, recovered.blind, &side);
     for change in recover::open_incidents(&mut recovered.engine) {
         sinks.reoffer(&change);
     }
@@ -189,6 +188,14 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
+}
+
+/// What the engine hears before anything else.
+fn first_inputs(config: &Config, engine: &Engine, blind: Vec<Blind>, side: &SideBox) {
+    side.put(Input::Configure(Arc::new(config.plan.clone())));
+    for input in blind.into_iter().map(Input::Blind).chain(recover::left_behind(engine)) {
+        side.put(input);
+    }
 }
 
 /// Those who look into the store's folder for what other commands left there.
