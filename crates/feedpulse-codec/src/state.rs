@@ -3,6 +3,8 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
+use feedpulse_core::engine::drill::Drill;
+use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
 use feedpulse_core::engine::series::{Series, Set, SetKey};
@@ -10,8 +12,7 @@ use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
     Answer, Connection, Down, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
-    Incident, Interval, Journey, JourneyExtra, Kind, Learned, Recent, Remembered, State,
-    WaypointState,
+    Incident, Interval, Journey, JourneyExtra, Kind, Recent, Remembered, State, WaypointState,
 };
 use feedpulse_core::engine::timers::Timers;
 use feedpulse_core::engine::usual::{Burst, Minute, Usual};
@@ -49,7 +50,10 @@ layout! {
     struct Hurt { messages, last }
     struct Habit { application_first, commit_first, application_after, silent, retried, lasting }
     struct Head { key, times, since, last }
-    struct Learned { ended, reached }
+    struct Ways { ended, reached }
+    struct Learned { id, from, to, feeds, links }
+    struct LearnedFeed { name, route, messages, profile, parts, ways }
+    struct LearnedLink { name, usual, habit }
     struct Entry {
         seq, key, at, connection, feed, journey, sending, extra, kind, urgency, committed, slow,
         wants_application, application_due, silence_accepts, blind, next
@@ -74,13 +78,15 @@ layout! {
     }
     struct JourneyExtra { trace, found }
     struct Timers { seconds }
+    struct Drill { number, kind, severity, began, within, incidents, open }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
         flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
-        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, next_incident,
+        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, lessons,
+        drill, next_incident,
         around
     }
 }

@@ -17,7 +17,7 @@ use feedpulse_core::effect::{JourneyEnd, Sending};
 use feedpulse_core::finding::{CheckFinding, Evidence, Finding, FindingState, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
 use feedpulse_core::hist::Histogram;
-use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
+use feedpulse_core::input::{Blind, DrillKind, DrillStep, Input, OperatorAction, OwnState};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
 use feedpulse_core::lag::Withheld;
@@ -56,6 +56,8 @@ layout! {
         6 = Tick,
         7 = Operator(action),
         8 = Probed(probed),
+        9 = Learned(learned),
+        10 = Drill(step),
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
@@ -72,6 +74,12 @@ layout! {
     struct Judgement { right, by, at }
     struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }
+    enum DrillStep {
+        0 = Open { number, kind, severity },
+        1 = Seen { number, sighting },
+        2 = Close { number },
+    }
+    enum DrillKind { 0 = ReceiverDown, 1 = NackBurst, 2 = Silence, 3 = NoAck }
 
     struct Sighting { at, waypoint, connection, what }
     enum Seen {

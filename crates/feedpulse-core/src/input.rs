@@ -1,6 +1,6 @@
 //! What enters a step of the engine. The log stores exactly these; nothing else changes its state.
 
-use crate::codes::Code;
+use crate::codes::{Code, Severity};
 use crate::desk::RemarkText;
 use crate::finding::CheckFinding;
 use crate::frame::WaypointId;
@@ -33,6 +33,66 @@ pub enum Input {
     Operator(OperatorAction),
     /// A probe looked at what surrounds the stream, or a job said that it ran.
     Probed(Probed),
+    /// What another engine learned of the same site, from older messages.
+    Learned(Box<crate::engine::learned::Learned>),
+    /// A step of a drill.
+    Drill(Box<DrillStep>),
+}
+
+/// A step of a drill: a fault on a stream of its own, to see that the alert arrives.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "it is in a box already")]
+pub enum DrillStep {
+    /// Begins it; nothing happens while another one is under way.
+    Open {
+        /// Its number, by which its other steps name it.
+        number: u64,
+        /// What fails.
+        kind: DrillKind,
+        /// How loud its incident is said to be.
+        severity: Severity,
+    },
+    /// Something was seen on its stream.
+    Seen {
+        /// The drill's number.
+        number: u64,
+        /// What; its waypoint is the drill's own.
+        sighting: Sighting,
+    },
+    /// Ends it, and its incident if that is still open.
+    Close {
+        /// The drill's number.
+        number: u64,
+    },
+}
+
+/// What fails in a drill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrillKind {
+    /// The receiver refuses connections.
+    ReceiverDown,
+    /// The receiver refuses messages.
+    NackBurst,
+    /// The sender sends no more.
+    Silence,
+    /// The receiver takes messages and does not answer.
+    NoAck,
+}
+
+impl DrillKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::ReceiverDown, Self::NackBurst, Self::Silence, Self::NoAck];
+
+    /// Its name on the command line and in notices.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReceiverDown => "receiver-down",
+            Self::NackBurst => "nack-burst",
+            Self::Silence => "silence",
+            Self::NoAck => "no-ack",
+        }
+    }
 }
 
 /// A stretch of time in which copies were shed or nobody looked.

@@ -61,6 +61,8 @@ pub struct View {
     pub journeys_open: u64,
     /// Journeys dropped because the table was full.
     pub journeys_shed: u64,
+    /// Numbers of the lessons that were taken over lately.
+    pub lessons: Vec<u64>,
 }
 
 impl View {

@@ -1,8 +1,8 @@
 //! Kafka as a tap: records of configured topics become frames and sightings.
 //!
 //! [`KafkaConfig`] says what to read, [`KafkaTap`] reads it on a thread of its own
-//! ([`KafkaTap::run_blocking`]), [`sample`] takes a look at a topic without joining a group, and
-//! [`GroupWatch`] at somebody else's group.
+//! ([`KafkaTap::run_blocking`]), [`sample`] takes a look at a topic and [`history`] reads all
+//! of it, without joining a group; [`GroupWatch`] looks at somebody else's group.
 //! Read the modules in this order: `config`, `tap` (the loop), `context` (librdkafka's callbacks and
 //! where reading starts), `lanes` (one partition: next offset, gaps, lag), `read` (a record),
 //! `reason` (a dead letter's reason), `stats` and `health` (how the client is), `commit`.
@@ -36,6 +36,7 @@ mod config;
 mod context;
 mod group;
 mod health;
+mod history;
 mod lanes;
 mod read;
 mod reason;
@@ -49,5 +50,6 @@ mod tests;
 
 pub use config::{ConfigError, ConfigErrors, KafkaConfig, TopicConfig, TopicFormat, TopicRole};
 pub use group::{GroupError, GroupWatch};
+pub use history::{HistoryFacts, history};
 pub use sample::{SampleError, sample};
 pub use tap::{BATCH_BYTES, BATCH_RECORDS, Clock, KafkaDeps, KafkaTap, KafkaTapError};

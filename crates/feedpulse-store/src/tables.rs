@@ -23,6 +23,9 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Positions that are read at most.
 const POSITIONS_MAX: usize = 100_000;
 
+/// Feeds whose roll-ups say when anybody watched.
+const FEEDS_LOOKED_AT: usize = 4;
+
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const MIGRATIONS: TableDefinition<'_, u64, &str> = TableDefinition::new("migrations");
 const INCIDENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("incidents");
@@ -129,6 +132,14 @@ impl Tables {
 
     fn open_file<D: Disk>(disk: &D, file: &str, names: Names) -> Result<Self, TablesFault> {
         let backend = disk.backend(file).map_err(redb::Error::Io)?;
+        Self::over(backend, names)
+    }
+
+    /// Those in some storage.
+    pub(crate) fn over(
+        backend: impl redb::StorageBackend,
+        names: Names,
+    ) -> Result<Self, TablesFault> {
         let database =
             Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?;
         let tables = Self { database, names };
@@ -230,6 +241,30 @@ impl Tables {
         };
         let rows = read().map_err(reading)?;
         rows.iter().map(|row| self.row("rollups", row)).collect()
+    }
+
+    /// The minutes for which any of the feeds that were seen first has a roll-up, in order.
+    pub(crate) fn minutes(&self) -> Result<Vec<Timestamp>, StoreError> {
+        let read = || -> Result<Vec<Timestamp>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(ROLLUPS)?;
+            let (mut feeds, mut feed) = (Vec::new(), next_feed(&table, "")?);
+            while let Some(name) = feed {
+                let first = table.range((name.as_str(), i64::MIN)..)?.next().transpose()?;
+                let next = next_feed(&table, &format!("{name}\0"))?;
+                feeds.push((first.map(|(key, _)| key.value().1), name));
+                feed = next;
+            }
+            feeds.sort();
+            let mut minutes = std::collections::BTreeSet::new();
+            for (_, name) in feeds.iter().take(FEEDS_LOOKED_AT) {
+                let all = (name.as_str(), i64::MIN)..=(name.as_str(), i64::MAX);
+                for row in table.range(all)?.rev().take(ROLLUPS_MAX) {
+                    minutes.insert(Timestamp::from_micros(row?.0.value().1));
+                }
+            }
+            Ok(minutes.into_iter().collect())
+        };
+        read().map_err(reading)
     }
 
     /// Positions of one tap, or of all.

@@ -2,7 +2,9 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
-use crate::{config, demo, desk, explain, find, gaps, init, probe, replay, run};
+use crate::{
+    backtest, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay, run,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +42,12 @@ enum Command {
     Probe(probe::ProbeArgs),
     /// Write the configuration of what was seen: in files, on a topic, or live.
     Init(InitArgs),
+    /// Learn what is usual from older messages, so that day one is not blind.
+    Learn(learn::LearnArgs),
+    /// Say what these settings would have told of the recorded time, and which would tell less.
+    Backtest(backtest::BacktestArgs),
+    /// Prove that an alert arrives at the real notifiers, end to end, and how long it takes.
+    Drill(drill::DrillArgs),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
@@ -204,6 +212,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Desk(command) => desk::main(command),
         Command::Probe(args) => probe::main(&args),
         Command::Init(args) => init::main(&args),
+        Command::Learn(args) => learn::main(&args),
+        Command::Backtest(args) => backtest::main(&args),
+        Command::Drill(args) => drill::main(&args),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),
     }

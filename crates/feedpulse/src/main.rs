@@ -1,17 +1,22 @@
 //! The Feedpulse binary: command line in, exit code out.
 #![forbid(unsafe_code)]
 
+mod backtest;
+mod civil;
 mod cli;
 mod clock;
 mod config;
 mod demo;
 mod desk;
+mod drill;
 mod explain;
 mod files;
 mod find;
 mod gaps;
 mod init;
+mod learn;
 mod ledger;
+mod lessons;
 mod probe;
 mod replay;
 mod run;

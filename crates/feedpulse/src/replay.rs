@@ -1,12 +1,12 @@
 //! `feedpulse replay`: the same decoder and engine over recorded messages and captures, offline.
 
-mod capture;
+pub(crate) mod capture;
 mod facts;
 mod lines;
-mod sources;
-mod survey;
+pub(crate) mod sources;
+pub(crate) mod survey;
 mod tell;
-mod watched;
+pub(crate) mod watched;
 
 use crate::cli::{Failure, IO, ReplayArgs};
 use crate::{cli, files};

@@ -294,6 +294,39 @@ fn a_configuration_names_what_it_knows() {
     assert!(!ids.contains(&"S-LATE"), "{ids:?}");
 }
 
+/// `learn` reads captures as `replay` does: on their own time, at the endpoints that are configured.
+#[test]
+fn a_capture_teaches_what_is_usual_at_its_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    let yaml = "store: {folder: unused}\n\
+        waypoints:\n\
+        \x20 - {name: engine-in, key: preset}\n\
+        \x20 - {name: portal-in, key: preset, no_ack_after: 60s}\n\
+        routes:\n\
+        \x20 - {name: r, waypoints: [engine-in, portal-in]}\n\
+        mllp:\n\
+        \x20 listeners:\n\
+        \x20   - {waypoint: engine-in, listen: \"0.0.0.0:6661\", forward: \"engine.example:7000\"}\n\
+        \x20   - {waypoint: portal-in, listen: \"0.0.0.0:7662\", forward: \"10.0.0.7:6662\"}\n\
+        feeds:\n\
+        \x20 - {name: lab-results, route: r, senders: [LAB]}\n";
+    std::fs::write(&config, yaml).unwrap();
+    let tape = folder.path().join("night.pcap");
+    std::fs::write(&tape, night()).unwrap();
+    let (config, tape) = (config.to_str().unwrap(), tape.to_str().unwrap());
+    let done = command(&["learn", "--config", config, "--from", tape, "--json", "--dry-run"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let source = &said["sources"][0];
+    assert!(source["from"].as_str().unwrap().starts_with("2026-03-01T02:"), "{source:#}");
+    let feed = &source["feeds"][0];
+    assert_eq!((&feed["feed"], &feed["state"]), (&"lab-results".into(), &"learning".into()));
+    assert_eq!(feed["messages"], 31, "one of them only at the second waypoint: {source:#}");
+    let link = source["links"].as_array().unwrap().iter().find(|l| l["waypoint"] == "portal-in");
+    assert_eq!(link.unwrap()["answers"], 27, "{source:#}");
+}
+
 #[test]
 fn frames_have_their_time_connection_and_direction() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,13 +2,16 @@
 #![forbid(unsafe_code)]
 
 mod alerts;
+mod backtest;
 mod capture;
 mod cli;
 mod demo;
 mod desk;
+mod drill;
 mod gaps;
 mod identity;
 mod kafka;
+mod learn;
 mod ledger;
 mod outage;
 mod parts;

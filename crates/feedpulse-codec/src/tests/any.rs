@@ -11,10 +11,14 @@ use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
     JourneyEnd, JourneyRecord, Moment, MomentKind, Overran, Rollup, Scope, Sending, Story,
 };
+use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
+use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
+use feedpulse_core::engine::state::{Habit, Recent};
+use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
 use feedpulse_core::hist::Histogram;
-use feedpulse_core::input::{Blind, Input, OperatorAction, OwnState};
+use feedpulse_core::input::{Blind, DrillKind, DrillStep, Input, OperatorAction, OwnState};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
@@ -34,6 +38,7 @@ use feedpulse_core::sighting::{
 };
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +138,28 @@ any! {
     enum Direction { ToReceiver, ToSender }
     enum Input {
         Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
-        Operator(what), Probed(what)
+        Operator(what), Probed(what), Learned(what), Drill(what)
+    }
+    enum DrillStep { Open { number, kind, severity }, Seen { number, sighting }, Close { number } }
+    enum DrillKind { ReceiverDown, NackBurst, Silence, NoAck }
+    struct Learned { id, from, to, feeds, links }
+    struct LearnedFeed { name, route, messages, profile, parts, ways }
+    struct LearnedLink { name, usual, habit }
+    struct Ways { ended, reached }
+    enum Ready { Learning, TooQuiet, Known }
+    struct PartKey { feed, code, trigger, facility }
+    struct Profile {
+        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, ready,
+        silent, spread, hour, odd_hours
+    }
+    struct Recent { at }
+    struct Minute { at, sendings, repeats, answers, bad }
+    struct Burst { first, last, times, usual, share }
+    struct Usual {
+        minutes, answers, bursts, runs, damaged, damaged_share, processing, versions
+    }
+    struct Habit {
+        application_first, commit_first, application_after, silent, retried, lasting
     }
     struct Blind { waypoint, from, to, records, bytes }
     enum About { Itself, Waypoint(at), Feed(name), System(name) }
@@ -328,6 +354,18 @@ impl Any for f64 {
     }
 }
 
+impl Any for f32 {
+    fn any(rng: &mut Rng) -> Self {
+        Some(Self::from_bits(u32::any(rng))).filter(|n| n.is_finite()).unwrap_or(0.25)
+    }
+}
+
+impl Any for i8 {
+    fn any(rng: &mut Rng) -> Self {
+        u8::any(rng).cast_signed()
+    }
+}
+
 impl Any for String {
     fn any(rng: &mut Rng) -> Self {
         let letters = ['a', '-', 'é', '…', '\u{1f9ea}', '\0', '"'];
@@ -434,6 +472,24 @@ impl<T: Any> Any for Vec<T> {
 impl<T: Any, const N: usize> Any for [T; N] {
     fn any(rng: &mut Rng) -> Self {
         std::array::from_fn(|_| rng.any())
+    }
+}
+
+impl<T: Any> Any for VecDeque<T> {
+    fn any(rng: &mut Rng) -> Self {
+        (0..rng.below(4)).map(|_| rng.any()).collect()
+    }
+}
+
+impl<K: Any + Ord, V: Any> Any for BTreeMap<K, V> {
+    fn any(rng: &mut Rng) -> Self {
+        (0..rng.below(4)).map(|_| (rng.any(), rng.any())).collect()
+    }
+}
+
+impl<A: Any, B: Any, C: Any> Any for (A, B, C) {
+    fn any(rng: &mut Rng) -> Self {
+        (rng.any(), rng.any(), rng.any())
     }
 }
 

@@ -37,6 +37,11 @@ impl Habit {
         }
     }
 
+    /// How much of it is known.
+    pub(super) fn answers(&self) -> u64 {
+        [self.application_first, self.commit_first, self.silent].map(u64::from).iter().sum()
+    }
+
     /// Whether every message is answered here, whatever the sender asks for.
     pub(super) fn always_answers(&self) -> bool {
         let answers = self.application_first + self.commit_first;

@@ -21,7 +21,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const HISTORY: usize = 60;
 
 impl FeedState {
-    fn new(name: String, route: String, waypoints: Vec<WaypointId>, o: Objectives) -> Self {
+    pub(super) fn new(
+        name: String,
+        route: String,
+        waypoints: Vec<WaypointId>,
+        o: Objectives,
+    ) -> Self {
         Self {
             name,
             route,

@@ -10,6 +10,7 @@ pub mod around;
 mod batches;
 mod blind;
 mod desk;
+pub mod drill;
 #[cfg(test)]
 mod endless;
 mod ends;
@@ -22,6 +23,7 @@ mod index;
 mod journeys;
 mod kinds;
 mod lags;
+pub mod learned;
 mod ledger;
 mod links;
 mod picture;
@@ -156,6 +158,8 @@ impl Engine {
             Input::Tick => self.tick(fx),
             Input::Operator(action) => self.operator(action, fx),
             Input::Probed(probed) => self.probed(probed, fx),
+            Input::Learned(learned) => self.take_over(learned),
+            Input::Drill(step) => self.drill(step, fx),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }
@@ -230,6 +234,7 @@ impl Engine {
         }
         self.settle_incidents(fx);
         self.roll_up(fx);
+        self.tick_drill(fx);
     }
 
     /// The latest time that every waypoint of a feed which has shown life has reached.

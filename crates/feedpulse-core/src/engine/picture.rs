@@ -47,6 +47,7 @@ impl Engine {
             totals: self.s.totals,
             journeys_open: self.s.journeys.len() as u64,
             journeys_shed: self.s.journeys_shed,
+            lessons: self.s.lessons.iter().map(|(_, id)| *id).collect(),
         }
     }
 

@@ -131,6 +131,7 @@ impl Profile {
             self.begin(calendar, at);
         }
         self.advance(calendar, at);
+        self.note_silence();
         // An outage is no usual gap; one that just passed the limit may have been none.
         if !self.silent || self.gap < 2.0 * self.limit {
             self.worst = self.worst.max(self.gap);
@@ -168,10 +169,16 @@ impl Profile {
             self.gap += pace * until.micros_since(self.at) as f32;
             self.at = until;
             if until == ends {
+                self.note_silence();
                 self.hour_over(usize::from(hour));
                 self.week_over(calendar);
             }
         }
+    }
+
+    /// Silence is known where it matters, however seldom anybody judges: an hour of it teaches nothing.
+    fn note_silence(&mut self) {
+        self.silent |= self.ready == Ready::Known && self.gap > self.limit;
     }
 
     /// Enters the hour of the time up to which it has counted.
@@ -186,6 +193,92 @@ impl Profile {
         self.at = self.at.max(to);
         self.now.1 = Timestamp::EPOCH;
         (self.whole, self.count, self.gap) = (false, 0, 0.0);
+    }
+
+    /// Takes over what was learned elsewhere: each hour of the week from the one that knows it better.
+    /// What passed between the lessons and now was not seen.
+    pub(super) fn take_over(&mut self, calendar: &Calendar, learned: &Self, now: Timestamp) {
+        if learned.rates.is_empty() || learned.silent && self.at == Timestamp::EPOCH {
+            return;
+        }
+        if self.at == Timestamp::EPOCH {
+            self.clone_from(learned);
+            if now.micros_since(self.at) > HOUR {
+                self.recent = (0.0, 0.0);
+            }
+            self.skip(now);
+            self.last = self.last.max(now);
+            (self.hour, self.odd_hours) = ((0.0, 0.0), 0);
+            if self.week != week(calendar, now) {
+                // Only whole weeks are compared.
+                (self.week, self.worst) = (week(calendar, now), 0.0);
+            }
+        } else {
+            for hour in 0..HOURS {
+                let theirs = learned.learned.get(hour).copied().unwrap_or(0);
+                if let (Some(rate), Some(mine), Some(other)) = (
+                    self.rates.get_mut(hour),
+                    self.learned.get_mut(hour).filter(|mine| **mine < theirs),
+                    learned.rates.get(hour),
+                ) {
+                    (*rate, *mine) = (*other, theirs);
+                }
+            }
+            if learned.maxima.len() > self.maxima.len() {
+                self.maxima.clone_from(&learned.maxima);
+                self.spread = learned.spread;
+            }
+            self.recent = (0.0, 0.0);
+            self.now.1 = Timestamp::EPOCH;
+        }
+        self.limit = self.reckon_limit();
+        self.ready = self.reckon_ready();
+    }
+
+    /// The gaps of what taught it are not known: a cautious limit holds until weeks were watched.
+    pub(super) fn forget_gaps(&mut self) {
+        self.maxima.clear();
+        self.worst = 0.0;
+        self.limit = self.reckon_limit();
+    }
+
+    /// Whole weeks that taught it, by the hours that are known.
+    #[must_use]
+    pub fn weeks(&self) -> f32 {
+        self.learned.iter().map(|n| f32::from(*n)).sum::<f32>() / HOURS as f32
+    }
+
+    /// The busiest hour of the week, and how many messages come in it.
+    #[must_use]
+    pub fn busiest_hour(&self) -> Option<(usize, f32)> {
+        let hours = self.rates.iter().copied().enumerate();
+        hours.filter(|(_, rate)| *rate > 0.0).max_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
+    /// After how many µs silence would be said: the median over the hours of the week in which
+    /// messages come, of a stop at the beginning of each. None where it cannot be judged.
+    #[must_use]
+    pub fn told_after(&self) -> Option<i64> {
+        if self.ready != Ready::Known {
+            return None;
+        }
+        let busy = (0..HOURS).filter(|hour| self.rate(*hour) > 0.0);
+        let mut all: Vec<i64> = busy.filter_map(|hour| self.told_after_stop(hour)).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied()
+    }
+
+    /// The same of a stop at the beginning of an hour.
+    fn told_after_stop(&self, hour: usize) -> Option<i64> {
+        let mut left = self.limit;
+        for passed in 0..2 * HOURS {
+            let rate = self.rate((hour + passed) % HOURS);
+            if rate >= left {
+                return Some(passed as i64 * HOUR + (left / rate * HOUR as f32) as i64);
+            }
+            left -= rate;
+        }
+        None
     }
 
     fn hour_over(&mut self, hour: usize) {

@@ -1,6 +1,7 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
 pub use super::incident::Incident;
+use super::learned::Ways;
 use super::profile::{PartKey, Profile};
 use super::sequence::Sequence;
 use super::series::Series;
@@ -75,6 +76,10 @@ pub struct State {
     pub would_be: VecDeque<WouldBe>,
     /// What is usual for a feed's types and facilities, in order of their first message.
     pub profiles: Vec<(PartKey, Profile)>,
+    /// What was learned elsewhere and taken over: when, and its number; the latest 16.
+    pub lessons: VecDeque<(Timestamp, u64)>,
+    /// The drill under way.
+    pub drill: Option<Box<super::drill::Drill>>,
     /// Number of the next incident.
     pub next_incident: u64,
     /// Probes and heartbeats.
@@ -454,7 +459,7 @@ pub struct FeedState {
     /// Types that are stated not to be sent on.
     pub filters: Vec<String>,
     /// What was learned of where its types go, at most 256 types.
-    pub learned: BTreeMap<(Label, Label), Learned>,
+    pub learned: BTreeMap<(Label, Label), Ways>,
     /// Journeys that were expected further on and did not come.
     pub missing: Recent,
     /// Critical ones of them.
@@ -489,15 +494,6 @@ pub struct FeedState {
     pub foreseen: u8,
     /// Conditions that hold now.
     pub raised: BTreeSet<Code>,
-}
-
-/// Where the messages of one type of a feed went.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Learned {
-    /// Journeys that ended; halved at 1,000 with `reached`.
-    pub ended: u32,
-    /// Of these, how many were seen at each of the feed's ends.
-    pub reached: Vec<u32>,
 }
 
 /// Counts of the interval being filled.

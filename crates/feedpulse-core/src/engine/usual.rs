@@ -176,6 +176,46 @@ impl Usual {
         self.bursts.get(reason as usize).map_or(0.0, |burst| burst.share)
     }
 
+    /// What of it lasts: the last hour is left out.
+    pub(super) fn lasting(&self) -> Self {
+        let share = |burst: &Burst| Burst { share: burst.share, ..Burst::default() };
+        Self {
+            answers: self.answers,
+            bursts: self.bursts.iter().map(share).collect(),
+            damaged_share: self.damaged_share,
+            processing: self.processing,
+            versions: self.versions.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what lasts of another, where that knows more.
+    pub(super) fn take_over(&mut self, learned: &Self) {
+        if learned.answers > self.answers {
+            self.answers = learned.answers;
+            self.bursts.resize(ReasonClass::ALL.len(), Burst::default());
+            for (mine, theirs) in self.bursts.iter_mut().zip(&learned.bursts) {
+                mine.share = theirs.share;
+            }
+        }
+        let messages =
+            |processing: &[u32; 3]| processing.iter().map(|n| u64::from(*n)).sum::<u64>();
+        if messages(&learned.processing) > messages(&self.processing) {
+            self.processing = learned.processing;
+            self.damaged_share = learned.damaged_share;
+        }
+        for (of, theirs) in &learned.versions {
+            let full = self.versions.len() >= VERSIONS_MAX;
+            match self.versions.get_mut(of) {
+                Some(mine) if mine.1 < theirs.1 => *mine = *theirs,
+                None if !full => {
+                    self.versions.insert(*of, *theirs);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
     /// Takes a message's characters.
     pub(super) fn characters(&mut self, at: Timestamp, damaged: bool) {
         let hit = if damaged { 1.0 } else { 0.0 };

@@ -8,10 +8,11 @@ use crate::effect::{Change, Effects};
 use crate::label::Label;
 use crate::plan::FeedId;
 use crate::sighting::{MessageSeen, Sighting, Urgency};
+use crate::time::Timestamp;
 use hashbrown::HashMap;
 
 /// Profiles of types and facilities; further ones are judged with their feed only.
-const PROFILES_MAX: usize = 2_000;
+pub(super) const PROFILES_MAX: usize = 2_000;
 
 /// Where the profile of each key is.
 pub(super) fn index(profiles: &[(PartKey, Profile)]) -> HashMap<PartKey, usize> {
@@ -21,14 +22,19 @@ pub(super) fn index(profiles: &[(PartKey, Profile)]) -> HashMap<PartKey, usize> 
 impl Engine {
     /// A message was seen for the first time on its feed.
     pub(super) fn learn(&mut self, feed: FeedId, at: &Sighting, message: &MessageSeen) {
+        let (code, trigger) = (message.code, message.trigger);
+        let facility = message.sender_facility;
+        self.learn_parts(feed, at.at, PartKey { feed, code, trigger, facility });
+    }
+
+    /// A message of a feed, of a type and of a facility came.
+    pub(super) fn learn_parts(&mut self, feed: FeedId, at: Timestamp, part: PartKey) {
         let calendar = &self.s.plan.calendar;
         if let Some(feed) = self.s.feeds.get_mut(feed.0 as usize) {
-            feed.profile.saw(calendar, at.at);
+            feed.profile.saw(calendar, at);
         }
-        let (code, trigger) = (message.code, message.trigger);
-        let of_type = PartKey { feed, code, trigger, facility: Label::EMPTY };
-        let facility = message.sender_facility;
-        let of_facility = PartKey { feed, facility, ..PartKey::default() };
+        let of_type = PartKey { feed, facility: Label::EMPTY, ..part };
+        let of_facility = PartKey { feed, facility: part.facility, ..PartKey::default() };
         for key in [of_type, of_facility] {
             let place = match self.profiles.get(&key) {
                 Some(place) => *place,
@@ -40,7 +46,7 @@ impl Engine {
                 }
             };
             if let Some((_, profile)) = self.s.profiles.get_mut(place) {
-                profile.saw(calendar, at.at);
+                profile.saw(calendar, at);
             }
         }
     }

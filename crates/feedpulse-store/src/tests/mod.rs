@@ -4,6 +4,7 @@ mod crash;
 mod crash_disk;
 mod damage;
 mod ledger;
+mod peek;
 mod real;
 mod rows;
 mod work;

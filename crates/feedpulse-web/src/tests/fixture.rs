@@ -424,6 +424,7 @@ pub fn trouble() -> View {
         totals: totals(219_900, 2_500, 228),
         journeys_open: 228,
         journeys_shed: 0,
+        lessons: Vec::new(),
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) struct Open {
 }
 
 /// The captures in order of their first packet.
-pub(super) fn in_order(sources: &[Source]) -> Result<Vec<&Source>, Failure> {
+pub(crate) fn in_order(sources: &[Source]) -> Result<Vec<&Source>, Failure> {
     let mut ordered = Vec::new();
     for source in sources {
         ordered.push((first_time(source.open()?), source));

@@ -9,9 +9,9 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 /// One file, or standard input.
-pub(super) struct Source {
+pub(crate) struct Source {
     /// As the user named it.
-    pub(super) name: String,
+    pub(crate) name: String,
     path: PathBuf,
     /// Standard input can be read once only.
     kept: Option<Vec<u8>>,
@@ -19,7 +19,7 @@ pub(super) struct Source {
 
 impl Source {
     /// All of it, at most 1 GiB.
-    pub(super) fn bytes(&self) -> Result<Cow<'_, [u8]>, Failure> {
+    pub(crate) fn bytes(&self) -> Result<Cow<'_, [u8]>, Failure> {
         match &self.kept {
             Some(bytes) => Ok(Cow::Borrowed(bytes)),
             None => files::read(&self.path).map(Cow::Owned),
@@ -27,7 +27,7 @@ impl Source {
     }
 
     /// A reader of it, of whatever size.
-    pub(super) fn open(&self) -> Result<Box<dyn Read + '_>, Failure> {
+    pub(crate) fn open(&self) -> Result<Box<dyn Read + '_>, Failure> {
         match &self.kept {
             Some(bytes) => Ok(Box::new(Cursor::new(bytes))),
             None => Ok(Box::new(files::open(&self.path)?)),
@@ -37,15 +37,15 @@ impl Source {
 
 /// All of them, in the order of the command line, folders by name.
 #[derive(Default)]
-pub(super) struct Sources {
-    pub(super) messages: Vec<Source>,
-    pub(super) captures: Vec<Source>,
+pub(crate) struct Sources {
+    pub(crate) messages: Vec<Source>,
+    pub(crate) captures: Vec<Source>,
 }
 
 impl Sources {
     /// # Errors
     /// A file is not there, or is called a capture and is none.
-    pub(super) fn of(paths: &[PathBuf]) -> Result<Self, Failure> {
+    pub(crate) fn of(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut sources = Self::default();
         for path in files::list(paths)? {
             let stdin = path.as_os_str() == "-";

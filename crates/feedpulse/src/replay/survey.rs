@@ -21,22 +21,22 @@ const YOUNG: Duration = Duration::from_secs(60);
 
 /// What messages are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// MSH-3.1.
-    pub(super) sender: Label,
+    pub(crate) sender: Label,
     /// MSH-9.1.
-    pub(super) code: Label,
+    pub(crate) code: Label,
     /// MSH-9.2.
-    pub(super) trigger: Label,
+    pub(crate) trigger: Label,
 }
 
 /// Where messages of a kind come in, and where they go on to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Way {
-    pub(super) kind: Kind,
-    pub(super) from: WaypointId,
+pub(crate) struct Way {
+    pub(crate) kind: Kind,
+    pub(crate) from: WaypointId,
     /// In order of time; empty when nothing shows that they go on.
-    pub(super) then: Vec<WaypointId>,
+    pub(crate) then: Vec<WaypointId>,
 }
 
 /// One message at one waypoint.
@@ -60,11 +60,11 @@ struct Tally {
 }
 
 /// A look under way.
-pub(super) struct Survey {
+pub(crate) struct Survey {
     decoder: Decoder,
     sightings: Vec<Sighting>,
     /// Messages and ACKs by waypoint.
-    pub(super) spoken: BTreeMap<WaypointId, u64>,
+    pub(crate) spoken: BTreeMap<WaypointId, u64>,
     trails: HashMap<MessageKey, Trail>,
     /// What an ACK at a waypoint names.
     sent: HashMap<(WaypointId, MessageKey), MessageKey>,
@@ -73,7 +73,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// With a decoder whose key rule finds rewritten messages again.
-    pub(super) fn new(decoder: Decoder) -> Self {
+    pub(crate) fn new(decoder: Decoder) -> Self {
         Self {
             decoder,
             sightings: Vec::new(),
@@ -85,7 +85,7 @@ impl Survey {
     }
 
     /// Takes what a packet came to.
-    pub(super) fn take(&mut self, step: &Step<'_>) {
+    pub(crate) fn take(&mut self, step: &Step<'_>) {
         self.last = self.last.max(step.at);
         for item in step.items.iter() {
             let Tapped::Frame(frame) = item else { continue };
@@ -134,7 +134,7 @@ impl Survey {
 
     /// Where messages of each kind come in and go on to: a waypoint is on their way when at least 19
     /// of 20 get there, of at least five that were accepted and had the time.
-    pub(super) fn ways(&self) -> Vec<Way> {
+    pub(crate) fn ways(&self) -> Vec<Way> {
         let mut tallies: BTreeMap<(Kind, WaypointId), Tally> = BTreeMap::new();
         for trail in self.trails.values() {
             let Some(first) = trail.stops.iter().min_by_key(|stop| stop.at) else { continue };

@@ -16,17 +16,17 @@ use std::time::Duration;
 const FEEDS_MAX: usize = 1_000;
 
 /// All of it.
-pub(super) struct Watched {
-    pub(super) plan: Plan,
+pub(crate) struct Watched {
+    pub(crate) plan: Plan,
     /// In plan order.
-    pub(super) decoders: Vec<Decoder>,
-    pub(super) endpoints: Vec<(SocketAddr, WaypointId)>,
+    pub(crate) decoders: Vec<Decoder>,
+    pub(crate) endpoints: Vec<(SocketAddr, WaypointId)>,
     /// The other leg of a listener that is watched: its messages would count twice.
-    pub(super) twice: Vec<SocketAddr>,
+    pub(crate) twice: Vec<SocketAddr>,
 }
 
 /// How frames are read where no configuration says it: the key survives an engine that rewrites.
-pub(super) fn decoding(config: Option<&Config>) -> DecodeConfig {
+pub(crate) fn decoding(config: Option<&Config>) -> DecodeConfig {
     let key = SiteKey::new(config.and_then(|c| c.key).unwrap_or_default());
     let decode = config.map(|c| c.decoding(key, usize::MAX));
     let decode = decode.unwrap_or_else(|| DecodeConfig::new(key));
@@ -50,7 +50,7 @@ fn add(plan: &mut Plan, address: SocketAddr) -> WaypointId {
 
 impl Watched {
     /// From what a survey found.
-    pub(super) fn of(survey: &Survey, endpoints: &[Endpoint], config: Option<&Config>) -> Self {
+    pub(crate) fn of(survey: &Survey, endpoints: &[Endpoint], config: Option<&Config>) -> Self {
         let numbered = (0..).map(WaypointId).zip(endpoints);
         let speak = |(number, _): &(WaypointId, &Endpoint)| {
             survey.spoken.get(number).is_some_and(|count| *count > 0)

@@ -2,6 +2,8 @@
 
 pub(crate) mod admin;
 mod checks;
+mod drill;
+mod lessons;
 mod pipeline;
 pub(crate) mod probes;
 mod recorder;
@@ -18,7 +20,8 @@ use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow};
 use feedpulse_core::effect::{Effect, EffectId};
-use feedpulse_core::input::Input;
+use feedpulse_core::engine::Engine;
+use feedpulse_core::input::{Blind, Input};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::tap::Position;
@@ -27,6 +30,7 @@ use feedpulse_hl7::decode::Decoder;
 use feedpulse_sinks::{Deps, SinkHandle};
 use feedpulse_wasm::Runtime as WasmRuntime;
 use feedpulse_web::{OpsConfig, ServeLimits, Source, Token, UiConfig, bind, ops, serve, ui};
+pub(crate) use pipeline::waypoint;
 use pipeline::{Pipeline, Queue, Shared, WORK_QUEUE, Work};
 use side::SideBox;
 use std::net::SocketAddr;
@@ -35,6 +39,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 use supervise::Supervisor;
+#[cfg(feature = "kafka")]
+pub(crate) use taps::kafka_tap;
 use tokio::sync::mpsc;
 use web::Window;
 
@@ -135,12 +141,14 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let side = SideBox::new(shed);
     let shared = Shared::default();
     let positions = recovered.positions.clone();
-    let told = recover::outbox(&recovered.store);
+    let kept = recover::outbox(&recovered.store);
     let (recorder, mailbox, desk) =
         recorder::recorder(recovered.store, positions.clone(), side.clone(), &registry);
-    let mut deps = deps(&config, key, &registry, &shared, &side, started);
+    let drills = drill::Drills::default();
+    let mut deps = deps(&config, key, &registry, &shared, &side, &drills, started);
     deps.outbox = Some(mailbox.keeper());
     let (sinks, tasks) = sinks(&config, &deps)?;
+    drills.tell(tasks.iter().map(feedpulse_sinks::Task::name));
     for task in tasks {
         let stop = supervisor.rest.clone();
         supervisor.task(task.name().to_owned(), task.run(stop));
@@ -152,11 +160,8 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let ticking = Arc::new(AtomicBool::new(false));
     let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
     thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
-    side.put(Input::Configure(Arc::new(config.plan.clone())));
-    for blind in recovered.blind {
-        side.put(Input::Blind(blind));
-    }
-    recover::notices(&sinks, told, &mut recovered.engine);
+    first_inputs(&config, &recovered.engine, recovered.blind, &side);
+    recover::notices(&sinks, kept, &mut recovered.engine);
     let pipeline = Pipeline {
         engine: recovered.engine,
         decoders: decoders(&config, key),
@@ -166,8 +171,10 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         sinks: sinks.clone(),
         shared: shared.clone(),
         side: side.clone(),
+        drills: drills.clone(),
         watcher: options.watcher,
     };
+    askers(&config, key, &side, &shared, drills, &mut supervisor);
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());
@@ -189,6 +196,30 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
+}
+
+/// What the engine hears before anything else.
+fn first_inputs(config: &Config, engine: &Engine, blind: Vec<Blind>, side: &SideBox) {
+    side.put(Input::Configure(Arc::new(config.plan.clone())));
+    for input in blind.into_iter().map(Input::Blind).chain(recover::left_behind(engine)) {
+        side.put(input);
+    }
+}
+
+/// Those who look into the store's folder for what other commands left there.
+fn askers(
+    config: &Config,
+    key: SiteKey,
+    side: &SideBox,
+    shared: &Shared,
+    drills: drill::Drills,
+    supervisor: &mut Supervisor,
+) {
+    let stop = supervisor.rest.clone();
+    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
+    supervisor.task("lessons", lessons.run(stop.clone()));
+    let desk = drill::Desk::new(&config.folder, key, side.clone(), drills);
+    supervisor.task("drills", desk.run(stop));
 }
 
 fn thread(
@@ -228,25 +259,25 @@ fn deps(
     registry: &Registry,
     shared: &Shared,
     side: &SideBox,
+    drills: &drill::Drills,
     started: feedpulse_core::time::Timestamp,
 ) -> Deps {
     let (families, numbers) = (shared.clone(), registry.clone());
     let (own, picture) = (side.clone(), shared.clone());
+    let (parts, heard) = (drills.clone(), drills.clone());
     Deps {
         registry: registry.clone(),
         clock: Arc::new(clock::now),
         families: Arc::new(move || families.families(&numbers)),
         own: Arc::new(move |state| {
+            parts.part(&state);
             own.put(Input::Own(state));
         }),
         names: taps::names(config, key),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         outbox: None,
-        told: Arc::new(|told| {
-            let (incident, notifier) = (told.incident, told.notifier.as_str());
-            tracing::info!(incident, notifier, why = told.why, "a notice was taken");
-        }),
+        told: Arc::new(move |told| heard.taken(told)),
         alive: Arc::new(move || picture.is_alive(started)),
         seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),
     }

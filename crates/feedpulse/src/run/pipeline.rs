@@ -2,6 +2,7 @@
 //! go out. Everything here is bounded and nothing waits for the outside.
 
 use super::checks::CheckFeed;
+use super::drill::Drills;
 use super::recorder::{Recorder, Tables, TapDone};
 use super::rows::RowBuffer;
 use super::side::SideBox;
@@ -62,7 +63,7 @@ impl Shared {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn set(&self, view: View) {
+    pub(super) fn set(&self, view: View) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 
@@ -97,6 +98,8 @@ pub(crate) struct Pipeline {
     pub shared: Shared,
     /// Inputs of other threads.
     pub side: SideBox,
+    /// Where a drill's incident is followed.
+    pub drills: Drills,
     /// Somebody who wants to see the effects (the demo's story); never waited for.
     pub watcher: Option<std::sync::mpsc::SyncSender<(EffectId, Effect)>>,
 }
@@ -196,6 +199,7 @@ impl Pipeline {
             self.engine.apply(now, &input, &mut step.effects);
             for (id, effect) in step.effects.drain() {
                 tell(&effect);
+                self.drills.saw(&effect);
                 self.sinks.offer(id, &effect);
                 if let Some(watcher) = &self.watcher {
                     // The story may miss a line; the message stream may not miss a beat.
@@ -231,10 +235,18 @@ fn tell(effect: &Effect) {
     let Effect::Incident(incident) = effect else { return };
     let code = incident.code.text().code;
     let (severity, subject) = (incident.severity.name(), incident.subject_name.as_str());
+    let drill = if incident.story.drill { "DRILL: " } else { "" };
     match incident.state {
         IncidentState::Pending => {}
         IncidentState::Open => {
-            tracing::warn!(incident = incident.id, code, severity, subject, "{}", incident.summary);
+            tracing::warn!(
+                incident = incident.id,
+                code,
+                severity,
+                subject,
+                "{drill}{}",
+                incident.summary
+            );
         }
         IncidentState::Resolved => {
             tracing::info!(
@@ -242,7 +254,7 @@ fn tell(effect: &Effect) {
                 code,
                 severity,
                 subject,
-                "resolved: {}",
+                "{drill}resolved: {}",
                 incident.summary
             );
         }

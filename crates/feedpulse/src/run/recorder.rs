@@ -51,6 +51,8 @@ impl Tables {
     /// Keeps what an effect wants stored.
     pub(crate) fn add(&mut self, effect: Effect) {
         match effect {
+            // A drill is no history.
+            Effect::Incident(change) if change.story.drill => {}
             Effect::Incident(change) | Effect::File(change) => {
                 self.incidents.insert(change.id, *change);
             }

@@ -10,7 +10,7 @@ use feedpulse_core::effect::Effects;
 use feedpulse_core::engine::Engine;
 use feedpulse_core::engine::state::State;
 use feedpulse_core::finding::EVIDENCE_NAMES;
-use feedpulse_core::input::Blind;
+use feedpulse_core::input::{Blind, DrillStep, Input};
 use feedpulse_core::tap::Position;
 use feedpulse_sinks::SinkHandle;
 use feedpulse_store::{Options, Store};
@@ -119,6 +119,12 @@ pub(crate) fn notices(sinks: &SinkHandle, told: Vec<OutboxRow>, engine: &mut Eng
         sinks.reoffer(incident);
     }
     sinks.recovered();
+}
+
+/// What the process before left under way and nobody waits for any more: its drill.
+pub(crate) fn left_behind(engine: &Engine) -> Option<Input> {
+    let number = engine.checkpoint().drill.as_ref()?.number;
+    Some(Input::Drill(Box::new(DrillStep::Close { number })))
 }
 
 fn keep(lanes: &mut BTreeMap<(String, String), Position>, positions: Vec<Position>) {

@@ -168,6 +168,62 @@ async fn pass_on(
     }
 }
 
+/// A Kafka tap's configuration, and what it needs of the process.
+///
+/// # Errors
+/// All that is wrong with its options and topics.
+#[cfg(feature = "kafka")]
+pub(crate) fn kafka_tap(
+    config: &Config,
+    key: SiteKey,
+    registry: &Registry,
+    tap: &crate::config::resolve::Kafka,
+) -> Result<(feedpulse_kafka::KafkaConfig, feedpulse_kafka::KafkaDeps), Failure> {
+    use crate::config::raw::RawRole;
+    use feedpulse_hl7::json::{Encoding, ValueFormat};
+    use feedpulse_kafka::{KafkaConfig, KafkaDeps, TopicConfig, TopicFormat, TopicRole};
+    let mut topics = Vec::new();
+    for topic in &tap.topics {
+        let format = match (&topic.json, topic.role) {
+            (_, RawRole::Receipt) => TopicFormat::Receipt(topic.receipt.clone()),
+            (None, _) => TopicFormat::Value(ValueFormat::Hl7),
+            (Some((pointer, base64)), _) => TopicFormat::Value(ValueFormat::Envelope {
+                pointer: pointer.parse().map_err(|e| Failure::new(CONFIG, anyhow!("{e}")))?,
+                encoding: if *base64 { Encoding::Base64 } else { Encoding::Text },
+            }),
+        };
+        let role = match topic.role {
+            RawRole::Message => TopicRole::Message,
+            RawRole::Ack => TopicRole::Ack,
+            RawRole::DeadLetter => TopicRole::DeadLetter,
+            RawRole::Retry => TopicRole::Retry,
+            RawRole::Receipt => TopicRole::Receipt,
+        };
+        topics.push(TopicConfig {
+            topic: topic.topic.clone(),
+            waypoint: topic.waypoint,
+            role,
+            format,
+        });
+    }
+    let opts = KafkaConfig::new(&tap.name, tap.options.clone(), topics)
+        .map_err(|e| of_tap(tap, anyhow!(e)))?;
+    let decode =
+        tap.topics.iter().map(|t| (t.waypoint, config.decoding(key, usize::from(t.waypoint.0))));
+    let deps = KafkaDeps {
+        registry: registry.clone(),
+        site_key: key,
+        decode: decode.collect(),
+        clock: Arc::new(clock::now),
+    };
+    Ok((opts, deps))
+}
+
+#[cfg(feature = "kafka")]
+fn of_tap(tap: &crate::config::resolve::Kafka, error: anyhow::Error) -> Failure {
+    Failure::new(CONFIG, error.context(format!("kafka tap {}", tap.name)))
+}
+
 #[cfg(feature = "kafka")]
 fn kafka(
     config: &Config,
@@ -177,51 +233,12 @@ fn kafka(
     queue: &Queue,
     supervisor: &mut Supervisor,
 ) -> Result<(), Failure> {
-    use crate::config::raw::RawRole;
-    use feedpulse_hl7::json::{Encoding, ValueFormat};
-    use feedpulse_kafka::{KafkaConfig, KafkaDeps, KafkaTap, TopicConfig, TopicFormat, TopicRole};
     for tap in &config.kafka {
-        let mut topics = Vec::new();
-        for topic in &tap.topics {
-            let format = match (&topic.json, topic.role) {
-                (_, RawRole::Receipt) => TopicFormat::Receipt(topic.receipt.clone()),
-                (None, _) => TopicFormat::Value(ValueFormat::Hl7),
-                (Some((pointer, base64)), _) => TopicFormat::Value(ValueFormat::Envelope {
-                    pointer: pointer.parse().map_err(|e| Failure::new(CONFIG, anyhow!("{e}")))?,
-                    encoding: if *base64 { Encoding::Base64 } else { Encoding::Text },
-                }),
-            };
-            let role = match topic.role {
-                RawRole::Message => TopicRole::Message,
-                RawRole::Ack => TopicRole::Ack,
-                RawRole::DeadLetter => TopicRole::DeadLetter,
-                RawRole::Retry => TopicRole::Retry,
-                RawRole::Receipt => TopicRole::Receipt,
-            };
-            topics.push(TopicConfig {
-                topic: topic.topic.clone(),
-                waypoint: topic.waypoint,
-                role,
-                format,
-            });
-        }
-        let here =
-            |e: anyhow::Error| Failure::new(CONFIG, e.context(format!("kafka tap {}", tap.name)));
-        let opts = KafkaConfig::new(&tap.name, tap.options.clone(), topics)
-            .map_err(|e| here(anyhow!(e)))?;
-        let decode = tap
-            .topics
-            .iter()
-            .map(|t| (t.waypoint, config.decoding(key, usize::from(t.waypoint.0))));
-        let deps = KafkaDeps {
-            registry: registry.clone(),
-            site_key: key,
-            decode: decode.collect(),
-            clock: Arc::new(clock::now),
-        };
-        let tap = KafkaTap::new(opts, positions, deps).map_err(|e| here(anyhow!(e)))?;
+        let (opts, deps) = kafka_tap(config, key, registry, tap)?;
+        let reader = feedpulse_kafka::KafkaTap::new(opts, positions, deps);
+        let reader = reader.map_err(|e| of_tap(tap, anyhow!(e)))?;
         let (intake, stop) = (queue.clone(), supervisor.taps.clone());
-        super::thread(supervisor, "fp-kafka", move || tap.run_blocking(intake, &stop))?;
+        super::thread(supervisor, "fp-kafka", move || reader.run_blocking(intake, &stop))?;
     }
     Ok(())
 }
