@@ -174,6 +174,11 @@ pub(crate) fn class(error: &(dyn Error + 'static)) -> Label {
                 }
                 _ => {}
             }
+            // What it wraps, which `source` passes over.
+            if let Some(inner) = error.get_ref() {
+                cause = Some(inner);
+                continue;
+            }
         }
         cause = error.source();
     }

@@ -81,8 +81,7 @@ impl Resolver<'_> {
             series_max: 500,
             hard_down_told: self.hard_down_told(),
             config: Label::EMPTY,
-            probes: Vec::new(),
-            heartbeats: Vec::new(),
+            ..Plan::default()
         }
     }
 

@@ -192,7 +192,6 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         ui: None,
         ops: None,
     };
-    probes::start(&config, &registry, &side, &mut running.supervisor)?;
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
@@ -325,6 +324,7 @@ impl Running {
         side: SideBox,
         started: feedpulse_core::time::Timestamp,
     ) -> Result<(), Failure> {
+        probes::start(config, &registry, &side, &mut self.supervisor)?;
         let source: Arc<dyn Source> = Arc::new(Window {
             shared: self.shared.clone(),
             registry,
