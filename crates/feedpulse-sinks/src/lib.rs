@@ -24,8 +24,8 @@ mod secret;
 mod task;
 mod tls;
 
-pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
 pub use handle::{SinkHandle, build, check};
+pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
 pub use secret::Secret;
 pub use task::{Delivered, Deps, Task, Told};
 

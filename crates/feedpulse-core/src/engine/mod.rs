@@ -5,9 +5,11 @@
 //! makes an answered message look unanswered.
 
 mod acks;
+pub mod aged;
 mod answers;
 mod batches;
 mod blind;
+pub mod by_kind;
 mod desk;
 #[cfg(test)]
 mod endless;
@@ -35,6 +37,7 @@ pub mod software;
 mod standby;
 pub mod state;
 mod story;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 pub mod timers;
