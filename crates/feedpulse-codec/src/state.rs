@@ -3,6 +3,8 @@
 use crate::Wire;
 use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
+use feedpulse_core::engine::aged::Aged;
+use feedpulse_core::engine::by_kind::KindAnswers;
 use feedpulse_core::engine::drill::Drill;
 use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
@@ -14,6 +16,7 @@ use feedpulse_core::engine::state::{
     Answer, Connection, Down, EndedJourney, Entry, EntryExtra, FeedState, Fifo, Habit, Head, Hurt,
     Incident, Interval, Journey, JourneyExtra, Kind, Recent, Remembered, State, WaypointState,
 };
+use feedpulse_core::engine::tail::Tail;
 use feedpulse_core::engine::timers::Timers;
 use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 
@@ -22,17 +25,20 @@ layout! {
     struct Recent { at }
     enum Down { 0 = Refused, 1 = Unreachable, 2 = Dropped }
     struct Answer { at, slow, bad, reason, kind }
-    struct Minute { at, sendings, repeats, answers, bad }
+    struct Minute { at, sendings, repeats, replays, answers, bad }
     struct Burst { first, last, times, usual, share }
+    struct KindAnswers { last, odd, seen, usual, since, at }
     struct Usual {
-        minutes, answers, bursts, runs, damaged, damaged_share, processing, versions
+        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions
     }
     enum Ready { 0 = Learning, 1 = TooQuiet, 2 = Known }
     struct PartKey { feed, code, trigger, facility }
+    struct Tail { counts, sums, weeks }
     struct Profile {
-        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, ready, silent,
+        rates, learned, at, last, now, count, whole, missed, known, tail, is_part, week, recent, coming, limit, ready, silent,
         spread, hour, odd_hours
     }
+    struct Aged { last, seen, worst, urgent }
     struct Connection {
         opened_at, down_before, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
     }
@@ -49,7 +55,7 @@ layout! {
     struct Sequence { results, results_first, patients, patients_first }
     struct Hurt { messages, last }
     struct Habit { application_first, commit_first, application_after, silent, retried, lasting }
-    struct Head { key, times, since, last }
+    struct Head { key, connection, times, since, last }
     struct Ways { ended, reached }
     struct Learned { id, from, to, feeds, links }
     struct LearnedFeed { name, route, messages, profile, parts, ways }
@@ -67,8 +73,8 @@ layout! {
     }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
-        name, route, waypoints, ends_at, declared, objectives, seen, first_seen, totals, last_seen, backlog,
-        queue, urgent, filters, learned, missing, missing_critical, partly, withheld, late, hurt, looks, looked_at, dead_letters, ack_time, transit,
+        name, route, waypoints, ends_at, declared, objectives, seen, first_seen, totals, last_seen, last_on, backlog,
+        queue, urgent, filters, learned, missing, missing_critical, partly, withheld, aged, late, hurt, looks, looked_at, dead_letters, ack_time, transit,
         source_age, current, history, profile, foreseen, raised
     }
     struct Journey {

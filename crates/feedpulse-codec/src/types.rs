@@ -181,7 +181,8 @@ layout! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, expect, rejected_share, backlog_min, shadow
+        transit, urgent_transit, source_age, urgent_source_age, embargoes, silence, expect,
+        rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
 

@@ -116,6 +116,12 @@ codes! {
     RetryStorm "FP0116" Ticket "Messages are sent again and again"
         "Of the sendings of the last minute at least ten, and more than a third, were repeats of the same message."
         "The sender's ACK time-out is shorter than the receiver's answer: raise the time-out, not the number of threads.";
+    SourceAge "FP0117" Ticket "Messages are old when they arrive"
+        "Of the last 32 messages whose age is known, a fifth (at least five) were older at their first waypoint than the feed's source_age objective; or two urgent ones within ten minutes. Only clocks that can be trusted count (see FP0504); a type's embargo is taken off."
+        "The delay is before the first tap: look at the sending system's queue, its batch jobs and its interface engine.";
+    DuplicateFlood "FP0118" Ticket "Messages that were accepted are sent again"
+        "Of the sendings of the last minute at least twenty, and a fifth, repeat a message that this receiver had accepted: no retry, but a replay, a loop or a second sender."
+        "Stop the replay or the loop: a receiver that does not drop duplicates files each of them.";
     Malformed "FP0201" Ticket "Unreadable frames"
         "Five or more frames within a minute held nothing that can be read as HL7 v2; each has a defect that names its place."
         "Run `feedpulse replay` on a captured file to see the defects by place.";

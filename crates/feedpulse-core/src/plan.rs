@@ -275,6 +275,10 @@ pub struct Objectives {
     pub transit: Duration,
     /// The same for urgent messages (critical ones, corrections). Default 30 s.
     pub urgent_transit: Duration,
+    /// Event to first tap, by the sender's clock; None: not promised.
+    pub source_age: Option<Duration>,
+    /// The same for urgent messages; None: as for all.
+    pub urgent_source_age: Option<Duration>,
     /// Release embargoes: subtracted from the source age of a type, first match.
     pub embargoes: Vec<Embargo>,
     /// When it is silent.
@@ -325,6 +329,8 @@ impl Default for Objectives {
         Self {
             transit: Duration::from_secs(60),
             urgent_transit: Duration::from_secs(30),
+            source_age: None,
+            urgent_source_age: None,
             embargoes: Vec::new(),
             silence: Silence::Learned,
             expect: None,

@@ -14,6 +14,10 @@ pub struct Alert {
     pub opened: i64,
     /// Last notice; None: it was never closed.
     pub closed: Option<i64>,
+    /// Notices that said that it had become louder.
+    pub louder: u32,
+    /// What its hint is made from.
+    pub because: String,
     /// How loud at its loudest.
     pub severity: Severity,
     /// Notices sent.
@@ -33,6 +37,8 @@ impl Alert {
             closed: None,
             severity,
             notices: 1,
+            louder: 0,
+            because: String::new(),
             cause: None,
         }
     }

@@ -37,9 +37,9 @@ pub enum Confidence {
     High,
 }
 
-/// The engine's cause hint.
+/// The engine's cause hint, and the signs that it weighed.
 #[must_use]
-pub fn cause_of(change: &IncidentChange) -> Option<(CauseClass, Confidence)> {
+pub fn cause_of(change: &IncidentChange) -> Option<((CauseClass, Confidence), String)> {
     let hint = change.story.cause.as_ref()?;
     let class = match hint.class {
         cause::CauseClass::Host => CauseClass::Hardware,
@@ -52,5 +52,6 @@ pub fn cause_of(change: &IncidentChange) -> Option<(CauseClass, Confidence)> {
         cause::CauseClass::Data => CauseClass::Data,
     };
     let sure = hint.confidence == Sure::High;
-    Some((class, if sure { Confidence::High } else { Confidence::Low }))
+    let clues: Vec<&str> = hint.clues.iter().chain(&hint.against).map(|clue| clue.text()).collect();
+    Some(((class, if sure { Confidence::High } else { Confidence::Low }), clues.join("; ")))
 }

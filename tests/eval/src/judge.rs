@@ -10,7 +10,7 @@ use crate::cause::Confidence;
 use crate::civil::SECOND;
 use crate::history::{Expect, FaultKind, History};
 use crate::play::{OURS, Played};
-use crate::tally::{Tallies, Tally};
+use crate::tally::{SCRIPTED, Tallies, Tally};
 use feedpulse_core::codes::Severity;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ const BEHIND: i64 = 120 * SECOND;
 /// Something that the engine of today gets wrong.
 #[derive(Clone, Debug)]
 pub struct Flaw {
-    /// The worst first: 0 missed, 1 false, 2 late, 3 too quiet.
+    /// The worst first: 0 missed, 1 false, 2 late, 3 too quiet, 4 without the right cause.
     pub rank: u8,
     /// How often, or how late in seconds.
     pub weight: i64,
@@ -115,13 +115,23 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn tally(&mut self, class: &str, add: impl Fn(&mut Tally)) {
         add(self.tallies.of(class, self.rule));
-        add(self.tallies.of("all", self.rule));
+        for whole in self.wholes() {
+            add(self.tallies.of(whole, self.rule));
+        }
+    }
+
+    /// The rows that hold all classes, of which this history is part.
+    fn wholes(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let scripted = (!self.history.calm).then_some(SCRIPTED);
+        ["all"].into_iter().chain(scripted)
     }
 
     /// Time in which a false alarm can happen.
     fn lengths(&mut self) {
         let feed_days = self.history.feeds.len() as f64 * self.history.days();
-        self.tallies.of("all", self.rule).feed_days += feed_days;
+        for whole in self.wholes() {
+            self.tallies.of(whole, self.rule).feed_days += feed_days;
+        }
         for class in self.history.classes() {
             self.tallies.of(&class, self.rule).feed_days += feed_days;
         }
@@ -136,10 +146,12 @@ impl Judge<'_> {
             if !classes.is_empty() {
                 let notices = u64::from(alert.notices);
                 // It counts once in all, and once in each class that it is right about.
-                for class in classes.into_iter().chain(["all"]) {
+                let wholes: Vec<&str> = self.wholes().collect();
+                for class in classes.iter().chain(&wholes) {
                     let tally = self.tallies.of(class, self.rule);
                     tally.right += 1;
                     tally.notices += notices;
+                    tally.louder += u64::from(alert.louder);
                 }
                 continue;
             }
@@ -148,7 +160,9 @@ impl Judge<'_> {
                 t.wrong += 1;
                 t.wrong_pages += u64::from(page);
             };
-            count(self.tallies.of("all", self.rule));
+            for whole in self.wholes() {
+                count(self.tallies.of(whole, self.rule));
+            }
             for class in self.history.classes() {
                 count(self.tallies.of(&class, self.rule));
             }
@@ -178,11 +192,11 @@ impl Judge<'_> {
         let mut wrong: BTreeMap<&str, Wrong> = BTreeMap::new();
         for due in self.dues {
             let expect = due.expect;
-            let finds = |alert: &Alert| {
-                let at = says(self.history, alert, due, true)?;
-                Some((at, alert.severity, alert.cause))
-            };
-            let found = alerts.iter().filter_map(finds).min_by_key(|(at, ..)| *at);
+            let finds = |alert: &'_ Alert| says(self.history, alert, due, true);
+            let said = alerts.iter().filter_map(|alert| Some((finds(alert)?, alert)));
+            let found = said.min_by_key(|(at, _)| *at);
+            let because = found.map_or("", |(_, alert)| alert.because.as_str());
+            let found = found.map(|(at, alert)| (at, alert.severity, alert.cause));
             let took = found.map(|(at, ..)| (at - due.start).max(0));
             let in_time = took.is_some_and(|took| expect.within.is_none_or(|bar| took <= bar));
             let loud = found.is_some_and(|(_, loud, _)| expect.severity.is_none_or(|s| loud >= s));
@@ -203,6 +217,9 @@ impl Judge<'_> {
             wrong.expect = Some(expect);
             wrong.of += 1;
             wrong.missed += u32::from(took.is_none());
+            if took.is_some() && expect.cause.is_some() && !right {
+                wrong.misled.push(format!("{because}{}", if sure { " (sure)" } else { "" }));
+            }
             wrong.quiet += u32::from(took.is_some() && !loud);
             wrong.late.extend(took.filter(|_| !in_time));
         }
@@ -220,6 +237,8 @@ struct Wrong<'h> {
     missed: u32,
     quiet: u32,
     late: Vec<i64>,
+    /// Signs that led to no hint, or to a wrong one.
+    misled: Vec<String>,
 }
 
 impl Wrong<'_> {
@@ -236,6 +255,14 @@ impl Wrong<'_> {
             let (late, worst) = (self.late.len(), worst / SECOND);
             let text = format!("{class}: {late} of {of} late, at worst {worst} s{bar} (`{name}`)");
             tell(2, worst, text);
+        }
+        if let Some(signs) = self.misled.first() {
+            let (misled, signs) =
+                (self.misled.len(), if signs.is_empty() { "none" } else { signs });
+            let text = format!(
+                "{class}: {misled} of {of} without the right cause; signs: {signs} (`{name}`)"
+            );
+            tell(4, misled as i64, text);
         }
         if self.quiet > 0 {
             let wanted = expect.severity.map_or("", Severity::name);

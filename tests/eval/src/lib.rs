@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod bars;
 pub mod cause;
 pub mod civil;
+pub mod cost;
 pub mod csv;
 pub mod event;
 pub mod history;

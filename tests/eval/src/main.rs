@@ -1,5 +1,5 @@
 //! `eval [--histories DIR] [--only TEXT] [--json] [--write]`: plays labelled histories and prints
-//! what was found, missed and falsely said.
+//! what was found, missed and falsely said; `eval --cost`: what the detectors cost.
 #![forbid(unsafe_code)]
 
 use feedpulse_tests_eval::history::read_all;
@@ -7,18 +7,20 @@ use feedpulse_tests_eval::{document_path, evaluate, histories_folder, report};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "eval [--histories DIR] [--only TEXT] [--json] [--write]";
+const USAGE: &str = "eval [--histories DIR] [--only TEXT] [--json] [--write] [--cost]";
 
 struct Options {
     histories: PathBuf,
     only: String,
     json: bool,
     write: bool,
+    cost: bool,
 }
 
 fn options() -> Result<Options, String> {
     let folder = histories_folder();
-    let mut options = Options { histories: folder, only: String::new(), json: false, write: false };
+    let mut options =
+        Options { histories: folder, only: String::new(), json: false, write: false, cost: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| format!("{word} needs a value; {USAGE}"));
@@ -26,6 +28,7 @@ fn options() -> Result<Options, String> {
             "--histories" => options.histories = PathBuf::from(value()?),
             "--only" => options.only = value()?,
             "--json" => options.json = true,
+            "--cost" => options.cost = true,
             "--write" => options.write = true,
             other => return Err(format!("there is no `{other}`; {USAGE}")),
         }
@@ -38,6 +41,10 @@ fn options() -> Result<Options, String> {
 }
 
 fn run(options: &Options) -> Result<(), String> {
+    if options.cost {
+        println!("{}", feedpulse_tests_eval::cost::measure().text());
+        return Ok(());
+    }
     let mut histories = read_all(&options.histories)?;
     histories.retain(|history| history.name.contains(&options.only));
     let evaluation = evaluate(&histories)?;
@@ -46,6 +53,7 @@ fn run(options: &Options) -> Result<(), String> {
             println!("{}", serde_json::to_string(&row).map_err(|error| error.to_string())?);
         }
     } else {
+        println!("{}", report::bars_table(&evaluation.tallies, &histories));
         print!("{}\n{}", report::table(&evaluation.tallies), {
             report::summary(&evaluation.tallies, &histories, &evaluation.flaws)
         });

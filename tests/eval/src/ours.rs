@@ -163,7 +163,11 @@ impl Ours {
     fn come_back(&mut self, now: i64) {
         if self.restarts.last().is_some_and(|(_, back)| now >= *back) {
             self.restarts.pop();
-            self.engine = Engine::restore(self.engine.checkpoint().clone());
+            let state = self.engine.checkpoint().clone();
+            let plan = Arc::clone(&state.plan);
+            self.engine = Engine::restore(state);
+            // As at every start, and at a reload: the configuration is read again.
+            self.apply(now, &Input::Configure(plan));
             for input in core::mem::take(&mut self.kept) {
                 self.apply(now, &input);
             }
@@ -221,7 +225,9 @@ fn take(
         alerts.len() - 1
     });
     let Some(alert) = alerts.get_mut(place) else { return };
-    alert.cause = cause_of(change).or(alert.cause);
+    if let Some((cause, clues)) = cause_of(change) {
+        (alert.cause, alert.because) = (Some(cause), clues);
+    }
     for finding in change.findings.iter().filter(|f| f.cleared_at.is_none()) {
         let fresh = !alert.marks.iter().any(|(_, code)| *code == Some(finding.code));
         if fresh {
@@ -231,6 +237,7 @@ fn take(
     if change.severity > alert.severity {
         alert.severity = change.severity;
         alert.opened = alert.opened.min(now);
+        alert.louder += u32::from(alert.notices > 0);
         alert.notices += 1;
     }
     if change.state == IncidentState::Resolved {

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 /// With fewer feed-days than this a rate of false alarms says nothing.
 const FEED_DAYS_LEAST: f64 = 30.0;
 
+/// The row of all histories in which something is expected; those in which nothing may be said have bars
+/// of their own.
+pub const SCRIPTED: &str = "scripted";
+
 /// Counts of one class and rule.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -26,6 +30,8 @@ pub struct Tally {
     pub wrong_pages: u64,
     /// Notices of right alerts.
     pub notices: u64,
+    /// Those of them that said that it had become louder.
+    pub louder: u64,
     /// Found ones whose cause the history states.
     pub causes: u64,
     /// Hints given.
@@ -68,7 +74,9 @@ fn share(part: f64, whole: f64) -> Option<f64> {
 }
 
 impl Tally {
-    fn quantile(&self, q: f64) -> Option<f64> {
+    /// A quantile of the times to detect, s.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
         let mut sorted = self.detect.clone();
         sorted.sort_unstable();
         let last = sorted.len().checked_sub(1)?;
@@ -127,7 +135,9 @@ impl Tallies {
     pub fn classes(&self) -> Vec<&str> {
         let mut classes: Vec<&str> = self.counts.keys().map(|(c, _)| c.as_str()).collect();
         classes.dedup();
-        classes.sort_by_key(|class| (*class != "all", class.starts_with("calm"), *class));
+        classes.sort_by_key(|class| {
+            (*class != "all", *class != SCRIPTED, class.starts_with("calm"), *class)
+        });
         classes
     }
 
@@ -157,6 +167,7 @@ impl Tallies {
             held.wrong += more.wrong;
             held.wrong_pages += more.wrong_pages;
             held.notices += more.notices;
+            held.louder += more.louder;
             held.causes += more.causes;
             held.hints += more.hints;
             held.hints_right += more.hints_right;

@@ -5,6 +5,8 @@ mod arrivals;
 mod links;
 mod seen;
 
+pub(crate) use seen::key;
+
 use crate::event::Event;
 use crate::history::{FaultKind, History};
 use crate::rng::Rng;

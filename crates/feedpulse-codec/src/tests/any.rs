@@ -11,9 +11,11 @@ use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
     JourneyEnd, JourneyRecord, Moment, MomentKind, Overran, Rollup, Scope, Sending, Story,
 };
+use feedpulse_core::engine::by_kind::KindAnswers;
 use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::state::{Habit, Recent};
+use feedpulse_core::engine::tail::Tail;
 use feedpulse_core::engine::usual::{Burst, Minute, Usual};
 use feedpulse_core::finding::{CheckFinding, Evidence, Subject};
 use feedpulse_core::frame::{ConnectionId, Direction, TraceParent, WaypointId};
@@ -149,14 +151,16 @@ any! {
     enum Ready { Learning, TooQuiet, Known }
     struct PartKey { feed, code, trigger, facility }
     struct Profile {
-        rates, learned, at, last, now, count, whole, gap, worst, maxima, week, recent, limit, ready,
-        silent, spread, hour, odd_hours
+        rates, learned, at, last, now, count, whole, missed, known, tail, is_part, week, recent,
+        coming, limit, ready, silent, spread, hour, odd_hours
     }
     struct Recent { at }
-    struct Minute { at, sendings, repeats, answers, bad }
+    struct Tail { counts, sums, weeks }
+    struct KindAnswers { last, odd, seen, usual, since, at }
+    struct Minute { at, sendings, repeats, replays, answers, bad }
     struct Burst { first, last, times, usual, share }
     struct Usual {
-        minutes, answers, bursts, runs, damaged, damaged_share, processing, versions
+        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions
     }
     struct Habit {
         application_first, commit_first, application_after, silent, retried, lasting
@@ -236,7 +240,8 @@ any! {
     struct Route { name, waypoints }
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
-        transit, urgent_transit, embargoes, silence, expect, rejected_share, backlog_min, shadow
+        transit, urgent_transit, source_age, urgent_source_age, embargoes, silence, expect,
+        rejected_share, backlog_min, shadow
     }
     struct Embargo { kind, by }
     struct Position { tap, lane, epoch, offset }

@@ -2,6 +2,7 @@
 
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
+use crate::engine::aged::Verdict as Aging;
 use crate::engine::feed_time;
 use crate::engine::profile::{Gap, PartKey, Profile};
 use crate::engine::state::{FeedState, Recent, State};
@@ -39,6 +40,7 @@ pub(super) fn run(s: &mut State, place: usize, parts: &[Part], findings: &mut Ve
     look(feed, now, oldest_any);
     let rules = [
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
+        (Code::SourceAge, source_age(feed, now)),
         (Code::Silence, overdue.unwrap_or_else(|| silence(feed, part, first_time, started))),
         (Code::VolumeUnusual, volume(feed, first_time)),
         (Code::TooQuiet, too_quiet(feed, first_time)),
@@ -175,6 +177,30 @@ fn overdue(s: &mut State, id: FeedId, now: Timestamp) -> Option<Condition> {
     );
     verdict.detail = "due by its schedule";
     Some(Condition::Holds(verdict))
+}
+
+/// Messages are older than promised when they are first seen, by clocks that can be trusted.
+fn source_age(feed: &FeedState, now: Timestamp) -> Condition {
+    let (late, seen) = match feed.aged.judge(now) {
+        Aging::Old(late, seen) => (late, seen),
+        Aging::Fine => return Condition::Over,
+        Aging::Between => return Condition::Undecided,
+    };
+    let (at, age) = feed.aged.worst;
+    let objective = feed.objectives.source_age.or(feed.objectives.urgent_source_age);
+    let urgent = feed.aged.urgent.within(now, 600);
+    let age = core::time::Duration::from_micros(age);
+    Condition::Holds(Verdict::new(
+        Code::SourceAge,
+        at.minus(age),
+        &[
+            ("late_total", f64::from(late)),
+            ("messages_total", f64::from(seen)),
+            ("urgent_total", number(urgent)),
+            ("oldest_s", age.as_secs_f64()),
+            ("objective_s", objective.map_or(f64::NAN, |o| o.as_secs_f64())),
+        ],
+    ))
 }
 
 fn silence(feed: &FeedState, part: Option<&Part>, now: Timestamp, started: Timestamp) -> Condition {

@@ -2,9 +2,9 @@
 
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
-use crate::engine::HEAD_TIMES;
 use crate::engine::state::{Answer, Head, State, WaypointState};
 use crate::engine::usual::Minute;
+use crate::engine::{HEAD_TIMES, by_kind};
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
 use crate::plan::{Acks, Plan, Waypoint};
@@ -13,11 +13,17 @@ use crate::time::Timestamp;
 
 /// Answers and events older than this do not count, in seconds.
 const WINDOW: i64 = 60;
+/// An hour, in µs.
+const HOUR: i64 = 3_600_000_000;
+/// Losses this far apart are no single event, in µs.
+const APART: i64 = 120_000_000;
 /// So many of the last answers are judged: a fast link must not hide a fault for a minute.
 const ANSWERS: usize = 20;
 
 /// Urgent messages flow where one was seen within this, in µs.
 const URGENT_FLOWS: i64 = 3_600_000_000;
+/// Tries that span less than this are those of a sender that gives up soon, in µs.
+const HEAD_SPAN: i64 = 15_000_000;
 /// A blocked message that was not tried again for this long is given up, in seconds.
 const HEAD_WINDOW: i64 = 900;
 
@@ -54,6 +60,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::CommitOnly, commit_only(w, now)),
         (Code::NewReason, new_reason(w, plan_here, now)),
         (Code::RetryStorm, retry_storm(w, now)),
+        (Code::DuplicateFlood, duplicate_flood(w, now)),
         (Code::EncodingDamage, damaged(w, now)),
     ];
     for (code, condition) in rules {
@@ -103,7 +110,7 @@ fn receiver_down(w: &WaypointState, now: Timestamp) -> Condition {
     if answered_since && now.micros_since(w.down_last) > 5_000_000 {
         return Condition::Over;
     }
-    if w.down_times < 2 && now.micros_since(since) < 5_000_000 {
+    if w.down_times < 2 && now.micros_since(since) < 4_000_000 {
         return Condition::Undecided;
     }
     let times = f64::from(w.down_times);
@@ -234,11 +241,21 @@ fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     ))
 }
 
-/// One type, of one sender at one facility, is refused each time, while others pass.
+/// One type, of one sender at one facility, is refused far more often than it used to be, while others
+/// pass.
 fn one_kind(w: &WaypointState, now: Timestamp) -> Condition {
-    let Some((since, times)) = w.usual.refused_run(now) else { return Condition::Over };
-    let mut verdict =
-        Verdict::new(Code::RejectedShare, since, &[("refused_total", f64::from(times))]);
+    let usual = w.usual.refusals().max(0.01);
+    let Some(found) = by_kind::refused(&w.usual.kinds, now, usual) else { return Condition::Over };
+    let (refused, answers) = (f64::from(found.refused), f64::from(found.answers));
+    let mut verdict = Verdict::new(
+        Code::RejectedShare,
+        found.since,
+        &[
+            ("refused_total", refused),
+            ("answers_total", answers),
+            ("refused_share", refused / answers),
+        ],
+    );
     verdict.detail = "one type";
     Condition::Holds(verdict)
 }
@@ -265,7 +282,7 @@ fn ends_bad(answers: &[(Timestamp, bool)]) -> bool {
 fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
     let lost = w.lost.within(now, WINDOW);
     if lost < 5 || w.lost.within(now, WINDOW / 4) == 0 {
-        return Condition::Over;
+        return lost_again(w, now);
     }
     let since = w.lost.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);
     Condition::Holds(Verdict::new(
@@ -275,13 +292,34 @@ fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
     ))
 }
 
-fn malformed(w: &WaypointState, now: Timestamp) -> Condition {
-    let frames = w.malformed.within(now, WINDOW);
-    if frames < 5 {
+/// Few losses, and regular ones: three minutes of the last hour that lie apart, and far more than this
+/// link usually has. So a balancer that cuts idle connections shows at a quiet feed.
+fn lost_again(w: &WaypointState, now: Timestamp) -> Condition {
+    let last_hour = || w.lost.at.iter().copied().filter(|at| now.micros_since(*at) <= HOUR);
+    let (mut times, mut since, mut before) = (0_u32, now, None);
+    for at in last_hour() {
+        if before.is_none_or(|before| at.micros_since(before) > APART) {
+            (times, before) = (times + 1, Some(at));
+            since = since.min(at);
+        }
+    }
+    let usual = w.usual.lost_share * w.usual.sum(now, 60).sendings as f32;
+    let lately = before.is_some_and(|at| now.micros_since(at) <= HOUR / 2);
+    if times < 3 || !lately || (times as f32) < 3.0 + 4.0 * usual {
         return Condition::Over;
     }
-    let since =
-        w.malformed.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);
+    let mut verdict =
+        Verdict::new(Code::ConnectionLost, since, &[("lost_total", number(last_hour().count()))]);
+    verdict.detail = "again and again";
+    Condition::Holds(verdict)
+}
+
+fn malformed(w: &WaypointState, now: Timestamp) -> Condition {
+    let (minute, frames) = (w.malformed.within(now, WINDOW), w.malformed.within(now, 300));
+    if minute < 5 && frames < 8 {
+        return if frames < 4 { Condition::Over } else { Condition::Undecided };
+    }
+    let since = w.malformed.at.iter().copied().find(|at| now.micros_since(*at) <= 300_000_000);
     Condition::Holds(Verdict::new(
         Code::Malformed,
         since.unwrap_or(now),
@@ -289,10 +327,17 @@ fn malformed(w: &WaypointState, now: Timestamp) -> Condition {
     ))
 }
 
-/// One message is refused again and again, and nothing else of its sender gets through.
+/// One message is refused again and again, and nothing else of its feed gets through. A sender that
+/// gives up after a few quick tries blocks nothing: the tries must span a while.
 fn head_of_line(w: &WaypointState, now: Timestamp) -> Condition {
-    let blocked =
-        |h: &&Head| h.times >= HEAD_TIMES && now.micros_since(h.last) <= HEAD_WINDOW * 1_000_000;
+    // Where nothing is answered meanwhile, it is the receiver that blocks it.
+    let answered = |h: &Head| w.answers.iter().any(|a| a.at >= h.since && a.at <= h.last);
+    let blocked = |h: &&Head| {
+        h.times >= HEAD_TIMES
+            && answered(h)
+            && h.last.micros_since(h.since) >= HEAD_SPAN
+            && now.micros_since(h.last) <= HEAD_WINDOW * 1_000_000
+    };
     let Some(head) = w.heads.values().filter(blocked).max_by_key(|h| h.times) else {
         return Condition::Over;
     };
@@ -342,6 +387,19 @@ fn retry_storm(w: &WaypointState, now: Timestamp) -> Condition {
         Code::RetryStorm,
         last.at.minus(core::time::Duration::from_secs(60)),
         &[("repeats_total", f64::from(last.repeats)), ("sendings_total", f64::from(last.sendings))],
+    ))
+}
+
+/// Messages that were accepted come again: no retry, but a replay or a loop.
+fn duplicate_flood(w: &WaypointState, now: Timestamp) -> Condition {
+    let last = w.usual.sum(now, 1);
+    if last.replays < 20 || last.replays * 5 < last.sendings {
+        return Condition::Over;
+    }
+    Condition::Holds(Verdict::new(
+        Code::DuplicateFlood,
+        last.at.minus(core::time::Duration::from_secs(60)),
+        &[("repeats_total", f64::from(last.replays)), ("sendings_total", f64::from(last.sendings))],
     ))
 }
 

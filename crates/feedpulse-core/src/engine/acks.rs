@@ -3,7 +3,7 @@
 use super::Engine;
 use super::ledger::End;
 use super::slab::Ref;
-use super::state::{Answer, Remembered};
+use super::state::{Answer, Remembered, WaypointState};
 use crate::class::AckClass;
 use crate::codes::Code;
 use crate::effect::{Amendment, Effect, Effects};
@@ -17,6 +17,8 @@ use crate::time::Timestamp;
 
 /// ACKs in a row that name the sending before: a run.
 const OFF_BY_ONE: u32 = 3;
+/// Where no more connections than this are open, runs on several of them count together.
+const OFF_AMONG: usize = 64;
 /// Where no more sendings than this wait at a waypoint, an altered MSA-2 is compared with each.
 const ALTERED_AMONG: usize = 256;
 /// MSH-10 has at most this many characters up to HL7 v2.6 (§2.14.9.10); receivers cut it there, and
@@ -242,7 +244,7 @@ impl Engine {
         let slipped = connection.slipped && !connection.pipelines;
         if slipped && waits && behind {
             connection.off_run = connection.off_run.saturating_add(1);
-            return connection.off_run == OFF_BY_ONE;
+            return is_off(waypoint, at.connection);
         }
         if key.is_some() && key == latest {
             connection.off_run = 0;
@@ -296,6 +298,15 @@ impl Engine {
         };
         self.take(finding, fx);
     }
+}
+
+/// Whether an ACK that names the message before makes a run: three on its connection, or two on each
+/// of two connections, as a receiver does that has slipped with all of them.
+fn is_off(waypoint: &WaypointState, on: ConnectionId) -> bool {
+    let run = waypoint.connections.get(&on).map_or(0, |c| c.off_run);
+    let few = waypoint.connections.len() <= OFF_AMONG;
+    let pairs = || waypoint.connections.iter().filter(|(id, c)| **id != on && c.off_run >= 2);
+    run == OFF_BY_ONE || (run == 2 && few && pairs().next().is_some())
 }
 
 /// Whether two ids are one in another dress: case, leading zeros, blanks, or cut short.

@@ -94,16 +94,19 @@ impl Habit {
 }
 
 impl Connection {
-    /// Notes a sending; `waits`: the one before still does.
+    /// Notes a sending; `waits`: the one before still does, and whether an answer to it is due.
     pub(super) fn sends(
         &mut self,
         place: Ref,
         key: MessageKey,
         at: Timestamp,
-        waits: bool,
+        waits: Option<bool>,
         slip: Duration,
     ) {
-        if waits && !self.slipped && !self.answered {
+        if waits == Some(true) && self.answered && !self.pipelines {
+            // It took for the answer what named another message.
+            self.slipped = true;
+        } else if waits.is_some() && !self.slipped && !self.answered {
             // Sent on while one waits: at once is pipelining, after a long wait is a time-out.
             if at.since(self.latest_at) < slip {
                 self.pipelines = true;

@@ -172,7 +172,7 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("answers", w.answers.len(), 64),
             ("minutes", w.usual.minutes.len(), 60),
             ("versions", w.usual.versions.len(), 256),
-            ("runs", w.usual.runs.len(), 256),
+            ("kinds answered", w.usual.kinds.len(), 256),
             ("unanswered", w.unanswered.at.len(), 64),
         ]);
     }
@@ -182,7 +182,7 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("urgent", f.urgent.len(), 2 * JOURNEYS_MAX + 65),
             ("learned", f.learned.len(), LEARNED_MAX),
             ("looks", f.looks.len(), 24),
-            ("gaps of weeks", f.profile.maxima.len(), 13),
+            ("urgent ages", f.aged.urgent.at.len(), 64),
             ("history", f.history.len(), 60),
         ]);
     }

@@ -22,6 +22,8 @@ const OPENS_KEPT: usize = 16;
 const FLAPPING: u32 = 2;
 /// A planned downtime may end so much later before it is overrun.
 pub(super) const COME_BACK: Duration = Duration::from_secs(120);
+/// What a feed has suffered since a planned downtime began is part of it for so long.
+const PASS_ON: Duration = Duration::from_secs(1_800);
 /// One that opened twice within this flaps as well.
 const HOUR: Duration = Duration::from_secs(3_600);
 /// Earlier incidents count for so long.
@@ -31,7 +33,7 @@ impl Engine {
     /// Takes one finding into the incident that it belongs to.
     pub(super) fn take(&mut self, mut finding: Finding, fx: &mut Effects) {
         let now = self.s.now;
-        if is_planned(&self.s, finding.subject) {
+        if is_planned(&self.s, &finding) {
             // It is noted; what goes on behind the downtime is said again with its own severity.
             finding.severity = Severity::Note;
         }
@@ -213,18 +215,24 @@ impl Engine {
     }
 }
 
-/// Whether a planned downtime holds for a subject now.
-fn is_planned(s: &State, subject: Subject) -> bool {
+/// Whether a planned downtime holds for a finding's subject now, or explains what a feed suffers since.
+fn is_planned(s: &State, finding: &Finding) -> bool {
+    // What was kept meanwhile takes longer to pass.
+    let began = Some(finding.since)
+        .filter(|since| is_symptom(finding.code) && s.now.since(*since) <= PASS_ON);
     // Who was sent away needs a moment to come back; a short downtime lies within that moment.
-    let moment = |n: u32| s.now.minus(COME_BACK / 8 * n);
-    let holds = |d: &Downtime, w| (0..=8).any(|n| d.holds(&s.plan.calendar, w, moment(n)));
-    if matches!(subject, Subject::Probe(_)) {
+    let moments = |n: u32| {
+        [Some(s.now), began].into_iter().flatten().map(move |at| at.minus(COME_BACK / 8 * n))
+    };
+    let holds =
+        |d: &Downtime, w| (0..=8).flat_map(moments).any(|at| d.holds(&s.plan.calendar, w, at));
+    if matches!(finding.subject, Subject::Probe(_)) {
         // What stands beside the links is down with all of them.
         let all = |d: &&Downtime| d.waypoints.is_empty();
         return s.plan.downtimes.iter().filter(all).any(|d| holds(d, WaypointId(0)));
     }
     let down = |w: WaypointId| s.plan.downtimes.iter().any(|d| holds(d, w));
-    planned_links(s, subject).iter().any(|w| down(*w))
+    planned_links(s, finding.subject).iter().any(|w| down(*w))
 }
 
 /// The waypoints whose planned downtimes cover a subject.

@@ -225,6 +225,7 @@ impl Engine {
             feed.first_seen.get_or_insert(self.s.now);
             feed.current.seen += 1;
             feed.last_seen = feed.last_seen.max(Some(at.at));
+            feed.last_on = Some(at.connection);
         }
         self.learn(placed.feed, at, message);
         self.source_age(placed, at, message, fx);

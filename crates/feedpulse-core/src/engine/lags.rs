@@ -39,7 +39,10 @@ impl Engine {
             false => self.s.clocks.age(at.at, &stated),
         };
         match age {
-            Ok(micros) => feed.source_age.record(micros),
+            Ok(micros) => {
+                feed.source_age.record(micros);
+                feed.aged.take(at.at, micros, message.urgency, &feed.objectives);
+            }
             Err(reason) => feed.withheld[reason as usize] += 1,
         }
         if let Some(journey) = placed.journey.and_then(|place| self.s.journeys.get_mut(place)) {

@@ -182,7 +182,8 @@ impl Engine {
                 None if self.s.profiles.len() >= usually::PROFILES_MAX => continue,
                 None => {
                     self.profiles.insert(key, self.s.profiles.len());
-                    self.s.profiles.push((key, Profile::default()));
+                    let fresh = Profile { is_part: true, ..Profile::default() };
+                    self.s.profiles.push((key, fresh));
                     self.s.profiles.len() - 1
                 }
             };
@@ -494,12 +495,12 @@ mod tests {
         short.apply(&Input::Learned(Box::new(Learned { id: 1, ..many.clone() })));
         let profile = &short.engine.checkpoint().feeds[0].profile;
         assert_eq!(profile.rates, many.feeds[0].profile.rates);
-        assert_eq!(profile.maxima, many.feeds[0].profile.maxima);
+        assert_eq!(profile.tail, many.feeds[0].profile.tail);
         let mut long = long;
         let before = long.engine.checkpoint().feeds[0].profile.clone();
         long.apply(&Input::Learned(Box::new(Learned { id: 2, ..few.clone() })));
         let after = &long.engine.checkpoint().feeds[0].profile;
-        assert_eq!((&after.rates, &after.maxima), (&before.rates, &before.maxima));
+        assert_eq!((&after.rates, &after.tail), (&before.rates, &before.tail));
         // Once only, whatever the file is called.
         long.apply(&Input::Learned(Box::new(Learned { id: 2, ..few })));
         assert_eq!(long.engine.checkpoint().lessons.len(), 1);

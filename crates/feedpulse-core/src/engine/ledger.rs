@@ -3,12 +3,11 @@
 use super::index::Index;
 use super::slab::{Ref, Slab};
 use super::state::{Answer, Entry, EntryExtra, Head, Remembered, WaypointState};
-use super::{Engine, OPEN_MAX, PER_TICK, fifo, queue};
+use super::{Engine, OPEN_MAX, PER_TICK, by_kind, fifo, queue};
 use crate::class::AckClass;
 use crate::effect::Effects;
 use crate::frame::{Direction, WaypointId};
 use crate::key::MessageKey;
-use crate::label::Label;
 use crate::plan::{Acks, FeedId, Role, Waypoint};
 use crate::sighting::{
     AckCode, AckCondition, AckMode, MessageSeen, Outcome, ReasonClass, Sighting,
@@ -19,7 +18,7 @@ use core::time::Duration;
 
 /// Sendings that a waypoint remembers by control id.
 pub(super) const MEMORY_MAX: usize = 32_768;
-/// Senders whose blocked message is followed.
+/// Feeds whose blocked message is followed.
 pub(super) const HEADS_MAX: usize = 64;
 /// Refusals in a row of one message that block the line.
 pub(crate) const HEAD_TIMES: u32 = 3;
@@ -71,40 +70,50 @@ fn chain(entries: &mut Slab<Entry>, index: &mut Index<Ref>, key: MessageKey, at:
 }
 
 impl WaypointState {
-    /// Remembers a sending; says what it is to the one before with the same id.
-    fn remember(&mut self, index: &mut fifo::Index, mut new: Remembered) -> Option<AckClass> {
+    /// Remembers a sending; says what it is to the one before with the same id, and whether that had
+    /// been accepted.
+    fn remember(
+        &mut self,
+        index: &mut fifo::Index,
+        mut new: Remembered,
+    ) -> (Option<AckClass>, bool) {
         let before = self.memory.get_mut(index, new.key).copied();
         let same = before.filter(|before| before.body == new.body);
         if let Some(before) = same {
             (new.sent, new.answers) = (before.sent.saturating_add(1), before.answers);
         }
         self.memory.push(index, new, MEMORY_MAX);
-        before.map(|_| if same.is_some() { AckClass::Retry } else { AckClass::IdReuse })
+        let class =
+            before.map(|_| if same.is_some() { AckClass::Retry } else { AckClass::IdReuse });
+        let accepted = same.and_then(|before| before.outcome).is_some_and(Outcome::is_success);
+        (class, accepted)
     }
 
-    /// Follows the message that a sender cannot get past; true when it has just become one.
-    fn follow_head(&mut self, sender: Label, key: MessageKey, end: &End) -> bool {
+    /// Follows the message that a feed cannot get past; true when it has just become one.
+    fn follow_head(&mut self, entry: &Entry, end: &End) -> bool {
+        let (feed, key, on) = (entry.feed, entry.key, entry.connection);
         let refused =
             matches!(end.outcome, Outcome::Errored | Outcome::Rejected | Outcome::ConnectionLost);
         if !refused {
-            // Another message got through, or the receiver is silent: that is no blocked line.
-            self.heads.remove(&sender);
+            // Another message got through, or the receiver is silent: that is no blocked line. What
+            // passes on the same connection passes the same line, whichever feed it is of.
+            self.heads.retain(|of, head| *of != feed && head.connection != on);
             return false;
         }
-        match self.heads.get_mut(&sender) {
+        let fresh = Head { key, connection: on, times: 1, since: end.at, last: end.at };
+        match self.heads.get_mut(&feed) {
             Some(head) if head.key == key => {
                 head.times = head.times.saturating_add(1);
-                head.last = end.at;
+                (head.last, head.connection) = (end.at, on);
                 head.times == HEAD_TIMES
             }
             Some(head) => {
-                *head = Head { key, times: 1, since: end.at, last: end.at };
+                *head = fresh;
                 false
             }
             None => {
                 if self.heads.len() < HEADS_MAX {
-                    let head = Head { key, times: 1, since: end.at, last: end.at };
-                    self.heads.insert(sender, head);
+                    self.heads.insert(feed, fresh);
                 }
                 false
             }
@@ -202,7 +211,7 @@ impl Engine {
             return;
         };
         let agreed = waypoint.agreed(here, message.ack_mode);
-        let class = waypoint.remember(&mut lookup.memory, remembered);
+        let (class, accepted) = waypoint.remember(&mut lookup.memory, remembered);
         let again = class == Some(AckClass::Retry);
         let key_at = |place| waypoint.entries.get(place).map(|e| e.key);
         let given_up = if again { lookup.entries.get(ack_key, key_at) } else { None };
@@ -233,7 +242,7 @@ impl Engine {
         if let Some(class) = class {
             self.classify(at.waypoint, placed.journey, class, at.at, fx);
         }
-        self.note_usual(at, message, class == Some(AckClass::Retry), fx);
+        self.note_usual(at, message, (again, accepted), fx);
         self.judge_mode(at, message, fx);
     }
 
@@ -262,7 +271,8 @@ impl Engine {
         chain(&mut waypoint.entries, &mut lookup.entries, key, place);
         waypoint.await_answer(place);
         let before = waypoint.connections.get(&connection).and_then(|c| c.latest);
-        let waits = before.is_some_and(|r| waypoint.entries.get(r).is_some());
+        let before = before.and_then(|place| waypoint.entries.get(place));
+        let waits = before.map(|entry| !entry.committed && !entry.silence_accepts);
         let connection = waypoint.connection(connection);
         connection.sends(place, key, sent, waits, slip);
     }
@@ -284,7 +294,6 @@ impl Engine {
     pub(super) fn end_entry(&mut self, number: usize, place: Ref, end: &End, fx: &mut Effects) {
         let Some(entry) = self.unlink(number, place) else { return };
         let id = WaypointId(u16::try_from(number).unwrap_or(u16::MAX));
-        let sender = self.s.kinds.get(entry.kind as usize).map_or(Label::EMPTY, |k| k.sender);
         let mut slow = entry.slow;
         if end.ack.is_some() {
             let answer = self.answer_of(number, &entry, end);
@@ -301,19 +310,21 @@ impl Engine {
             if matches!(end.outcome, Outcome::NoAck | Outcome::ConnectionLost) {
                 waypoint.unanswered.push(end.at);
             }
-            if end.outcome == Outcome::ConnectionLost {
+            let lost = end.outcome == Outcome::ConnectionLost;
+            if lost {
                 waypoint.lost.push(end.at);
             }
+            waypoint.usual.ended(lost);
             if end.outcome.is_success() {
                 // With or without an answer.
                 waypoint.refusing_since = None;
-                waypoint.usual.follow_run(end.at, entry.kind, false);
+                by_kind::take(&mut waypoint.usual.kinds, end.at, entry.kind, None, false);
             }
             if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
                 remembered.outcome = Some(end.outcome);
                 remembered.answers = remembered.answers.saturating_add(end.ack.is_some().into());
             }
-            blocked = waypoint.follow_head(sender, entry.key, end);
+            blocked = waypoint.follow_head(&entry, end);
         }
         self.count_end(id, entry.feed, end);
         if blocked {
@@ -394,10 +405,11 @@ impl Engine {
     fn note_answer(&mut self, number: usize, answer: Answer) {
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         let refuses = answer.bad == Some(true);
-        waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
         if refuses {
-            waypoint.usual.follow_run(answer.at, answer.kind, true);
+            let (reason, rare) = (Some(answer.reason), waypoint.usual.is_rare(answer.reason));
+            by_kind::take(&mut waypoint.usual.kinds, answer.at, answer.kind, reason, rare);
         }
+        waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
         if let Some(minute) = waypoint.usual.minute(answer.at) {
             minute.answers += 1;
             minute.bad += u32::from(refuses);

@@ -5,10 +5,12 @@
 //! makes an answered message look unanswered.
 
 mod acks;
+pub mod aged;
 mod answers;
 pub mod around;
 mod batches;
 mod blind;
+pub mod by_kind;
 mod desk;
 pub mod drill;
 #[cfg(test)]
@@ -41,6 +43,7 @@ pub mod state;
 mod story;
 #[cfg(test)]
 mod surroundings;
+pub mod tail;
 #[cfg(test)]
 mod tests;
 pub mod timers;

@@ -2,19 +2,31 @@
 //! gap between two messages may be before it is silence.
 //!
 //! A gap is measured in messages that were expected in it, not in minutes: nothing is missed at
-//! night where nothing comes at night. The longest gap of each week is kept; a gap is silence when
-//! weeks like those would bring one so long once a quarter (Gumbel's law of block maxima, fitted by
-//! its moments). Warm-up: in the first seven days nothing is judged, then a cautious limit holds
-//! until whole weeks of gaps are known.
+//! night where nothing comes at night. How busy today is follows the last hours; how far that may be
+//! wrong makes the last part of a long gap count less ([`Profile::gap`]). From which gap on it is
+//! silence is learned from the stream's own long gaps ([`super::tail`]), for a stated number of false
+//! alarms. Warm-up: in the first seven days nothing is judged, then a cautious limit holds until a
+//! whole week of gaps is known.
 
+use super::tail::Tail;
 use crate::calendar::{Calendar, HOUR, HOURS};
 use crate::label::Label;
 use crate::plan::FeedId;
 use crate::time::Timestamp;
-use std::collections::VecDeque;
 
-/// Weeks whose longest gap is kept.
-const WEEKS: usize = 13;
+/// A gap that long, of a feed that is well, comes once in so many weeks. A site of 200 feeds bears five
+/// tickets a day of all kinds; feeds of about ten messages an hour get most of that, since with them it
+/// decides whether silence is found within the hour.
+const ONCE_IN: f32 = 7.0;
+/// And of one of its types or facilities, of which there are many, in so many times more.
+const PART: f32 = 8.0;
+/// A busy feed is judged more mildly, since it still takes minutes only: in proportion to its busiest
+/// hour above so many messages, up to a limit.
+const BUSY: (f32, f32) = (12.0, 12.0);
+/// So is a slow one, which takes hours anyway: below so many messages, up to a limit.
+const SLOW: (f32, f32) = (8.0, 3.0);
+/// What was learned of how busy today is counts as if so many messages more had come as expected.
+const PRIOR: f32 = 20.0;
 /// A new hour weighs at least this much against what was learned.
 const FORGET: f32 = 0.2;
 /// What recent hours weigh, from one hour to the next: how busy today is.
@@ -24,9 +36,7 @@ const QUIET: f32 = 2.0;
 /// A stretch longer than this, in µs, was not watched: nothing is learned from it.
 const UNWATCHED: i64 = 8 * 24 * HOUR;
 /// Hours that must be known before gaps are judged: seven days, less one night's blindness.
-const KNOWN: usize = HOURS - 12;
-/// The reduced variate of a return period of 13 weeks, less its mean, in standard deviations.
-const RETURN: f32 = 1.8;
+const KNOWN: u8 = 168 - 12;
 
 /// What was learned of one stream; about 1 KiB.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,16 +55,21 @@ pub struct Profile {
     pub count: u32,
     /// The hour under way was watched from its start.
     pub whole: bool,
-    /// Messages expected since the last one.
-    pub gap: f32,
-    /// The longest gap in the week under way.
-    pub worst: f32,
-    /// The longest gaps of the weeks before, oldest first.
-    pub maxima: VecDeque<f32>,
+    /// Messages expected since the last one, at today's pace.
+    pub missed: f32,
+    /// Hours of the week that were learned.
+    pub known: u8,
+    /// The long gaps of the last weeks.
+    pub tail: Tail,
+    /// It is a part of a feed: a type or a facility.
+    pub is_part: bool,
     /// The week under way, counted from 1970 there.
     pub week: i32,
-    /// Messages of the recent hours, fading, and how many were expected.
+    /// Messages of the recent hours, fading, and how many were expected; as of the last message, since
+    /// a gap must not make itself look usual.
     pub recent: (f32, f32),
+    /// The same with the hours of the gap under way.
+    pub coming: (f32, f32),
     /// From how many expected messages on a gap is silence; reckoned each hour.
     pub limit: f32,
     /// Whether it can be judged; reckoned each hour.
@@ -133,10 +148,18 @@ impl Profile {
         self.advance(calendar, at);
         self.note_silence();
         // An outage is no usual gap; one that just passed the limit may have been none.
-        if !self.silent || self.gap < 2.0 * self.limit {
-            self.worst = self.worst.max(self.gap);
+        if self.missed >= super::tail::FIRST && self.is_known() {
+            let gap = self.gap();
+            if !self.silent || gap < 1.5 * self.limit {
+                self.tail.add(gap);
+            }
         }
-        self.gap = 0.0;
+        if self.silent {
+            self.coming = self.recent;
+        } else {
+            self.recent = self.coming;
+        }
+        self.missed = 0.0;
         self.count = self.count.saturating_add(1);
         self.last = self.last.max(at);
         self.silent = false;
@@ -166,7 +189,7 @@ impl Profile {
             }
             let (hour, ends, pace) = self.now;
             let until = ends.min(to);
-            self.gap += pace * until.micros_since(self.at) as f32;
+            self.missed += pace * until.micros_since(self.at) as f32;
             self.at = until;
             if until == ends {
                 self.note_silence();
@@ -176,9 +199,14 @@ impl Profile {
         }
     }
 
+    /// Whether the gap is silence. What was missed is never less than the gap that it makes.
+    fn is_silent(&self) -> bool {
+        self.ready == Ready::Known && self.missed > self.limit && self.gap() > self.limit
+    }
+
     /// Silence is known where it matters, however seldom anybody judges: an hour of it teaches nothing.
     fn note_silence(&mut self) {
-        self.silent |= self.ready == Ready::Known && self.gap > self.limit;
+        self.silent |= self.is_silent();
     }
 
     /// Enters the hour of the time up to which it has counted.
@@ -192,7 +220,7 @@ impl Profile {
     pub fn skip(&mut self, to: Timestamp) {
         self.at = self.at.max(to);
         self.now.1 = Timestamp::EPOCH;
-        (self.whole, self.count, self.gap) = (false, 0, 0.0);
+        (self.whole, self.count, self.missed) = (false, 0, 0.0);
     }
 
     /// Takes over what was learned elsewhere: each hour of the week from the one that knows it better.
@@ -204,14 +232,13 @@ impl Profile {
         if self.at == Timestamp::EPOCH {
             self.clone_from(learned);
             if now.micros_since(self.at) > HOUR {
-                self.recent = (0.0, 0.0);
+                (self.recent, self.coming) = ((0.0, 0.0), (0.0, 0.0));
             }
             self.skip(now);
             self.last = self.last.max(now);
             (self.hour, self.odd_hours) = ((0.0, 0.0), 0);
             if self.week != week(calendar, now) {
-                // Only whole weeks are compared.
-                (self.week, self.worst) = (week(calendar, now), 0.0);
+                self.week = week(calendar, now);
             }
         } else {
             for hour in 0..HOURS {
@@ -224,11 +251,11 @@ impl Profile {
                     (*rate, *mine) = (*other, theirs);
                 }
             }
-            if learned.maxima.len() > self.maxima.len() {
-                self.maxima.clone_from(&learned.maxima);
-                self.spread = learned.spread;
+            self.known = self.learned.iter().map(|n| u8::from(*n > 0)).sum();
+            if learned.tail.weeks > self.tail.weeks {
+                (self.tail, self.spread) = (learned.tail, learned.spread);
             }
-            self.recent = (0.0, 0.0);
+            (self.recent, self.coming) = ((0.0, 0.0), (0.0, 0.0));
             self.now.1 = Timestamp::EPOCH;
         }
         self.limit = self.reckon_limit();
@@ -237,8 +264,7 @@ impl Profile {
 
     /// The gaps of what taught it are not known: a cautious limit holds until weeks were watched.
     pub(super) fn forget_gaps(&mut self) {
-        self.maxima.clear();
-        self.worst = 0.0;
+        self.tail = Tail::default();
         self.limit = self.reckon_limit();
     }
 
@@ -291,8 +317,8 @@ impl Profile {
                 let weight = (1.0 / (f32::from(*learned) + 1.0)).max(FORGET);
                 *rate += (count - *rate) * weight;
                 if *learned > 0 {
-                    self.recent.0 = self.recent.0 * FADE + count;
-                    self.recent.1 = self.recent.1 * FADE + expected;
+                    self.coming.0 = self.coming.0 * FADE + count;
+                    self.coming.1 = self.coming.1 * FADE + expected;
                 }
                 if *learned > 1 && expected > 1.0 {
                     let off = (count - expected) / expected;
@@ -300,6 +326,7 @@ impl Profile {
                     let beyond = (off * off - 1.0 / expected).clamp(0.0, 1.0);
                     self.spread += (beyond - self.spread) * 0.02;
                 }
+                self.known += u8::from(*learned == 0);
                 *learned = learned.saturating_add(1);
             }
             self.hour = (count, expected);
@@ -320,17 +347,22 @@ impl Profile {
             return;
         }
         self.week = week;
-        if self.is_known() && self.worst > 0.0 {
-            if self.maxima.len() == WEEKS {
-                self.maxima.pop_front();
-            }
-            self.maxima.push_back(self.worst);
+        if self.is_known() {
+            self.tail.week_over();
         }
-        self.worst = 0.0;
     }
 
-    fn is_known(&self) -> bool {
-        self.learned.iter().filter(|n| **n > 0).count() >= KNOWN
+    const fn is_known(&self) -> bool {
+        self.known >= KNOWN
+    }
+
+    /// Messages missed since the last one: those expected, as sure as today's pace is known. If the
+    /// pace follows a gamma law with `evidence` messages behind it, no message in a time in which `e`
+    /// are expected has the chance `(1 + e / evidence)^-evidence`; this is its negative logarithm.
+    #[must_use]
+    pub fn gap(&self) -> f32 {
+        let evidence = self.recent.0 + PRIOR;
+        evidence * (self.missed / evidence).ln_1p()
     }
 
     /// Messages expected in an hour of the week. At the edges of a busy time less is expected than
@@ -345,29 +377,22 @@ impl Profile {
 
     /// How busy the last hours were beside what was expected of them.
     fn scale(&self) -> f32 {
-        // As if ten messages more had come as expected: few messages say little.
-        ((self.recent.0 + 10.0) / (self.recent.1 + 10.0)).clamp(0.25, 1.3)
+        // Few messages say little.
+        ((self.recent.0 + PRIOR) / (self.recent.1 + PRIOR)).clamp(0.25, 2.0)
     }
 
     /// From how many expected messages on a gap is silence.
     fn reckon_limit(&self) -> f32 {
         let total: f32 = (0..HOURS).map(|hour| self.rate(hour)).sum();
-        let usual = total.max(2.0).ln() + 0.58;
-        let weeks = self.maxima.len() as f32;
-        if self.maxima.is_empty() {
-            return (2.0 * (usual + 2.0)).max(self.worst * 1.5);
+        let busiest = self.busiest().max(0.1);
+        let mild = (busiest / BUSY.0).clamp(1.0, BUSY.1) * (SLOW.0 / busiest).clamp(1.0, SLOW.1);
+        let once_in = ONCE_IN * mild * if self.is_part { PART } else { 1.0 };
+        // In steady traffic, whose gaps are exponential.
+        let steady = (total.max(2.0) * once_in).ln();
+        match self.tail.limit(once_in) {
+            None => 2.0 * steady,
+            Some(limit) => limit.max(steady * 0.9),
         }
-        let mean = self.maxima.iter().sum::<f32>() / weeks;
-        let squares: f32 = self.maxima.iter().map(|m| (m - mean) * (m - mean)).sum();
-        // A few weeks may be alike by chance: their spread is at least that of steady traffic.
-        let spread = (squares / weeks).sqrt().max(1.28 * (mean / usual).max(1.0));
-        (mean + spread * (RETURN + 3.0 / weeks)).max(usual + 2.0) * self.margin()
-    }
-
-    /// A busy stream can afford a wider limit: it is still reached within a minute or two, and days
-    /// that are slower than others stay below it.
-    fn margin(&self) -> f32 {
-        1.0 + 0.15 * (self.busiest() / 10.0).max(1.0).log10()
     }
 
     fn reckon_ready(&self) -> Ready {
@@ -386,11 +411,11 @@ impl Profile {
 
     /// How the gap stands.
     #[must_use]
-    pub const fn judge(&self) -> Gap {
+    pub fn judge(&self) -> Gap {
         match self.ready {
             Ready::Learning => Gap::Learning,
             Ready::TooQuiet => Gap::TooQuiet,
-            Ready::Known => Gap::Known { expected: self.gap, limit: self.limit },
+            Ready::Known => Gap::Known { expected: self.gap(), limit: self.limit },
         }
     }
 
@@ -404,7 +429,7 @@ impl Profile {
     /// of how much such hours differ, and at least a threefold.
     fn oddity(&self) -> Option<bool> {
         let (came, expected) = self.hour;
-        let known = matches!(self.judge(), Gap::Known { .. }) && self.maxima.len() > 1;
+        let known = matches!(self.judge(), Gap::Known { .. }) && self.tail.weeks > 1.5;
         let deviation = (expected + self.spread * expected * expected).sqrt();
         let far = (came - expected).abs() > 6.0 * deviation;
         let ratio = came / expected.max(1.0);
@@ -542,11 +567,11 @@ mod tests {
     #[test]
     fn silence_is_found_soon_and_seldom_for_no_reason() {
         for (name, per_hour, office, cluster, p50, most_false) in [
-            ("1,200 an hour", 1_200.0, false, 1, 2.0, 0.5),
-            ("100 an hour", 100.0, false, 1, 12.0, 0.75),
-            ("12 an hour in office hours", 12.0, true, 1, 75.0, 0.75),
-            ("10 an hour by day", 10.0, false, 1, 80.0, 0.75),
-            ("100 an hour in clusters of 8", 100.0, false, 8, 90.0, 0.75),
+            ("1,200 an hour", 1_200.0, false, 1, 1.5, 0.75),
+            ("100 an hour", 100.0, false, 1, 10.0, 0.5),
+            ("12 an hour in office hours", 12.0, true, 1, 60.0, 0.75),
+            ("10 an hour by day", 10.0, false, 1, 62.0, 0.75),
+            ("100 an hour in clusters of 8", 100.0, false, 8, 75.0, 0.75),
         ] {
             let runs = if per_hour > 500.0 { 2 } else { 8 };
             let feed = Feed { per_hour, office, cluster };

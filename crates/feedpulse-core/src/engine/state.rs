@@ -1,5 +1,6 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
+use super::aged::Aged;
 pub use super::incident::Incident;
 use super::learned::Ways;
 use super::profile::{PartKey, Profile};
@@ -105,8 +106,8 @@ pub struct WaypointState {
     pub classes: [u64; CLASSES],
     /// How this link answers.
     pub habit: Habit,
-    /// The message that each sender cannot get past, at most 64 senders.
-    pub heads: BTreeMap<Label, Head>,
+    /// The message that each feed cannot get past, at most 64 feeds.
+    pub heads: BTreeMap<FeedId, Head>,
     /// Urgent messages that went wrong here.
     pub hurt: Hurt,
     /// Commits whose application ACK never came.
@@ -350,6 +351,8 @@ pub struct Habit {
 pub struct Head {
     /// Its ack key.
     pub key: MessageKey,
+    /// On which connection it was refused last.
+    pub connection: ConnectionId,
     /// Refusals in a row.
     pub times: u32,
     /// The first.
@@ -450,6 +453,8 @@ pub struct FeedState {
     pub totals: Totals,
     /// Last message at its first waypoint.
     pub last_seen: Option<Timestamp>,
+    /// On which connection that was.
+    pub last_on: Option<ConnectionId>,
     /// Unfinished journeys by urgency (routine, correction, critical).
     pub backlog: [u32; 3],
     /// Unfinished journeys by first sighting, and finished ones that have not left yet.
@@ -468,6 +473,8 @@ pub struct FeedState {
     pub partly: Recent,
     /// Source ages that were withheld, by [`Withheld`] in order.
     pub withheld: [u64; Withheld::ALL.len()],
+    /// How old its messages are when they are first seen.
+    pub aged: Aged,
     /// Journeys that finished late.
     pub late: Recent,
     /// Urgent messages that failed or were late.

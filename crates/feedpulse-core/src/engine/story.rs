@@ -1,8 +1,10 @@
 //! An incident as people see it: one sentence, how far it reaches, how many messages, why.
 
+use super::HEAD_TIMES;
 use super::desk::OWN_CHANGE;
 use super::grouping::system;
 use super::incidents::{COME_BACK, planned_links};
+use super::slab::Ref;
 use super::state::{Answer, Down, FeedState, Incident, State, WaypointState};
 use crate::cause::{Clue, weigh};
 use crate::codes::Code;
@@ -15,6 +17,8 @@ use crate::sighting::ReasonClass;
 use crate::time::Timestamp;
 use core::time::Duration;
 
+/// So many of a feed's oldest journeys say whether younger ones overtake them.
+const LOOKED_AT: usize = 512;
 /// Feeds that are named.
 const NAMED: usize = 20;
 /// A change before the beginning counts as near for so long.
@@ -159,19 +163,18 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
     }
     let has = |code: Code| incident.findings.contains_key(&code);
     // Where nothing is answered, that messages come again says nothing.
-    let silent = has(Code::NoAck) || has(Code::ReceiverDown) || has(Code::RejectedShare);
+    let unheard = has(Code::NoAck) || has(Code::ReceiverDown) || has(Code::RejectedShare);
     let slow = if has(Code::AckSlow) { Clue::TooEarly } else { Clue::Floods };
-    let repeats = Some(slow).filter(|_| !silent);
+    let repeats = Some(slow).filter(|_| !unheard);
+    let silent = unheard || has(Code::HeadOfLine) || has(Code::Silence);
+    let overtaken = touched.iter().any(|feed| is_overtaken(s, feed));
+    let backlog = Some(if overtaken { Clue::Overtaken } else { Clue::OutBelowIn });
     if was_planned(s, root) {
         clues.push(Clue::PlannedBefore);
     }
     let feed_signs = [
         (Code::Silence, silence_clue(s, incident, touched)),
-        (
-            Code::BacklogGrowing,
-            Some(Clue::OutBelowIn)
-                .filter(|_| !has(Code::NoAck) && !has(Code::ReceiverDown) && !has(Code::Silence)),
-        ),
+        (Code::BacklogGrowing, backlog.filter(|_| !silent)),
         (Code::SenderClock, Some(Clue::ClockWrong)),
         (Code::OffByOneAcks, Some(Clue::BehindByOne)),
         (Code::ResultRegressed, Some(Clue::OutOfOrder)),
@@ -179,13 +182,19 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::Malformed, Some(Clue::NotHl7)),
         (Code::EncodingDamage, Some(Clue::Charset)),
         (Code::RetryStorm, repeats),
+        (Code::DuplicateFlood, Some(Clue::Floods)),
         (Code::Missing, Some(Clue::LostInside).filter(|_| matches!(root, Subject::Feed(_)))),
         (Code::SchemaDrift, Some(Clue::NewVersion)),
     ];
     let members = incident.members.keys().map(|(subject, _)| *subject);
     let subjects: Vec<Subject> = members.chain([root]).collect();
     clues.extend(super::probes::clues(s, &subjects));
-    clues.extend(feed_signs.into_iter().filter(|(code, _)| has(*code)).filter_map(|(_, c)| c));
+    let signs = feed_signs.into_iter().filter(|(code, _)| has(*code)).filter_map(|(_, clue)| clue);
+    for clue in signs {
+        if !clues.contains(&clue) {
+            clues.push(clue);
+        }
+    }
     let from = incident.since.minus(NEAR);
     let near = |change: &&Change| change.at >= from && change.at <= incident.since.plus(NEAR / 15);
     for change in s.changes.iter().filter(near) {
@@ -205,6 +214,16 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
     clues
 }
 
+/// Whether messages of a feed pass others that came before them and wait on: what lacks capacity keeps
+/// the order, what loses some does not.
+fn is_overtaken(s: &State, feed: &FeedState) -> bool {
+    let waits = |place: &&Ref| s.journeys.get(**place).is_some_and(|j| j.in_backlog);
+    let looked = || feed.queue.iter().take(LOOKED_AT);
+    let waiting = looked().filter(waits).count();
+    let passed = looked().count() - waiting;
+    passed >= 5 && passed * 3 >= waiting
+}
+
 /// Whether a planned downtime of a link ended within the last two hours.
 fn was_planned(s: &State, root: Subject) -> bool {
     let Subject::Waypoint(link) = root else { return false };
@@ -217,18 +236,24 @@ fn was_planned(s: &State, root: Subject) -> bool {
 
 fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Option<Clue> {
     let live = s.feeds.iter().filter(|feed| feed.seen > 0).count();
-    if live > 2 && touched.len() == live {
+    let connected = touched.iter().filter(|feed| is_connected(s, feed)).count();
+    if live > 2 && touched.len() == live && connected == 0 {
         return Some(Clue::AllSilent);
     }
-    let first = touched.first()?.waypoints.first()?;
-    let here = s.waypoints.get(usize::from(first.0))?;
     let detail = incident.findings.get(&Code::Silence)?.detail;
     Some(match () {
         () if detail.as_str().starts_with("facility") => Clue::OneFacility,
         () if detail.as_str().starts_with("type") => Clue::OneTypeSilent,
-        () if here.connections.is_empty() => Clue::SilentGone,
+        () if connected == 0 => Clue::SilentGone,
+        () if touched.len() > 1 => Clue::SeveralSilent,
         () => Clue::SilentConnected,
     })
+}
+
+/// Whether the connection on which a feed's last message came is still open.
+fn is_connected(s: &State, feed: &FeedState) -> bool {
+    let here = feed.waypoints.first().and_then(|w| s.waypoints.get(usize::from(w.0)));
+    here.zip(feed.last_on).is_some_and(|(here, on)| here.connections.contains_key(&on))
 }
 
 fn link_clues(
@@ -239,35 +264,48 @@ fn link_clues(
     clues: &mut Vec<Clue>,
 ) {
     let finding = |code: Code| incident.findings.get(&code);
-    if finding(Code::ReceiverDown).is_some() {
+    let has = |code: Code| finding(code).is_some();
+    // Answers that come after their sender has sent again: it is the sender that does not wait.
+    let impatient = has(Code::LateAck) && (has(Code::RetryStorm) || has(Code::Retry));
+    if has(Code::ReceiverDown) {
         down_clues(s, link, here, clues);
-    } else if finding(Code::NoAck).is_some() {
+    } else if has(Code::NoAck) && impatient {
+        clues.push(Clue::TooEarly);
+    } else if has(Code::NoAck) && !has(Code::OffByOneAcks) {
         clues.push(Clue::TakesAndIsSilent);
         let slow = finding(Code::AckSlow).zip(finding(Code::NoAck));
         // Slow answers that came, long before none did.
         if slow.is_some_and(|(slow, none)| none.since.micros_since(slow.since) > 120_000_000) {
             clues.push(Clue::SlowBefore);
         }
-    } else if finding(Code::AckSlow).is_some() {
+    } else if has(Code::AckSlow) {
         clues.push(Clue::Slow);
     }
-    let explained = finding(Code::ReceiverDown).or(finding(Code::NoAck)).is_some();
-    if finding(Code::ConnectionLost).is_some() && !explained {
+    let explained = has(Code::ReceiverDown) || has(Code::NoAck);
+    if has(Code::ConnectionLost) && !explained {
         clues.push(Clue::Breaks);
     }
-    let passes = |a: &Answer| a.at > incident.since && a.bad == Some(false);
-    if finding(Code::HeadOfLine).is_some() && here.answers.iter().any(passes) {
+    if has(Code::HeadOfLine) && !explained && is_passed(s, link, here) {
         clues.push(Clue::OneMessage);
-    } else if finding(Code::HeadOfLine).is_some()
-        || finding(Code::RejectedShare).is_some()
-        || finding(Code::NewReason).is_some()
-    {
+    } else if has(Code::HeadOfLine) || has(Code::RejectedShare) || has(Code::NewReason) {
         let one = finding(Code::RejectedShare).is_some_and(|f| f.detail.as_str() == "one type");
         if one {
             clues.push(Clue::OneType);
         }
-        refusal_clues(here, clues);
+        refusal_clues(here, incident.since, clues);
     }
+}
+
+/// Whether other messages pass the one that blocks a line, while it is tried again and again.
+fn is_passed(s: &State, link: WaypointId, here: &WaypointState) -> bool {
+    let plan = s.plan.waypoints.get(usize::from(link.0));
+    let under_way = plan.map_or(Duration::ZERO, |plan| plan.ack_time);
+    here.heads.values().filter(|head| head.times >= HEAD_TIMES).any(|head| {
+        // What was under way when it began was still answered as before.
+        let begun = head.since.plus(under_way);
+        let passes = |a: &Answer| a.bad == Some(false) && a.at > begun && a.at <= head.last;
+        here.answers.iter().any(passes)
+    })
 }
 
 fn down_clues(s: &State, link: WaypointId, here: &WaypointState, clues: &mut Vec<Clue>) {
@@ -295,8 +333,8 @@ fn down_clues(s: &State, link: WaypointId, here: &WaypointState, clues: &mut Vec
 }
 
 /// What the last refusals say, and whom they meet.
-fn refusal_clues(here: &WaypointState, clues: &mut Vec<Clue>) {
-    let bad = || here.answers.iter().filter(|a| a.bad == Some(true));
+fn refusal_clues(here: &WaypointState, since: Timestamp, clues: &mut Vec<Clue>) {
+    let bad = || here.answers.iter().filter(|a| a.bad == Some(true) && a.at >= since);
     let reason = |reason: ReasonClass| bad().filter(|a| a.reason == reason).count();
     let half = bad().count().div_ceil(2).max(1);
     for (class, clue) in [
@@ -312,10 +350,16 @@ fn refusal_clues(here: &WaypointState, clues: &mut Vec<Clue>) {
             clues.push(clue);
         }
     }
-    let first = bad().next().map(|a| a.kind);
-    let one_kind = bad().count() >= 5 && bad().all(|a| Some(a.kind) == first);
-    let others_pass = here.answers.iter().any(|a| a.bad == Some(false) && Some(a.kind) != first);
-    if one_kind && others_pass && !clues.contains(&Clue::OneType) {
+    // Refusals of other kinds are usual at many links: most of them are of this one, and it passes
+    // seldom, while others do.
+    let of = |kind: u32| bad().filter(|a| a.kind == kind).count();
+    let Some(most) = bad().map(|a| a.kind).max_by_key(|kind| of(*kind)) else { return };
+    let one_kind = of(most) >= 5 && of(most) * 5 >= bad().count() * 4;
+    let good = |same: bool| {
+        let good = |a: &&Answer| a.bad == Some(false) && a.at >= since && (a.kind == most) == same;
+        here.answers.iter().filter(good).count()
+    };
+    if one_kind && good(true) < of(most) && good(false) > 0 && !clues.contains(&Clue::OneType) {
         clues.push(Clue::OneType);
     }
 }

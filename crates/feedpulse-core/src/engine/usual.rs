@@ -1,6 +1,7 @@
 //! What is usual at a link, minute by minute and by reason: refusals that come all day are no news,
 //! a reason that never came before is.
 
+use super::by_kind::{self, KindAnswers};
 use super::state::Recent;
 use crate::label::Label;
 use crate::sighting::ReasonClass;
@@ -18,8 +19,6 @@ const KNOWN_AFTER: u64 = 500;
 const LASTS: f32 = 1.0 / 10_000.0;
 /// A burst of refusals is of one hour.
 const BURST: i64 = 60 * MINUTE;
-/// Types and senders whose refusals in a row are followed.
-const RUNS_MAX: usize = 256;
 /// Senders and types whose version is known.
 const VERSIONS_MAX: usize = 256;
 /// So many messages make a version, or a processing id, the usual one.
@@ -34,6 +33,8 @@ pub struct Minute {
     pub sendings: u32,
     /// Those of them that were sent before.
     pub repeats: u32,
+    /// Those of the repeats whose message had been accepted.
+    pub replays: u32,
     /// Answers.
     pub answers: u32,
     /// Those of them that refuse, for no expected reason.
@@ -72,8 +73,10 @@ pub struct Usual {
     pub answers: u64,
     /// Refusals for each reason, as far as it is new.
     pub bursts: Vec<Burst>,
-    /// Refusals in a row by type and sender: the first, the latest, and how many; at most 256.
-    pub runs: BTreeMap<u32, (Timestamp, Timestamp, u32)>,
+    /// Answers by type, sender and facility: index into [`super::state::State::kinds`]; at most 256.
+    pub kinds: BTreeMap<u32, KindAnswers>,
+    /// The lasting share of sendings whose connection broke.
+    pub lost_share: f32,
     /// Messages with damaged characters lately.
     pub damaged: Recent,
     /// Their share.
@@ -106,6 +109,7 @@ impl Usual {
             at: now,
             sendings: sum.sendings + minute.sendings,
             repeats: sum.repeats + minute.repeats,
+            replays: sum.replays + minute.replays,
             answers: sum.answers + minute.answers,
             bad: sum.bad + minute.bad,
         })
@@ -141,29 +145,6 @@ impl Usual {
         }
     }
 
-    /// Follows the refusals in a row of a type and sender.
-    pub(super) fn follow_run(&mut self, at: Timestamp, kind: u32, refuses: bool) {
-        if !refuses {
-            self.runs.remove(&kind);
-        } else if self.runs.len() < RUNS_MAX || self.runs.contains_key(&kind) {
-            let (_, last, times) = self.runs.entry(kind).or_insert((at, at, 0));
-            (*last, *times) = (at, times.saturating_add(1));
-        }
-    }
-
-    /// The longest run of refusals of one type and sender that chance does not explain: such a run
-    /// comes once in a million answers.
-    #[must_use]
-    pub fn refused_run(&self, now: Timestamp) -> Option<(Timestamp, u32)> {
-        let usual = self.refusals();
-        let needed = 5.0_f32.max(-13.8 / usual.clamp(1e-6, 0.9).ln());
-        let goes_on = |last: Timestamp| now.micros_since(last) <= BURST;
-        let runs = self.runs.values().filter(|(_, last, _)| goes_on(*last));
-        let longest =
-            runs.map(|(first, _, times)| (*first, *times)).max_by_key(|(_, times)| *times);
-        longest.filter(|(_, times)| *times as f32 >= needed)
-    }
-
     /// The usual share of answers that refuse, for whatever reason.
     #[must_use]
     pub fn refusals(&self) -> f32 {
@@ -174,6 +155,16 @@ impl Usual {
     #[must_use]
     pub fn share(&self, reason: ReasonClass) -> f32 {
         self.bursts.get(reason as usize).map_or(0.0, |burst| burst.share)
+    }
+
+    /// Whether refusals for a reason are rare here.
+    pub(super) fn is_rare(&self, reason: ReasonClass) -> bool {
+        self.answers > KNOWN_AFTER && self.share(reason) < by_kind::ODD
+    }
+
+    /// Takes the end of a sending: whether its connection broke.
+    pub(super) fn ended(&mut self, lost: bool) {
+        self.lost_share += (if lost { 1.0 } else { 0.0 } - self.lost_share) * LASTS;
     }
 
     /// What of it lasts: the last hour is left out.

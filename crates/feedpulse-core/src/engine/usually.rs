@@ -41,7 +41,8 @@ impl Engine {
                 None if self.s.profiles.len() >= PROFILES_MAX => continue,
                 None => {
                     self.profiles.insert(key, self.s.profiles.len());
-                    self.s.profiles.push((key, Profile::default()));
+                    let fresh = Profile { is_part: true, ..Profile::default() };
+                    self.s.profiles.push((key, fresh));
                     self.s.profiles.len() - 1
                 }
             };
@@ -56,7 +57,7 @@ impl Engine {
         &mut self,
         at: &Sighting,
         message: &MessageSeen,
-        repeat: bool,
+        (repeat, replay): (bool, bool),
         fx: &mut Effects,
     ) {
         let Some(here) = self.s.waypoints.get_mut(usize::from(at.waypoint.0)) else { return };
@@ -67,6 +68,7 @@ impl Engine {
         if let Some(minute) = here.usual.minute(at.at) {
             minute.sendings += 1;
             minute.repeats += u32::from(repeat);
+            minute.replays += u32::from(replay);
         }
         let damaged = message.defects.iter().any(|defect| defect.code.is_of_characters());
         here.usual.characters(at.at, damaged);

@@ -256,6 +256,13 @@ impl Resolver<'_> {
                 raw.urgent_transit.as_ref(),
                 defaults.urgent_transit,
             ),
+            source_age: self.promised(path, "source_age", &raw.source_age, defaults.source_age),
+            urgent_source_age: self.promised(
+                path,
+                "urgent_source_age",
+                &raw.urgent_source_age,
+                defaults.urgent_source_age,
+            ),
             embargoes: self.embargoes(path, raw, defaults),
             silence,
             expect: match &raw.expect {
@@ -266,5 +273,17 @@ impl Resolver<'_> {
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
             shadow: defaults.shadow,
         }
+    }
+
+    /// A length of time that need not be promised.
+    fn promised(
+        &mut self,
+        path: &str,
+        name: &str,
+        raw: &Option<String>,
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        let long = Duration::from_secs(3_600);
+        raw.as_ref().map(|_| self.time(&format!("{path}/{name}"), raw.as_ref(), long)).or(default)
     }
 }

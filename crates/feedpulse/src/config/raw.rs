@@ -298,6 +298,10 @@ pub(crate) struct RawObjectives {
     pub transit: Option<String>,
     /// The same for critical results, STAT orders and corrections. Default `30s`.
     pub urgent_transit: Option<String>,
+    /// Event to first tap by the sender's clock, where it can be trusted, such as `10m`. Default: none.
+    pub source_age: Option<String>,
+    /// The same for urgent messages. Default: as for all.
+    pub urgent_source_age: Option<String>,
     /// How long a type is held back on purpose, such as `ORU: 4h`: subtracted from its source age.
     pub embargoes: Option<BTreeMap<String, String>>,
     /// Nothing seen for this long is silence, such as `10m`; `learned` (default) by what is usual at

@@ -122,7 +122,7 @@ fn counts_are_spread_and_teach_no_gaps() {
     let (feeds, _) = learn_times(&config("UTC"), &csv);
     let profile = &feeds[0].profile;
     assert!((119.0..121.0).contains(&profile.busiest_hour().unwrap().1));
-    assert!(profile.maxima.is_empty() && profile.limit > 20.0, "{profile:?}");
+    assert!(profile.tail.weeks == 0.0 && profile.limit > 20.0, "{profile:?}");
     let told = profile.told_after().unwrap() / 60_000_000;
     assert!((8..30).contains(&told), "{told} min at 120 an hour");
 }
@@ -167,7 +167,7 @@ fn messages_of_several_files_are_played_in_order_of_time() {
     let profile = &feed.profile;
     assert_eq!(profile.busiest_hour().unwrap().1, 3.0);
     // Fifteen or thirty minutes between two of three an hour.
-    assert!(profile.worst < 2.0 && profile.maxima.iter().all(|gap| *gap < 2.0), "{profile:?}");
+    assert!(profile.tail.counts.iter().all(|gaps| *gaps == 0.0), "{profile:?}");
     assert!(feed.ways.is_empty(), "only the first waypoint was seen");
 }
 
