@@ -40,6 +40,7 @@ pub(super) fn run(s: &mut State, place: usize, parts: &[Part], findings: &mut Ve
     look(feed, now, oldest_any);
     let rules = [
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
+        (Code::SourceAge, source_age(feed, now)),
         (Code::Silence, overdue.unwrap_or_else(|| silence(feed, part, first_time, started))),
         (Code::SourceAge, source_age(feed, now)),
         (Code::VolumeUnusual, volume(feed, first_time)),

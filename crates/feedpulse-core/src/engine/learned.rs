@@ -182,7 +182,8 @@ impl Engine {
                 None if self.s.profiles.len() >= usually::PROFILES_MAX => continue,
                 None => {
                     self.profiles.insert(key, self.s.profiles.len());
-                    self.s.profiles.push((key, Profile::default()));
+                    let fresh = Profile { is_part: true, ..Profile::default() };
+                    self.s.profiles.push((key, fresh));
                     self.s.profiles.len() - 1
                 }
             };

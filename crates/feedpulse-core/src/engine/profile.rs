@@ -199,6 +199,11 @@ impl Profile {
         }
     }
 
+    /// Whether the gap is silence. What was missed is never less than the gap that it makes.
+    fn is_silent(&self) -> bool {
+        self.ready == Ready::Known && self.missed > self.limit && self.gap() > self.limit
+    }
+
     /// Silence is known where it matters, however seldom anybody judges: an hour of it teaches nothing.
     fn note_silence(&mut self) {
         self.silent |= self.ready == Ready::Known && self.gap() > self.limit;

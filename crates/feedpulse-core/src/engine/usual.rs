@@ -157,6 +157,16 @@ impl Usual {
         self.bursts.get(reason as usize).map_or(0.0, |burst| burst.share)
     }
 
+    /// Whether refusals for a reason are rare here.
+    pub(super) fn is_rare(&self, reason: ReasonClass) -> bool {
+        self.answers > KNOWN_AFTER && self.share(reason) < by_kind::ODD
+    }
+
+    /// Takes the end of a sending: whether its connection broke.
+    pub(super) fn ended(&mut self, lost: bool) {
+        self.lost_share += (if lost { 1.0 } else { 0.0 } - self.lost_share) * LASTS;
+    }
+
     /// What of it lasts: the last hour is left out.
     pub(super) fn lasting(&self) -> Self {
         let share = |burst: &Burst| Burst { share: burst.share, ..Burst::default() };
