@@ -42,7 +42,6 @@ pub(super) fn run(s: &mut State, place: usize, parts: &[Part], findings: &mut Ve
         (Code::TransitSlow, transit(feed, now, oldest_any, oldest_urgent)),
         (Code::SourceAge, source_age(feed, now)),
         (Code::Silence, overdue.unwrap_or_else(|| silence(feed, part, first_time, started))),
-        (Code::SourceAge, source_age(feed, now)),
         (Code::VolumeUnusual, volume(feed, first_time)),
         (Code::TooQuiet, too_quiet(feed, first_time)),
         (Code::BacklogGrowing, backlog(feed, now, oldest_any)),

@@ -206,7 +206,7 @@ impl Profile {
 
     /// Silence is known where it matters, however seldom anybody judges: an hour of it teaches nothing.
     fn note_silence(&mut self) {
-        self.silent |= self.ready == Ready::Known && self.gap() > self.limit;
+        self.silent |= self.is_silent();
     }
 
     /// Enters the hour of the time up to which it has counted.

@@ -211,16 +211,6 @@ impl Usual {
         }
     }
 
-    /// Whether refusals for a reason are rare here.
-    pub(super) fn is_rare(&self, reason: ReasonClass) -> bool {
-        self.answers > KNOWN_AFTER && self.share(reason) < by_kind::ODD
-    }
-
-    /// Takes the end of a sending: whether its connection broke.
-    pub(super) fn ended(&mut self, lost: bool) {
-        self.lost_share += (if lost { 1.0 } else { 0.0 } - self.lost_share) * LASTS;
-    }
-
     /// Takes a message's characters.
     pub(super) fn characters(&mut self, at: Timestamp, damaged: bool) {
         let hit = if damaged { 1.0 } else { 0.0 };

@@ -132,13 +132,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let mut supervisor = Supervisor::default();
     let mut recovered = recover::recover(&config)?;
     let key = SiteKey::new(recover::site_key(&config)?);
-    let shed = registry.counter(
-        "feedpulse_side_inputs_shed_total",
-        "Findings and states that the engine's side box could not hold.",
-        "{input}",
-        &[],
-    );
-    let side = SideBox::new(shed);
+    let side = side_box(&registry);
     let shared = Shared::default();
     let positions = recovered.positions.clone();
     let kept = recover::outbox(&recovered.store);
@@ -195,6 +189,15 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     running.listen(&config, key, registry.clone(), side, started).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
+}
+
+fn side_box(registry: &Registry) -> SideBox {
+    SideBox::new(registry.counter(
+        "feedpulse_side_inputs_shed_total",
+        "Findings and states that the engine's side box could not hold.",
+        "{input}",
+        &[],
+    ))
 }
 
 /// What the engine hears before anything else.
