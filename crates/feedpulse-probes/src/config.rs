@@ -1,30 +1,23 @@
 //! What is to be looked at, resolved: addresses are texts, files are paths, secrets are secrets.
 
-use crate::secret::Secret;
 use core::time::Duration;
+use feedpulse_http::{AccessError, Secret};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+
+pub use feedpulse_http::{Access, ProxyConfig};
 
 /// A setting that cannot work: what, and what to do. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// An address is not usable.
+    /// A server cannot be reached as stated.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// A host and port are none.
     #[error("the address {0}")]
     Address(&'static str),
-    /// A file cannot be read or holds something else.
-    #[error("{path}: {what}", path = path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// TLS or the client cannot be set up.
-    #[error("{0}")]
-    Client(String),
-    /// A header's name or value cannot be sent.
-    #[error("header {0}: it cannot be sent")]
-    Header(String),
+    /// There is no resolver.
+    #[error("no resolver: {0}")]
+    Resolver(String),
     /// A JSON pointer is none.
     #[error("{0:?} is no JSON pointer (RFC 6901): it is empty or begins with /")]
     Pointer(String),
@@ -67,30 +60,13 @@ pub enum What {
     Smtp(Smtp),
 }
 
-/// How a client gets there and who it is.
-#[derive(Clone, Debug, Default)]
-pub struct Access {
-    /// PEM file with the only authorities to trust; None = those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// PEM files of a chain and its key, to show to the server.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// HTTP proxy: `http://host:port`, or `http://user:password@host:port`.
-    pub proxy: Option<Secret>,
-    /// Sent as `Authorization: Bearer …`.
-    pub bearer: Option<Secret>,
-    /// Sent as `Authorization: Basic …`.
-    pub basic: Option<(String, Secret)>,
-    /// Further headers.
-    pub headers: Vec<(String, Secret)>,
-}
-
 /// A port.
 #[derive(Clone, Debug)]
 pub struct Tcp {
     /// Host and port.
     pub address: String,
     /// HTTP proxy that connects (CONNECT).
-    pub proxy: Option<Secret>,
+    pub proxy: Option<ProxyConfig>,
 }
 
 /// A TLS handshake.

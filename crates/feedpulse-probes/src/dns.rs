@@ -34,7 +34,7 @@ pub(crate) struct NoAnswer(pub(crate) Label);
 impl Names {
     /// `timeout` is that of one question to one server; it is asked twice.
     pub(crate) fn new(server: Option<SocketAddr>, timeout: Duration) -> Result<Self, ConfigError> {
-        let failed = |error: NetError| ConfigError::Client(format!("no resolver: {error}"));
+        let failed = |error: NetError| ConfigError::Resolver(error.to_string());
         let by = |address: SocketAddr| {
             let with = |mut connection: ConnectionConfig| {
                 connection.port = address.port();

@@ -4,7 +4,7 @@
 //! all of them again and again, at most [`IN_FLIGHT`] at once. What was seen is plain data
 //! ([`Reading`](feedpulse_core::probe::Reading)); what it means is the engine's business. Read the
 //! modules in this order: `config`, `probe`, `run`, then one kind after the other; `reach` (names,
-//! connections, proxies), `tls` and `http` are what they share.
+//! connections), `tls` and `http` are what they share, over the crate `feedpulse-http`.
 //!
 //! # Limits
 //! Nothing here waits longer than a probe's `timeout` (at most a minute), follows a redirect, uses a
@@ -22,7 +22,6 @@ mod probe;
 mod prom;
 mod reach;
 mod run;
-mod secret;
 mod smtp;
 mod spf;
 mod tcp;
@@ -33,10 +32,10 @@ mod web;
 mod tests;
 
 pub use config::{
-    Access, ConfigError, Expected, Mail, Mllp, Numeric, ProbeConfig, Smtp, Source, Tcp, Tls, Web,
-    What,
+    Access, ConfigError, Expected, Mail, Mllp, Numeric, ProbeConfig, ProxyConfig, Smtp, Source,
+    Tcp, Tls, Web, What,
 };
+pub use feedpulse_http::Secret;
 pub use http::BODY_MAX;
 pub use probe::{Look, Probe};
 pub use run::{Clock, IN_FLIGHT, Numbers, Put, Runner};
-pub use secret::Secret;

@@ -4,8 +4,9 @@
 use crate::config::{self, ConfigError};
 use crate::dns::Names;
 use crate::probe::Look;
-use crate::reach::{self, Place, Reach};
+use crate::reach::{Place, Reach};
 use feedpulse_core::label::Label;
+use feedpulse_http::class;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -27,7 +28,7 @@ impl Mllp {
     pub(crate) fn new(config: &config::Mllp, names: Names) -> Result<Self, ConfigError> {
         Ok(Self {
             place: Place::parse(&config.address)?,
-            reach: Reach { names, proxy: None },
+            reach: Reach::new(names, None)?,
             message: config.message.clone(),
             accept: config.accept.clone(),
         })
@@ -55,7 +56,7 @@ impl Mllp {
 
 /// Sends the message and reads MSA-1 of what comes back.
 async fn exchange(mut stream: TcpStream, message: &[u8]) -> Result<String, Label> {
-    let failed = |error: std::io::Error| reach::class(&error);
+    let failed = |error: std::io::Error| class(&error);
     let framed = [&[START], message, END].concat();
     stream.write_all(&framed).await.map_err(failed)?;
     let mut answer = Vec::new();

@@ -2,13 +2,14 @@
 
 use crate::config::{self, ConfigError, Expected, Source};
 use crate::dns::Names;
-use crate::http::{self, Client};
+use crate::http::Client;
 use crate::probe::Look;
 use crate::prom;
 use core::time::Duration;
 use feedpulse_core::codes::Code;
 use feedpulse_core::label::Label;
 use feedpulse_core::probe::PARTS_MAX;
+use feedpulse_http::status_class;
 use serde_json::Value;
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Numeric {
         };
         look.note(format!("{}, {} bytes", answer.status, answer.body.len()));
         if !answer.status.is_success() {
-            return look.fails(http::status_class(answer.status));
+            return look.fails(status_class(answer.status));
         }
         if answer.cut {
             return look.fails(Label::from("too long"));

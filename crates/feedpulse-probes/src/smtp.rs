@@ -4,9 +4,10 @@
 use crate::config::{self, ConfigError};
 use crate::dns::Names;
 use crate::probe::Look;
-use crate::reach::{self, Place, Proxy, Reach};
+use crate::reach::{Place, Reach};
 use crate::tls::Inspector;
 use feedpulse_core::label::Label;
+use feedpulse_http::class;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -30,8 +31,8 @@ impl Smtp {
         let name = config.server_name.as_deref().unwrap_or(&place.host);
         let inspector =
             config.starttls.then(|| Inspector::new(name, &config.access)).transpose()?;
-        let proxy = config.access.proxy.as_ref().map(Proxy::parse).transpose()?;
-        Ok(Self { place, reach: Reach { names, proxy }, helo: config.helo.clone(), inspector })
+        let reach = Reach::new(names, config.access.proxy.as_ref())?;
+        Ok(Self { place, reach, helo: config.helo.clone(), inspector })
     }
 
     pub(crate) async fn look(&self, look: &mut Look) {
@@ -64,7 +65,7 @@ impl Smtp {
 
 async fn say(stream: &mut TcpStream, line: &str, code: u16) -> Result<String, Label> {
     let line = format!("{line}\r\n");
-    stream.write_all(line.as_bytes()).await.map_err(|error| reach::class(&error))?;
+    stream.write_all(line.as_bytes()).await.map_err(|error| class(&error))?;
     expect(stream, code).await
 }
 
@@ -88,7 +89,7 @@ async fn expect(stream: &mut TcpStream, code: u16) -> Result<String, Label> {
                 None => Err(Label::from("no SMTP")),
             };
         }
-        let read = stream.read_buf(&mut answer).await.map_err(|error| reach::class(&error))?;
+        let read = stream.read_buf(&mut answer).await.map_err(|error| class(&error))?;
         if read == 0 {
             return Err(Label::from("closed"));
         }

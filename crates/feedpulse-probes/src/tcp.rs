@@ -3,7 +3,7 @@
 use crate::config::{self, ConfigError};
 use crate::dns::Names;
 use crate::probe::Look;
-use crate::reach::{Place, Proxy, Reach};
+use crate::reach::{Place, Reach};
 
 #[derive(Debug)]
 pub(crate) struct Tcp {
@@ -13,8 +13,8 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub(crate) fn new(config: &config::Tcp, names: Names) -> Result<Self, ConfigError> {
-        let proxy = config.proxy.as_ref().map(Proxy::parse).transpose()?;
-        Ok(Self { place: Place::parse(&config.address)?, reach: Reach { names, proxy } })
+        let reach = Reach::new(names, config.proxy.as_ref())?;
+        Ok(Self { place: Place::parse(&config.address)?, reach })
     }
 
     pub(crate) async fn look(&self, look: &mut Look) {

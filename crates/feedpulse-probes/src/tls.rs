@@ -1,4 +1,4 @@
-//! TLS: the settings of every client of this crate, and a look at a server's certificates.
+//! A look at a server's certificates.
 //!
 //! A look takes whatever certificate comes, so that one that has expired can be read; nothing is
 //! ever sent over such a connection. What a client that trusts properly would say is told beside it.
@@ -6,89 +6,21 @@
 use crate::config::{self, Access, ConfigError};
 use crate::dns::Names;
 use crate::probe::Look;
-use crate::reach::{self, Place, Proxy, Reach};
+use crate::reach::{Place, Reach};
 use feedpulse_core::label::Label;
 use feedpulse_core::probe::Known;
 use feedpulse_core::time::Timestamp;
+use feedpulse_http::tls::{Own, class, own, provider, roots};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
-use std::path::Path;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Most certificates of a chain that are read.
 const CHAIN_MAX: usize = 10;
-
-/// Ring, given by hand: no other part of the process can change what is trusted or offered.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// The TLS side of a client; `needed` tells whether it will be used at all: the system's
-/// authorities are read only then, files always, so that a wrong path is found early.
-pub(crate) fn client(access: &Access, needed: bool) -> Result<ClientConfig, ConfigError> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("ring offers suites for TLS 1.2 and 1.3")
-        .with_root_certificates(roots(access, needed)?);
-    match own(access)? {
-        None => Ok(builder.with_no_client_auth()),
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(unfit),
-    }
-}
-
-fn unfit(error: Error) -> ConfigError {
-    ConfigError::Client(format!("the client certificate and its key do not fit together ({error})"))
-}
-
-type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
-
-fn own(access: &Access) -> Result<Option<Own>, ConfigError> {
-    let Some((chain, key)) = &access.client_certificate else { return Ok(None) };
-    let chain = certificates(chain)?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(|_| ConfigError::File {
-        path: key.clone(),
-        what: "no private key in PEM could be read".to_owned(),
-    })?;
-    Ok(Some((chain, key)))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let fail = |what: &str| ConfigError::File { path: path.to_owned(), what: what.to_owned() };
-    let list: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    match list {
-        Ok(list) if list.is_empty() => Err(fail("holds no PEM certificate")),
-        Ok(list) => Ok(list),
-        Err(_) => Err(fail("no certificates in PEM could be read")),
-    }
-}
-
-fn roots(access: &Access, needed: bool) -> Result<RootCertStore, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = &access.ca_file {
-        for certificate in certificates(path)? {
-            roots.add(certificate).map_err(|error| ConfigError::File {
-                path: path.clone(),
-                what: format!("holds a certificate that cannot be an authority ({error})"),
-            })?;
-        }
-    } else if needed {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            let what = "this system has no trusted authorities (usual in an image without a \
-                        distribution); name a PEM file in ca_file";
-            return Err(ConfigError::Client(what.to_owned()));
-        }
-    }
-    Ok(roots)
-}
 
 /// Takes every certificate, and remembers what a careful client would have said.
 #[derive(Debug)]
@@ -181,7 +113,7 @@ impl Inspector {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(settings));
         let stream = match connector.connect(self.name.clone(), stream).await {
             Ok(stream) => stream,
-            Err(error) => return look.fails(reach::class(&error)),
+            Err(error) => return look.fails(feedpulse_http::class(&error)),
         };
         let (_, session) = stream.get_ref();
         let version = session.protocol_version().map(|v| format!("{v:?}")).unwrap_or_default();
@@ -225,23 +157,6 @@ fn tell(chain: &[CertificateDer<'_>], look: &mut Look) {
     }
 }
 
-/// The class of a TLS failure.
-pub(crate) fn class(error: &Error) -> Label {
-    Label::from(match error {
-        Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => "expired",
-        Error::InvalidCertificate(
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
-        ) => "not yet valid",
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => "name",
-        Error::InvalidCertificate(_) => "untrusted",
-        _ => "tls",
-    })
-}
-
 /// A probe of TLS alone.
 #[derive(Debug)]
 pub(crate) struct Tls {
@@ -255,8 +170,7 @@ impl Tls {
         let place = Place::parse(&config.address)?;
         let name = config.server_name.as_deref().unwrap_or(&place.host);
         let inspector = Inspector::new(name, &config.access)?;
-        let proxy = config.access.proxy.as_ref().map(Proxy::parse).transpose()?;
-        Ok(Self { place, reach: Reach { names, proxy }, inspector })
+        Ok(Self { place, reach: Reach::new(names, config.access.proxy.as_ref())?, inspector })
     }
 
     pub(crate) async fn look(&self, look: &mut Look) {

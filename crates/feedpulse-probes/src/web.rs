@@ -2,11 +2,12 @@
 
 use crate::config::{self, ConfigError};
 use crate::dns::Names;
-use crate::http::{self, Client};
+use crate::http::Client;
 use crate::numeric::{is_pointer, word};
 use crate::probe::Look;
 use core::time::Duration;
 use feedpulse_core::label::Label;
+use feedpulse_http::status_class;
 use serde_json::Value;
 
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Web {
         look.note(format!("{}, {} bytes", answer.status, answer.body.len()));
         let status = answer.status.as_u16();
         if status < self.status.0 || status > self.status.1 {
-            return look.fails(http::status_class(answer.status));
+            return look.fails(status_class(answer.status));
         }
         if let Some(text) = &self.contains
             && !answer.body.windows(text.len().max(1)).any(|w| w == text.as_bytes())

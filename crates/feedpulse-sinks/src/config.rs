@@ -2,11 +2,12 @@
 
 mod notify;
 
-use crate::secret::Secret;
 use core::time::Duration;
 use feedpulse_core::calendar::Calendar;
-use std::path::PathBuf;
+use feedpulse_http::AccessError;
 
+pub use crate::target::Target;
+pub use feedpulse_http::{Access, ClientCertificate, ProxyConfig};
 pub use notify::{
     AlertmanagerConfig, Chat, ChatConfig, DeadManConfig, Escalation, MailConfig, PagerConfig,
     RouteConfig, Security, WebhookConfig,
@@ -15,43 +16,13 @@ pub use notify::{
 /// A setting that cannot work: where, what, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// An address is not usable.
-    #[error("{place}: the address {what}; write it like {example}")]
-    Address {
+    /// A server cannot be reached as stated.
+    #[error("{place}: {error}")]
+    Access {
         /// Which setting.
         place: String,
-        /// What is wrong with it. Never the address itself: its path may be a token.
-        what: String,
-        /// A good one.
-        example: &'static str,
-    },
-    /// A file cannot be read or holds something else.
-    #[error("{place}: {path}: {what}", path = path.display())]
-    File {
-        /// Which setting.
-        place: String,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        what: String,
-    },
-    /// TLS cannot be set up.
-    #[error("{place}: {what}")]
-    Tls {
-        /// Which setting.
-        place: String,
-        /// Why and what to do.
-        what: String,
-    },
-    /// A header's name or value cannot be sent.
-    #[error("{place}: header {name}: {what}")]
-    Header {
-        /// Which setting.
-        place: String,
-        /// The header's name.
-        name: String,
-        /// What is wrong; never its value.
-        what: &'static str,
+        /// What is wrong and what to do.
+        error: AccessError,
     },
     /// A number is outside its limits.
     #[error("{place}: {what} is {got}, allowed is {allowed}")]
@@ -94,15 +65,18 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// An address that is not usable.
+    pub(crate) fn address(place: &str, what: &str, example: &'static str) -> Self {
+        let error = AccessError::Address { what: what.to_owned(), example };
+        Self::Access { place: place.to_owned(), error }
+    }
+
     /// Which setting: `otlp`, a notifier's name, `route 3`, `dead-man`, `site`, and what is beside it
     /// behind a colon.
     #[must_use]
     pub fn place(&self) -> &str {
         match self {
-            Self::Address { place, .. }
-            | Self::File { place, .. }
-            | Self::Tls { place, .. }
-            | Self::Header { place, .. }
+            Self::Access { place, .. }
             | Self::Range { place, .. }
             | Self::Name { place, .. }
             | Self::Mail { place, .. }
@@ -150,61 +124,6 @@ impl SinksConfig {
         let names = names.chain(self.pagers.iter().map(|p| &p.name));
         names.chain(self.mails.iter().map(|m| &m.name)).map(String::as_str).collect()
     }
-}
-
-/// Where and how to reach a server.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// Address with scheme (`http` or `https`). Redacted in output since webhook addresses often
-    /// hold a token.
-    pub url: Secret,
-    /// Longest time for one attempt, connecting included. Default 10 s; 100 ms to 30 s.
-    pub timeout: Duration,
-    /// PEM file with the only authorities to trust; None = those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Certificate to show to the server.
-    pub client_certificate: Option<ClientCertificate>,
-    /// Further headers (gRPC: metadata); at most 32.
-    pub headers: Vec<(String, Secret)>,
-    /// Sent as `Authorization: Bearer …`.
-    pub bearer: Option<Secret>,
-    /// The HTTP proxy on the way; None = none, whatever the environment says.
-    pub proxy: Option<ProxyConfig>,
-}
-
-impl Target {
-    /// A target with defaults.
-    #[must_use]
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: Secret::new(url),
-            timeout: Duration::from_secs(10),
-            ca_file: None,
-            client_certificate: None,
-            headers: Vec::new(),
-            bearer: None,
-            proxy: None,
-        }
-    }
-}
-
-/// An HTTP proxy: it is asked to connect through (RFC 9110 §9.3.6), or, for `http` addresses, to
-/// fetch.
-#[derive(Clone, Debug)]
-pub struct ProxyConfig {
-    /// Its address, `http://host:port`.
-    pub url: Secret,
-    /// Who logs in there; None = nobody.
-    pub user: Option<(String, Secret)>,
-}
-
-/// A certificate chain and its key, both PEM.
-#[derive(Clone, Debug)]
-pub struct ClientCertificate {
-    /// The chain, own certificate first.
-    pub certificate_file: PathBuf,
-    /// The private key (PKCS#8, PKCS#1 or SEC1).
-    pub key_file: PathBuf,
 }
 
 /// The carrier of OTLP.

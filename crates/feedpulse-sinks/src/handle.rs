@@ -3,7 +3,6 @@
 use crate::Clock;
 use crate::config::{ConfigError, OtlpConfig, SinksConfig};
 use crate::health::{Health, Rule};
-use crate::http::{self, Client};
 use crate::notify::deliver::{NotifierTask, Way as Speech};
 use crate::notify::outbox::Outbox;
 use crate::notify::routes::Routes;
@@ -237,7 +236,7 @@ pub fn check(config: &SinksConfig) -> Vec<ConfigError> {
         seed: 0,
     };
     let mut errors = build(config, &deps).err().unwrap_or_default();
-    errors.retain(|e| !matches!(e, ConfigError::File { .. } | ConfigError::Tls { .. }));
+    errors.retain(|e| !matches!(e, ConfigError::Access { error, .. } if error.is_local()));
     errors
 }
 
@@ -517,8 +516,10 @@ impl Builder<'_> {
         let secs = config.every.as_secs();
         let got = format!("{:?}", config.every);
         self.range((10..=3600).contains(&secs), place, "every", got, "10 s to 1 h");
-        let way = http::address(place, &config.target, "https://monitor.example/ping/42")
-            .and_then(|url| Ok((Client::new(place, &config.target, &url)?, url)));
+        let way = config
+            .target
+            .address(place, "https://monitor.example/ping/42")
+            .and_then(|url| Ok((config.target.client(place, &url)?, url)));
         let Some((client, url)) = self.keep(way) else { return };
         let counts = Counts::new(&self.deps.registry, place);
         let task = dead_man::DeadManTask {

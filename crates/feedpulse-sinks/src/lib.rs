@@ -13,20 +13,17 @@
 pub mod config;
 mod handle;
 mod health;
-mod http;
 mod namespace;
 pub mod notify;
 pub mod otlp;
-mod proxy;
 mod random;
 mod rfc3339;
-mod secret;
+mod target;
 mod task;
-mod tls;
 
+pub use feedpulse_http::Secret;
 pub use handle::{SinkHandle, build, check};
 pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
-pub use secret::Secret;
 pub use task::{Delivered, Deps, Task, Told};
 
 use feedpulse_core::input::OwnState;

@@ -7,7 +7,6 @@
 
 use crate::OwnReporter;
 use crate::config::{ConfigError, Target};
-use crate::http::{self, Client, status_class};
 use crate::rfc3339;
 use core::time::Duration;
 use feedpulse_core::codes::Code;
@@ -15,8 +14,8 @@ use feedpulse_core::effect::Change;
 use feedpulse_core::input::OwnState;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use reqwest::Url;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName};
+use feedpulse_http::header::{ACCEPT, AUTHORIZATION, HeaderName};
+use feedpulse_http::{AccessError, Client, Url, status_class};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -76,7 +75,7 @@ impl NamespaceTask {
     /// [`ConfigError`] for an address, a name or a certificate that cannot be used.
     pub fn new(config: &NamespaceConfig) -> Result<Self, ConfigError> {
         let place = "kubernetes";
-        let mut base = http::address(place, &config.target, "https://kubernetes.default.svc")?;
+        let mut base = config.target.address(place, "https://kubernetes.default.svc")?;
         let name = match &config.namespace {
             Some(name) => name.clone(),
             None => own_namespace(place)?,
@@ -89,7 +88,7 @@ impl NamespaceTask {
                 what: "is no namespace (RFC 1123 label: a-z, 0-9 and -)",
             });
         }
-        let client = Client::new(place, &config.target, &base)?;
+        let client = config.target.client(place, &base)?;
         base.set_path(&format!("{}/", base.path().trim_end_matches('/')));
         Ok(Self {
             client,
@@ -220,13 +219,10 @@ impl NamespaceTask {
 /// The namespace of the pod that this runs in.
 fn own_namespace(place: &str) -> Result<String, ConfigError> {
     let path = PathBuf::from(ACCOUNT).join("namespace");
-    let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::File {
-        place: place.to_owned(),
-        what: format!(
-            "{}; this is no pod, or its token is not mounted: state the namespace",
-            error.kind()
-        ),
-        path,
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let hint = "this is no pod, or its token is not mounted: state the namespace";
+        let error = AccessError::File { path, what: format!("{}; {hint}", error.kind()) };
+        ConfigError::Access { place: place.to_owned(), error }
     })?;
     Ok(text.trim().to_owned())
 }

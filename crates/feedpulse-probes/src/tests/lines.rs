@@ -1,14 +1,15 @@
 //! Ports, receivers of HL7, mail servers, proxies.
 
 use super::{failed, look, look_with, read_to, server};
-use crate::{Access, Mllp, Secret, Smtp, Tcp, What};
+use crate::{Access, Mllp, ProxyConfig, Secret, Smtp, Tcp, What};
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 fn tcp(address: impl ToString, proxy: Option<String>) -> What {
-    What::Tcp(Tcp { address: address.to_string(), proxy: proxy.map(Secret::new) })
+    let proxy = proxy.map(|url| ProxyConfig::from_secret(Secret::new(url)));
+    What::Tcp(Tcp { address: address.to_string(), proxy })
 }
 
 /// A port of loopback where nobody listens.

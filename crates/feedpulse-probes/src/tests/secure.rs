@@ -4,6 +4,7 @@ use super::{failed, look, page, read_to, server};
 use crate::{Access, Look, Secret, Smtp, Tls, Web, What};
 use feedpulse_core::label::Label;
 use feedpulse_core::probe::{Known, Saw};
+use feedpulse_http::ClientCertificate;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -154,7 +155,10 @@ async fn pages_over_tls_with_a_client_certificate() {
     let pki = Pki::new();
     let address = pki.serve("127.0.0.1", now() + 90 * DAY, true).await;
     pki.sign("feedpulse", now() + 90 * DAY);
-    let own = Some((pki.file("feedpulse.pem"), pki.file("feedpulse.key")));
+    let own = Some(ClientCertificate {
+        certificate_file: pki.file("feedpulse.pem"),
+        key_file: pki.file("feedpulse.key"),
+    });
     let web = |access| {
         What::Web(Box::new(Web {
             url: Secret::new(format!("https://{address}/")),

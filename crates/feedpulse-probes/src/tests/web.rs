@@ -1,7 +1,7 @@
 //! Pages, numbers, states.
 
 use super::{failed, found, look, numbers, page, pages};
-use crate::{Access, Expected, Numeric, Secret, Source, Web, What};
+use crate::{Access, Expected, Numeric, ProxyConfig, Secret, Source, Web, What};
 use feedpulse_core::codes::Code;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -74,7 +74,7 @@ async fn credentials_and_headers_go_to_the_stated_server_by_the_stated_proxy() {
     // A proxy gets the whole address of a plain request (RFC 9112 §3.2.2).
     let (proxy, asked) = pages(|_| page("200 OK", "")).await;
     let access = Access {
-        proxy: Some(Secret::new(format!("http://me:word@{proxy}"))),
+        proxy: Some(ProxyConfig::from_secret(Secret::new(format!("http://me:word@{proxy}")))),
         bearer: Some(Secret::new("token-of-the-engine")),
         headers: vec![("X-Requested-With".to_owned(), Secret::new("feedpulse"))],
         ..Access::default()

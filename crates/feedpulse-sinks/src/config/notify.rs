@@ -2,9 +2,9 @@
 
 use super::Target;
 use crate::notify::webhook::Method;
-use crate::secret::Secret;
 use core::time::Duration;
 use feedpulse_core::codes::Severity;
+use feedpulse_http::Secret;
 
 /// Four hours: how often an open incident is said again where nothing is stated.
 const REPEAT: Duration = Duration::from_secs(4 * 3600);

@@ -4,7 +4,6 @@
 use crate::Clock;
 use crate::config::{AlertmanagerConfig, ConfigError};
 use crate::health::Health;
-use crate::http::{self, Client};
 use crate::notify::routes::Terms;
 use crate::notify::{self, Counts, INCIDENTS_MAX, Pace, text};
 use crate::otlp::export::until_stopped;
@@ -15,8 +14,8 @@ use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::{IncidentChange, IncidentState};
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, Url};
+use feedpulse_http::header::CONTENT_TYPE;
+use feedpulse_http::{Client, Method, Url, status_class};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -392,18 +391,14 @@ pub(crate) fn way(
 ) -> Result<(Client, Url), ConfigError> {
     let example = "http://alertmanager-0:9093";
     let Some(target) = config.replicas.get(index) else {
-        return Err(ConfigError::Address {
-            place: place.to_owned(),
-            what: "is missing".to_owned(),
-            example,
-        });
+        return Err(ConfigError::address(place, "is missing", example));
     };
-    let mut url = http::address(place, target, example)?;
+    let mut url = target.address(place, example)?;
     let base = url.path().trim_end_matches('/').to_owned();
     if !base.ends_with("/api/v2/alerts") {
         url.set_path(&format!("{base}/api/v2/alerts"));
     }
-    Ok((Client::new(place, target, &url)?, url))
+    Ok((target.client(place, &url)?, url))
 }
 
 impl ReplicaTask {
@@ -461,6 +456,6 @@ impl ReplicaTask {
         let kind = [(CONTENT_TYPE, "application/json".to_owned())];
         let (client, url) = &self.way;
         let answer = client.send(Method::POST, url.clone(), &kind, body).await?;
-        if answer.status.is_success() { Ok(()) } else { Err(http::status_class(answer.status)) }
+        if answer.status.is_success() { Ok(()) } else { Err(status_class(answer.status)) }
     }
 }

@@ -5,14 +5,13 @@
 //! message. What is cut is marked.
 
 use crate::config::{Chat, ChatConfig, ConfigError};
-use crate::http::{self, Answer, Client};
 use crate::notify::deliver::{Failed, judge};
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, Text, cut};
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use reqwest::header::{CONTENT_TYPE, HeaderName};
-use reqwest::{Method, Url};
+use feedpulse_http::header::{CONTENT_TYPE, HeaderName};
+use feedpulse_http::{Answer, Client, Method, Url};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -43,8 +42,8 @@ pub(crate) fn way(
     config: &ChatConfig,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = http::address(place, &config.target, "https://hooks.slack.com/services/T0/B0/x")?;
-    let client = Client::new(place, &config.target, &url)?;
+    let url = config.target.address(place, "https://hooks.slack.com/services/T0/B0/x")?;
+    let client = config.target.client(place, &url)?;
     Ok(Way { client, url, chat: config.chat, style: Arc::clone(style) })
 }
 

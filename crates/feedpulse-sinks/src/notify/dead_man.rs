@@ -2,10 +2,9 @@
 //! tells.
 
 use crate::Alive;
-use crate::http::Client;
 use crate::notify::Counts;
 use core::time::Duration;
-use reqwest::{Method, Url};
+use feedpulse_http::{Client, Method, Url};
 use tokio_util::sync::CancellationToken;
 
 /// Pings an address with an empty GET. A failed ping is counted, not alerted: the outside monitor

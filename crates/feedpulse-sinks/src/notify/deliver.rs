@@ -3,7 +3,6 @@
 
 use crate::Clock;
 use crate::health::Health;
-use crate::http::{self, Answer};
 use crate::notify::notices::{self, Board, Notice};
 use crate::notify::{Counts, Pace, chat, mail, pager, webhook};
 use crate::otlp::export::until_stopped;
@@ -12,6 +11,7 @@ use core::time::Duration;
 use feedpulse_codec::Why;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
+use feedpulse_http::{Answer, status_class};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ impl Failed {
 
 /// What an HTTP answer means: taken, not now, or never.
 pub(crate) fn judge(answer: &Answer) -> Result<(), Failed> {
-    let class = http::status_class(answer.status);
+    let class = status_class(answer.status);
     match answer.status.as_u16() {
         200..=299 => Ok(()),
         400 | 413 | 422 => Err(Failed::Notice(class)),

@@ -4,13 +4,9 @@
 //! are ours, so that every connection of this crate trusts and offers the same.
 
 use crate::config::{ConfigError, MailConfig, Security};
-use crate::http;
 use crate::notify::deliver::Failed;
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, Text};
-use crate::proxy::{self, Proxy};
-use crate::secret::Secret;
-use crate::tls;
 use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -18,6 +14,8 @@ use core::time::Duration;
 use feedpulse_codec::Why;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
+use feedpulse_http::tls::Secure;
+use feedpulse_http::{Proxy, Secret};
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -25,7 +23,6 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Severity as Reply;
 use lettre::{Address, Message};
-use rustls::pki_types::ServerName;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,7 +30,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 /// Most recipients of one notifier.
 const RECIPIENTS_MAX: usize = 50;
@@ -45,8 +41,7 @@ pub(crate) struct Way {
     host: String,
     port: u16,
     security: Security,
-    tls: TlsConnector,
-    name: ServerName<'static>,
+    tls: Secure,
     proxy: Option<Proxy>,
     timeout: Duration,
     user: Option<(String, Secret)>,
@@ -62,17 +57,12 @@ pub(crate) fn way(
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
     let example = "smtp.example.org:587";
-    let fail = |what: &str| ConfigError::Address {
-        place: place.to_owned(),
-        what: what.to_owned(),
-        example,
-    };
+    let fail = |what: &str| ConfigError::address(place, what, example);
     let server = config.target.url.expose().trim();
     let parts = server.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
     let (host, port) = parts.ok_or_else(|| fail("is not a host and a port"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let name = ServerName::try_from(host.clone()).map_err(|_| fail("has no valid host name"))?;
-    http::check_timeout(place, &config.target)?;
+    config.target.check_timeout(place)?;
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     if config.security == Security::None && config.user.is_some() && !local {
         return Err(fail("would get a password in clear; use STARTTLS or TLS"));
@@ -90,14 +80,14 @@ pub(crate) fn way(
         parsed.map_err(|_| ConfigError::Mail { place: place.to_owned(), text: text.clone() })
     };
     let secured = config.security != Security::None;
-    let tls = tls::client_config(place, &config.target, secured)?;
+    let tls = config.target.secure(place, &host, &[], secured)?;
+    let tls = tls.ok_or_else(|| fail("has no valid host name"))?;
     Ok(Way {
         host,
         port,
         security: config.security,
-        tls: TlsConnector::from(Arc::new(tls)),
-        name,
-        proxy: Proxy::new(place, &config.target)?,
+        tls,
+        proxy: config.target.proxy(place)?,
         timeout: config.target.timeout,
         user: config.user.clone(),
         from: mailbox(&config.from)?,
@@ -116,7 +106,7 @@ impl Way {
 
     async fn deliver(&self, message: &Message) -> Result<(), Failed> {
         let hello = ClientId::Domain(domain(&self.from).to_owned());
-        let stream = self.connect().await.map_err(|e| Failed::server(http::class(&e)))?;
+        let stream = self.connect().await.map_err(|e| Failed::server(feedpulse_http::class(&e)))?;
         let connecting = AsyncSmtpConnection::connect_with_transport(stream, &hello);
         let mut connection = connecting.await.map_err(|e| failed(&e))?;
         if let Some((user, password)) = &self.user {
@@ -135,18 +125,17 @@ impl Way {
 
     /// A connection on which the server greets next, secured as stated.
     async fn connect(&self) -> io::Result<Box<dyn AsyncTokioStream>> {
-        let tcp = proxy::connect(self.proxy.as_ref(), &self.host, self.port).await?;
+        let tcp = feedpulse_http::connect(self.proxy.as_ref(), &self.host, self.port).await?;
         let peer = tcp.peer_addr()?;
-        let (name, tls) = (self.name.clone(), &self.tls);
         Ok(match self.security {
             Security::None => Box::new(tcp),
             Security::Tls => {
-                let inner = tls.connect(name, tcp).await?;
+                let inner = self.tls.connect(tcp).await?;
                 Box::new(Wrapped { said: Vec::new(), inner, peer })
             }
             Security::StartTls => {
                 let (tcp, said) = starttls(tcp, domain(&self.from)).await?;
-                let inner = tls.connect(name, tcp).await?;
+                let inner = self.tls.connect(tcp).await?;
                 Box::new(Wrapped { said, inner, peer })
             }
         })
@@ -262,7 +251,7 @@ fn domain(mailbox: &Mailbox) -> &str {
 fn class(error: &lettre::transport::smtp::Error) -> Label {
     match error.status() {
         Some(code) => Label::from(format!("smtp-{code}").as_str()),
-        None => http::class(error),
+        None => feedpulse_http::class(error),
     }
 }
 

@@ -219,7 +219,8 @@ fn join(base: &str, rest: &str) -> String {
 
 /// Whether a failed attempt surely left no trace at the server.
 pub(crate) fn never_arrived(class: Label) -> bool {
-    matches!(class.as_str(), "refused" | "dns" | "unreachable" | "tls")
+    let of_tls = ["tls", "untrusted", "expired", "not yet valid", "name"];
+    matches!(class.as_str(), "refused" | "dns" | "unreachable") || of_tls.contains(&class.as_str())
 }
 
 #[cfg(test)]

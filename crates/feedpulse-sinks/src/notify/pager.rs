@@ -5,17 +5,15 @@
 //! answer of an event that was taken, 429 asks for a pause, 400 refuses what was sent for good.
 
 use crate::config::{ConfigError, PagerConfig};
-use crate::http::{self, Client};
 use crate::notify::deliver::{Failed, judge};
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, cut};
 use crate::rfc3339;
-use crate::secret::Secret;
 use feedpulse_codec::Why;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::time::Timestamp;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, Url};
+use feedpulse_http::header::CONTENT_TYPE;
+use feedpulse_http::{Client, Method, Secret, Url};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -38,7 +36,7 @@ pub(crate) fn way(
     config: &PagerConfig,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = http::address(place, &config.target, PagerConfig::EVENTS)?;
+    let url = config.target.address(place, PagerConfig::EVENTS)?;
     let key = config.routing_key.expose().trim();
     if key.is_empty() || key.len() > 256 {
         return Err(ConfigError::Name {
@@ -48,7 +46,7 @@ pub(crate) fn way(
         });
     }
     Ok(Way {
-        client: Client::new(place, &config.target, &url)?,
+        client: config.target.client(place, &url)?,
         url,
         routing_key: Secret::new(key),
         style: Arc::clone(style),

@@ -2,15 +2,14 @@
 //! tell repeats by.
 
 use crate::config::{ConfigError, WebhookConfig};
-use crate::http::{self, Client};
 use crate::notify::deliver::{Failed, judge};
 use crate::notify::notices::Notice;
 use crate::notify::template::Body;
 use crate::notify::text::Style;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use reqwest::Url;
-use reqwest::header::{CONTENT_TYPE, HeaderName};
+use feedpulse_http::header::{CONTENT_TYPE, HeaderName};
+use feedpulse_http::{Client, Url};
 use std::sync::Arc;
 
 pub use crate::notify::template::DEFAULT_BODY;
@@ -27,7 +26,7 @@ pub enum Method {
     Patch,
 }
 
-impl From<Method> for reqwest::Method {
+impl From<Method> for feedpulse_http::Method {
     fn from(method: Method) -> Self {
         match method {
             Method::Post => Self::POST,
@@ -41,7 +40,7 @@ impl From<Method> for reqwest::Method {
 pub(crate) struct Way {
     client: Client,
     url: Url,
-    method: reqwest::Method,
+    method: feedpulse_http::Method,
     body: Body,
 }
 
@@ -51,10 +50,10 @@ pub(crate) fn way(
     config: &WebhookConfig,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = http::address(place, &config.target, "https://chat.example/hooks/42")?;
+    let url = config.target.address(place, "https://chat.example/hooks/42")?;
     let source = config.template.as_deref().unwrap_or(DEFAULT_BODY);
     Ok(Way {
-        client: Client::new(place, &config.target, &url)?,
+        client: config.target.client(place, &url)?,
         url,
         method: config.method.into(),
         body: Body::new(place, source, style)?,

@@ -2,12 +2,12 @@
 //! "Failures" and "Partial Success").
 
 use crate::config::{ConfigError, OtlpConfig, Protocol};
-use crate::http::{self, Client};
 use crate::otlp::queue::Signal;
-use crate::proxy::{self, Proxy};
-use crate::tls;
 use core::time::Duration;
 use feedpulse_core::label::Label;
+use feedpulse_http::header::{CONTENT_TYPE, HeaderMap};
+use feedpulse_http::tls::Secure;
+use feedpulse_http::{Client, Method, Proxy, Url};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use opentelemetry_proto::tonic::collector::logs::v1::{
@@ -22,11 +22,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message as _;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
-use reqwest::{Method, Url};
-use rustls::pki_types::ServerName;
 use std::io;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -55,7 +51,7 @@ pub(crate) struct SendError {
 pub(crate) enum Way {
     Grpc {
         endpoint: Box<Endpoint>,
-        tls: Option<GrpcTls>,
+        tls: Option<Secure>,
         proxy: Option<Proxy>,
         headers: HeaderMap,
         timeout: Duration,
@@ -64,19 +60,6 @@ pub(crate) enum Way {
         client: Client,
         url: Url,
     },
-}
-
-/// TLS of a gRPC way.
-#[derive(Clone)]
-pub(crate) struct GrpcTls {
-    config: Arc<rustls::ClientConfig>,
-    name: ServerName<'static>,
-}
-
-impl core::fmt::Debug for GrpcTls {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "GrpcTls({:?})", self.name)
-    }
 }
 
 impl Way {
@@ -90,27 +73,20 @@ impl Way {
 
     fn http(config: &OtlpConfig, signal: Signal) -> Result<Self, ConfigError> {
         let example = "http://collector:4318";
-        let mut url = http::address("otlp", &config.target, example)?;
+        let mut url = config.target.address("otlp", example)?;
         let base = url.path().trim_end_matches('/').to_owned();
         if base.ends_with("/v1/traces") || url.query().is_some() || url.fragment().is_some() {
-            return Err(ConfigError::Address {
-                place: "otlp".to_owned(),
-                what: "must be the base address; /v1/traces and so on are appended".to_owned(),
-                example,
-            });
+            let what = "must be the base address; /v1/traces and so on are appended";
+            return Err(ConfigError::address("otlp", what, example));
         }
         url.set_path(&format!("{base}/v1/{}", signal.name()));
-        Ok(Self::Http { client: Client::new("otlp", &config.target, &url)?, url })
+        Ok(Self::Http { client: config.target.client("otlp", &url)?, url })
     }
 
     fn grpc(config: &OtlpConfig) -> Result<Self, ConfigError> {
         let example = "http://collector:4317";
-        let fail = |what: &str| ConfigError::Address {
-            place: "otlp".to_owned(),
-            what: what.to_owned(),
-            example,
-        };
-        let url = http::address("otlp", &config.target, example)?;
+        let fail = |what: &str| ConfigError::address("otlp", what, example);
+        let url = config.target.address("otlp", example)?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(fail("has a path, but gRPC has none (or set the protocol to http)"));
         }
@@ -124,15 +100,12 @@ impl Way {
         let origin: Uri = format!("{}://{host}:{port}", url.scheme())
             .parse()
             .map_err(|_| fail("cannot be used for gRPC"))?;
-        let mut client = tls::client_config("otlp", &config.target, https)?;
-        client.alpn_protocols = vec![b"h2".to_vec()];
-        let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let tls = if https {
-            let name = ServerName::try_from(name).map_err(|_| fail("has no valid host name"))?;
-            Some(GrpcTls { config: Arc::new(client), name })
-        } else {
-            None
-        };
+        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let tls = config.target.secure("otlp", name, &[b"h2"], https)?;
+        if https && tls.is_none() {
+            return Err(fail("has no valid host name"));
+        }
+        let tls = tls.filter(|_| https);
         let endpoint = endpoint
             .origin(origin)
             .connect_timeout(config.target.timeout)
@@ -140,11 +113,11 @@ impl Way {
             .keep_alive_timeout(Duration::from_secs(10))
             .user_agent(concat!("feedpulse/", env!("CARGO_PKG_VERSION")))
             .map_err(|_| fail("cannot be used for gRPC"))?;
-        let headers = http::headers("otlp", &config.target)?;
+        let headers = config.target.headers("otlp")?;
         Ok(Self::Grpc {
             endpoint: Box::new(endpoint),
             tls,
-            proxy: Proxy::new("otlp", &config.target)?,
+            proxy: config.target.proxy("otlp")?,
             headers,
             timeout: config.target.timeout,
         })
@@ -172,16 +145,15 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 async fn connect(
     uri: Uri,
-    tls: Option<GrpcTls>,
+    tls: Option<Secure>,
     proxy: Option<Proxy>,
 ) -> io::Result<TokioIo<Box<dyn Stream>>> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let tcp = proxy::connect(proxy.as_ref(), host, uri.port_u16().unwrap_or(80)).await?;
+    let tcp = feedpulse_http::connect(proxy.as_ref(), host, uri.port_u16().unwrap_or(80)).await?;
     let Some(tls) = tls else {
         return Ok(TokioIo::new(Box::new(tcp)));
     };
-    let stream = tokio_rustls::TlsConnector::from(tls.config).connect(tls.name, tcp).await?;
-    Ok(TokioIo::new(Box::new(stream)))
+    Ok(TokioIo::new(Box::new(tls.connect(tcp).await?)))
 }
 
 /// An open way.
@@ -263,7 +235,7 @@ fn grpc_error(status: &Status) -> SendError {
         _ => false,
     };
     let class = if transport {
-        http::class(status)
+        feedpulse_http::class(status)
     } else {
         Label::from(format!("grpc-{}", status.code() as i32).as_str())
     };
@@ -283,7 +255,7 @@ async fn send_http(client: &Client, url: &Url, payload: &Payload) -> Result<u64,
         .map_err(|class| SendError { class, retry: true, after: None })?;
     if !answer.status.is_success() {
         return Err(SendError {
-            class: http::status_class(answer.status),
+            class: feedpulse_http::status_class(answer.status),
             retry: matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
             after: answer.retry_after,
         });

@@ -116,15 +116,15 @@ fn every_error_is_reported_at_once() {
 fn files_and_headers_that_cannot_work_are_named() {
     let folder = std::env::temp_dir();
     let missing = folder.join("feedpulse-no-such-file.pem");
-    let errors = otlp_errors(|otlp| otlp.target.ca_file = Some(missing.clone()));
+    let errors = otlp_errors(|otlp| otlp.target.access.ca_file = Some(missing.clone()));
     assert!(errors[0].contains("feedpulse-no-such-file.pem: no certificates"), "{errors:?}");
     let errors = otlp_errors(|otlp| {
-        otlp.target.client_certificate =
+        otlp.target.access.client_certificate =
             Some(ClientCertificate { certificate_file: missing.clone(), key_file: missing });
     });
     assert!(errors[0].contains("entity not found"), "{errors:?}");
     let errors = otlp_errors(|otlp| {
-        otlp.target.headers = vec![("x-key".to_owned(), Secret::new("s3cret\n"))];
+        otlp.target.access.headers = vec![("x-key".to_owned(), Secret::new("s3cret\n"))];
     });
     assert_eq!(errors, ["otlp: header x-key: its value has bytes that no header can carry"]);
 }
@@ -153,7 +153,7 @@ fn mail_settings_and_proxies_that_cannot_work_are_refused() {
         ("proxy", "cannot be read"),
     ] {
         let proxy = ProxyConfig { url: Secret::new(url), user: None };
-        let found = mail(&|mail| mail.target.proxy = Some(proxy.clone()));
+        let found = mail(&|mail| mail.target.access.proxy = Some(proxy.clone()));
         assert!(found[0].starts_with("mail: proxy: the address"), "{found:?}");
         assert!(found[0].contains(what), "{found:?}");
     }
@@ -186,8 +186,8 @@ fn templates_are_tried_before_they_are_needed() {
 #[test]
 fn debug_output_shows_no_secret() {
     let mut target = Target::new("https://chat.example/hooks/s3cret-path");
-    target.headers = vec![("x-key".to_owned(), Secret::new("s3cret-header"))];
-    target.bearer = Some(Secret::new("s3cret-bearer"));
+    target.access.headers = vec![("x-key".to_owned(), Secret::new("s3cret-header"))];
+    target.access.bearer = Some(Secret::new("s3cret-bearer"));
     let config = SinksConfig {
         otlp: Some(OtlpConfig::new(target.clone())),
         alertmanagers: vec![AlertmanagerConfig::new(vec![target.clone()])],

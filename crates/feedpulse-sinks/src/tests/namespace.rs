@@ -208,7 +208,7 @@ fn a_wrong_namespace_is_found_before_anything_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     for wrong in ["", "Interfaces", "a/../b", "a?b"] {
         let mut config = config("https://10.0.0.1", folder.path());
-        config.target.ca_file = None;
+        config.target.access.ca_file = None;
         config.target = Target::new("http://10.0.0.1");
         config.namespace = Some(wrong.to_owned());
         assert!(matches!(NamespaceTask::new(&config), Err(ConfigError::Name { .. })), "{wrong}");

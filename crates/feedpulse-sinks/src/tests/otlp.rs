@@ -41,8 +41,8 @@ async fn three_signals_arrive_by_grpc_with_headers() {
     let (address, mut got) = collector(Arc::new(|| Ok(0))).await;
     let mut config = config(&address, Protocol::Grpc);
     let target = &mut config.otlp.as_mut().unwrap().target;
-    target.headers.push(("x-tenant".to_owned(), Secret::new("north")));
-    target.bearer = Some(Secret::new("t0ken"));
+    target.access.headers.push(("x-tenant".to_owned(), Secret::new("north")));
+    target.access.bearer = Some(Secret::new("t0ken"));
     config.site = "north".to_owned();
     let mut running = Running::new(&config);
     running.journey(refused_journey(7));

@@ -73,7 +73,7 @@ async fn a_notice_passes_a_proxy_to_a_secured_server() {
     let pki = pki(b"http/1.1");
     let (address, mut seen) = https(&pki).await;
     let mut to = target(&address, pki.folder.path(), true);
-    to.proxy = Some(proxy);
+    to.access.proxy = Some(proxy);
     let chats = vec![ChatConfig::new("chat", Chat::Slack, to)];
     let mut running = Running::new(&SinksConfig { chats, ..SinksConfig::default() });
     running.incident(&incident(3));
@@ -88,7 +88,7 @@ async fn a_proxy_that_wants_a_login_gets_it_or_refuses() {
     let (proxy, mut lines) = proxy().await;
     let (address, mut seen) = http(ok()).await;
     let mut to = Target::new(format!("{address}/hook"));
-    to.proxy = Some(ProxyConfig { user: None, ..proxy.clone() });
+    to.access.proxy = Some(ProxyConfig { user: None, ..proxy.clone() });
     let webhooks = vec![WebhookConfig::new(to.clone())];
     let mut without = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
     without.incident(&incident(3));
@@ -96,7 +96,7 @@ async fn a_proxy_that_wants_a_login_gets_it_or_refuses() {
     assert_eq!((failing.failing, failing.detail.as_str()), (true, "http-407"));
     without.stop().await;
     assert!(seen.try_recv().is_err(), "nothing goes around the proxy");
-    to.proxy = Some(proxy);
+    to.access.proxy = Some(proxy);
     let webhooks = vec![WebhookConfig::new(to)];
     let mut with = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
     with.incident(&incident(3));
@@ -110,7 +110,7 @@ async fn spans_by_grpc_and_mails_pass_a_proxy() {
     let (proxy, mut lines) = proxy().await;
     let (address, mut got) = collector(Arc::new(|| Ok(0))).await;
     let mut to = Target::new(&address);
-    to.proxy = Some(proxy.clone());
+    to.access.proxy = Some(proxy.clone());
     let otlp = Some(OtlpConfig::new(to));
     let mut running = Running::new(&SinksConfig { otlp, ..SinksConfig::default() });
     running.journey(refused_journey(7));
@@ -119,13 +119,13 @@ async fn spans_by_grpc_and_mails_pass_a_proxy() {
     running.stop().await;
     let mut smtp = Smtp::start(None).await;
     let mut config = mail_config(&smtp, Security::None);
-    config.target.proxy = Some(proxy.clone());
+    config.target.access.proxy = Some(proxy.clone());
     let mut running = Running::new(&SinksConfig { mails: vec![config], ..SinksConfig::default() });
     running.incident(&incident(3));
     smtp.mails.recv().await.unwrap();
     running.stop().await;
     let mut config = mail_config(&smtp, Security::None);
-    config.target.proxy = Some(ProxyConfig { user: None, ..proxy });
+    config.target.access.proxy = Some(ProxyConfig { user: None, ..proxy });
     let mut refused = Running::new(&SinksConfig { mails: vec![config], ..SinksConfig::default() });
     refused.incident(&incident(3));
     assert_eq!(refused.own.recv().await.unwrap().detail.as_str(), "proxy");

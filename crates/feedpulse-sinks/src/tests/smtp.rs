@@ -129,8 +129,8 @@ fn sinks(config: MailConfig) -> SinksConfig {
 
 fn trust(config: &mut MailConfig, pki: &Pki) {
     let folder = pki.folder.path();
-    config.target.ca_file = Some(folder.join("ca.pem"));
-    config.target.client_certificate = Some(ClientCertificate {
+    config.target.access.ca_file = Some(folder.join("ca.pem"));
+    config.target.access.client_certificate = Some(ClientCertificate {
         certificate_file: folder.join("client.pem"),
         key_file: folder.join("client.key"),
     });

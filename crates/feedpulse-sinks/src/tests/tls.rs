@@ -2,8 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "fake servers are tasks of the test")]
 
 use super::servers::{Got, Seen, connection, ok, router};
+use super::smtp::{Smtp, mail_config};
 use super::{Running, incident, refused_journey};
-use crate::config::{AlertmanagerConfig, ClientCertificate, OtlpConfig, SinksConfig, Target};
+use crate::Secret;
+use crate::config::{
+    AlertmanagerConfig, ClientCertificate, OtlpConfig, Security, SinksConfig, Target, WebhookConfig,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -54,8 +58,8 @@ pub(super) fn pki(alpn: &[u8]) -> Pki {
 
 pub(super) fn target(address: &str, folder: &Path, own: bool) -> Target {
     let mut target = Target::new(address);
-    target.ca_file = Some(folder.join("ca.pem"));
-    target.client_certificate = own.then(|| ClientCertificate {
+    target.access.ca_file = Some(folder.join("ca.pem"));
+    target.access.client_certificate = own.then(|| ClientCertificate {
         certificate_file: folder.join("client.pem"),
         key_file: folder.join("client.key"),
     });
@@ -127,5 +131,36 @@ async fn alerts_arrive_over_mutual_tls_and_not_without_the_certificate() {
     let failing = without.own.recv().await.unwrap();
     assert!(failing.failing && ["tls", "reset"].contains(&failing.detail.as_str()), "{failing:?}");
     without.stop().await;
+    assert!(seen.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_is_told_as_untrusted_by_every_way() {
+    let (pki, other) = (pki(b"h2"), self::pki(b"http/1.1"));
+    let (address, mut seen) = https(&pki).await;
+    let to = target(&address, other.folder.path(), false);
+    let trusted = target(&address, pki.folder.path(), false);
+    let mut mail = mail_config(&Smtp::start(None).await, Security::Tls);
+    mail.target.url = Secret::new(address.trim_start_matches("https://"));
+    mail.target.access = to.access.clone();
+    for config in [
+        SinksConfig { otlp: Some(OtlpConfig::new(to.clone())), ..SinksConfig::default() },
+        SinksConfig { webhooks: vec![WebhookConfig::new(to)], ..SinksConfig::default() },
+        SinksConfig { mails: vec![mail], ..SinksConfig::default() },
+    ] {
+        let mut running = Running::new(&config);
+        running.incident(&incident(3));
+        running.journey(refused_journey(7));
+        let failing = running.own.recv().await.unwrap();
+        assert_eq!((failing.failing, failing.detail.as_str()), (true, "untrusted"), "{failing:?}");
+        running.stop().await;
+    }
+    // The same server is trusted by its own authority, and wants a certificate then.
+    let webhooks = vec![WebhookConfig::new(trusted)];
+    let mut running = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
+    running.incident(&incident(4));
+    let failing = running.own.recv().await.unwrap();
+    assert!(["tls", "reset"].contains(&failing.detail.as_str()), "{failing:?}");
+    running.stop().await;
     assert!(seen.try_recv().is_err());
 }

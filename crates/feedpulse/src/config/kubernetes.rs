@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let mut target = Target::new(api);
         // Over plain HTTP (a proxy beside it) no authority is needed, unless one is stated.
         if api.starts_with("https://") || raw.ca_file.is_some() {
-            target.ca_file = Some(file(&raw.ca_file, "ca.crt"));
+            target.access.ca_file = Some(file(&raw.ca_file, "ca.crt"));
         }
         let every = self.time("kubernetes/every", raw.every.as_ref(), EVERY);
         if !(Duration::from_secs(1)..=Duration::from_secs(3_600)).contains(&every) {
@@ -52,7 +52,10 @@ http: {listen: \"127.0.0.1:0\", waypoints: [in]}
         let own = load(&format!("kubernetes: {{watch: true}}{REST}")).unwrap().namespace.unwrap();
         let account = "/var/run/secrets/kubernetes.io/serviceaccount";
         assert_eq!(own.token_file, std::path::Path::new(account).join("token"));
-        assert_eq!(own.target.ca_file.unwrap(), std::path::Path::new(account).join("ca.crt"));
+        assert_eq!(
+            own.target.access.ca_file.unwrap(),
+            std::path::Path::new(account).join("ca.crt")
+        );
         assert_eq!((own.namespace, own.every.as_secs()), (None, 30));
         let text =
             "kubernetes: {watch: true, api: \"http://127.0.0.1:8001\", namespace: a, every: 2h}";

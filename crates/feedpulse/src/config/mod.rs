@@ -1,5 +1,6 @@
 //! Configuration: one YAML file, every error at once with its line, column and a hint.
 
+mod access;
 mod calendar;
 mod decoding;
 pub(crate) mod document;
@@ -8,6 +9,7 @@ mod parts;
 mod plan;
 mod probes;
 pub(crate) mod raw;
+mod raw_access;
 mod raw_kubernetes;
 mod raw_probes;
 mod raw_sinks;

@@ -1,15 +1,14 @@
 //! Resolving probes and heartbeats: what is looked at, by whom, and how it is judged.
 
-use super::raw_probes::{RawAbout, RawAccess, RawHeartbeat, RawNumeric, RawProbe};
+use super::raw_probes::{RawAbout, RawHeartbeat, RawNumeric, RawProbe};
 use super::resolve::{Group, Heartbeat, Resolver};
 use super::sinks::severity;
 use feedpulse_core::label::{LABEL_MAX, Label};
 use feedpulse_core::probe::{About, HeartbeatPlan, PROBES_MAX, ProbePlan};
 use feedpulse_core::schedule::Rule;
 use feedpulse_probes::{
-    Access, Expected, Mail, Mllp, Numeric, ProbeConfig, Secret, Smtp, Source, Tcp, Tls, Web, What,
+    Expected, Mail, Mllp, Numeric, ProbeConfig, Secret, Smtp, Source, Tcp, Tls, Web, What,
 };
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Most bytes of a test message.
@@ -157,11 +156,8 @@ impl Resolver<'_> {
         if let Some(tcp) = &raw.tcp {
             let here = format!("{path}/tcp");
             self.not_hl7(&format!("{here}/address"), &tcp.address);
-            let proxy = tcp.proxy.as_ref().and_then(|p| self.secret(&format!("{here}/proxy"), p));
-            return Some(What::Tcp(Tcp {
-                address: tcp.address.clone(),
-                proxy: proxy.map(Secret::new),
-            }));
+            let proxy = tcp.proxy.as_ref().and_then(|p| self.proxy(&format!("{here}/proxy"), p));
+            return Some(What::Tcp(Tcp { address: tcp.address.clone(), proxy }));
         }
         if let Some(tls) = &raw.tls {
             let here = format!("{path}/tls");
@@ -231,41 +227,6 @@ impl Resolver<'_> {
             "many receivers take one connection only, and a probe would lock out the sender; where \
              that is not so, write `probe: allowed` at the waypoint",
         );
-    }
-
-    fn access(&mut self, path: &str, raw: &RawAccess) -> Access {
-        let here = format!("{path}/access");
-        let mut secret = |name: &str, secret: Option<&super::raw::RawSecret>| {
-            let text = secret.and_then(|s| self.secret(&format!("{here}/{name}"), s));
-            text.map(Secret::new)
-        };
-        let (proxy, bearer) =
-            (secret("proxy", raw.proxy.as_ref()), secret("token", raw.token.as_ref()));
-        let password = secret("password", raw.password.as_ref());
-        if raw.user.is_some() != raw.password.is_some() || (bearer.is_some() && raw.user.is_some())
-        {
-            self.wrong(&here, "not clear who asks", "either `token`, or `user` and `password`");
-        }
-        if raw.certificate_file.is_some() != raw.key_file.is_some() {
-            self.wrong(
-                &here,
-                "a client certificate without its key",
-                "certificate_file and key_file",
-            );
-        }
-        let headers = raw.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone())));
-        Access {
-            ca_file: raw.ca_file.as_ref().map(PathBuf::from),
-            client_certificate: raw
-                .certificate_file
-                .as_ref()
-                .zip(raw.key_file.as_ref())
-                .map(|(certificate, key)| (certificate.into(), key.into())),
-            proxy,
-            bearer,
-            basic: raw.user.clone().zip(password),
-            headers: headers.collect(),
-        }
     }
 
     fn statuses(&mut self, path: &str, text: Option<&str>) -> (u16, u16) {

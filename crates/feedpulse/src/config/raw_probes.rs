@@ -2,6 +2,7 @@
 //! quiet feed is expected.
 
 use super::raw::RawSecret;
+use super::raw_access::{RawAccess, RawProxy};
 use super::raw_sinks::RawSeverity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -68,28 +69,6 @@ pub(crate) enum RawAllowed {
     Allowed,
 }
 
-/// How a client gets there and who it is.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct RawAccess {
-    /// File of the CA certificates to trust, PEM. Default: the system's.
-    pub ca_file: Option<String>,
-    /// File of a client certificate and its chain, PEM.
-    pub certificate_file: Option<String>,
-    /// File of its private key, PEM.
-    pub key_file: Option<String>,
-    /// HTTP proxy, such as `{env: PROXY}` with `http://user:password@proxy:3128`.
-    pub proxy: Option<RawSecret>,
-    /// Bearer token.
-    pub token: Option<RawSecret>,
-    /// User of basic authentication.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<RawSecret>,
-    /// Further headers, such as `X-Requested-With: feedpulse`.
-    pub headers: BTreeMap<String, String>,
-}
-
 /// A port.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +77,7 @@ pub(crate) struct RawTcp {
     pub address: String,
     /// HTTP proxy that connects.
     #[serde(default)]
-    pub proxy: Option<RawSecret>,
+    pub proxy: Option<RawProxy>,
 }
 
 /// A TLS handshake.

@@ -1,6 +1,7 @@
 //! Where effects go, as people write it: telemetry, notifiers and the routes to them.
 
 use super::raw::RawSecret;
+use super::raw_access::{RawClientCertificate, RawProxy, Reach, reached};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -21,97 +22,24 @@ impl Default for RawUrl {
     }
 }
 
-/// An HTTP proxy: its address, or more.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(untagged)]
-pub(crate) enum RawProxy {
-    /// Its address, such as `http://proxy:3128`.
-    Text(String),
-    /// Its address and who logs in.
-    Full(RawProxyLogin),
-}
-
-/// An HTTP proxy that wants a login.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawProxyLogin {
-    /// Its address, such as `http://proxy:3128`.
-    pub url: String,
-    /// Who logs in.
-    pub user: String,
-    /// The password.
-    pub password: RawSecret,
-}
-
-/// A certificate to show to a server, both files PEM.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawClientCertificate {
-    /// The chain, own certificate first.
-    pub file: String,
-    /// The private key.
-    pub key_file: String,
-}
-
-/// How any server of ours is reached.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reach<'a> {
-    /// Bearer token.
-    pub token: Option<&'a RawSecret>,
-    /// Authorities to trust.
-    pub ca_file: Option<&'a String>,
-    /// Own certificate.
-    pub client_certificate: Option<&'a RawClientCertificate>,
-    /// Proxy.
-    pub proxy: Option<&'a RawProxy>,
-    /// Time limit of an attempt.
-    pub timeout: Option<&'a String>,
-}
-
-/// A struct that has, beside its own fields, those of [`Reach`].
-macro_rules! reached {
+/// Structs that have, beside what [`reached!`] gives them, a time limit.
+macro_rules! timed {
     ($(
         $(#[$doc:meta])* struct $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }
-    )*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-        #[serde(deny_unknown_fields)]
-        pub(crate) struct $name {
-            $($(#[$about])* pub $field: $type,)*
-            /// Bearer token.
-            #[serde(default)]
-            pub token: Option<RawSecret>,
-            /// File of the CA certificates to trust, PEM. Default: those of the system.
-            #[serde(default)]
-            pub ca_file: Option<String>,
-            /// Certificate to show to the server.
-            #[serde(default)]
-            pub client_certificate: Option<RawClientCertificate>,
-            /// HTTP proxy on the way, such as `http://proxy:3128`. Default none; the environment is
-            /// not asked.
-            #[serde(default)]
-            pub proxy: Option<RawProxy>,
-            /// Longest time for one attempt, such as `10s` (default); 100 ms to 30 s.
-            #[serde(default)]
-            pub timeout: Option<String>,
-        }
-
-        impl $name {
-            /// How it is reached.
-            pub(crate) fn reach(&self) -> Reach<'_> {
-                Reach {
-                    token: self.token.as_ref(),
-                    ca_file: self.ca_file.as_ref(),
-                    client_certificate: self.client_certificate.as_ref(),
-                    proxy: self.proxy.as_ref(),
-                    timeout: self.timeout.as_ref(),
-                }
+    )*) => {
+        reached! {$(
+            $(#[$doc])*
+            struct $name {
+                $($(#[$about])* $field: $type,)*
+                /// Longest time for one attempt, such as `10s` (default); 100 ms to 30 s.
+                #[serde(default)]
+                timeout: Option<String>,
             }
-        }
-    )*};
+        )*}
+    };
 }
 
-reached! {
+timed! {
     /// OpenTelemetry export.
     struct RawOtlp {
         /// URL with scheme and port, such as `http://collector:4317`.

@@ -1,9 +1,10 @@
 //! Resolving where effects go: telemetry, notifiers, routes, the heartbeat.
 
+use super::access::headers;
 use super::raw::RawSecret;
+use super::raw_access::Reach;
 use super::raw_sinks::{
-    RawAlertRoute, RawChat, RawPath, RawProtocol, RawProxy, RawScope, RawSecurity, RawSeverity,
-    RawUrl, Reach,
+    RawAlertRoute, RawChat, RawPath, RawProtocol, RawScope, RawSecurity, RawSeverity, RawUrl,
 };
 use super::resolve::Resolver;
 use feedpulse_core::calendar::Calendar;
@@ -11,9 +12,8 @@ use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::Scope;
 use feedpulse_sinks::Secret;
 use feedpulse_sinks::config::{
-    AlertmanagerConfig, Chat, ChatConfig, ClientCertificate, ControlIds, DeadManConfig, Escalation,
-    MailConfig, OtlpConfig, PagerConfig, Protocol, ProxyConfig, RouteConfig, Security, SinksConfig,
-    Target, WebhookConfig,
+    AlertmanagerConfig, Chat, ChatConfig, ControlIds, DeadManConfig, Escalation, MailConfig,
+    OtlpConfig, PagerConfig, Protocol, RouteConfig, Security, SinksConfig, Target, WebhookConfig,
 };
 use std::time::Duration;
 
@@ -93,36 +93,31 @@ impl Resolver<'_> {
         base.clone()
     }
 
-    fn target(&mut self, path: &str, url: &str, reach: Reach<'_>) -> Target {
+    fn target(
+        &mut self,
+        path: &str,
+        url: &str,
+        reach: Reach<'_>,
+        timeout: Option<&String>,
+    ) -> Target {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             self.wrong(path, "not a URL with http:// or https://", "such as http://collector:4317");
         }
         // The other settings are beside the address.
         let beside = path.rsplit_once('/').map_or(path, |(beside, _)| beside);
-        self.reached(beside, url, reach)
+        self.beside(beside, url, reach, timeout)
     }
 
-    fn reached(&mut self, path: &str, url: &str, reach: Reach<'_>) -> Target {
+    fn beside(
+        &mut self,
+        path: &str,
+        url: &str,
+        reach: Reach<'_>,
+        timeout: Option<&String>,
+    ) -> Target {
         let mut target = Target::new(url);
-        let token = reach.token.and_then(|t| self.secret(&format!("{path}/token"), t));
-        target.bearer = token.map(Secret::new);
-        target.ca_file = reach.ca_file.map(Into::into);
-        target.client_certificate = reach.client_certificate.map(|own| ClientCertificate {
-            certificate_file: own.file.clone().into(),
-            key_file: own.key_file.clone().into(),
-        });
-        target.timeout = self.time(&format!("{path}/timeout"), reach.timeout, target.timeout);
-        target.proxy = reach.proxy.map(|proxy| match proxy {
-            RawProxy::Text(url) => ProxyConfig { url: Secret::new(url), user: None },
-            RawProxy::Full(login) => {
-                let password = self.secret(&format!("{path}/proxy/password"), &login.password);
-                let password = Secret::new(password.unwrap_or_default());
-                ProxyConfig {
-                    url: Secret::new(&login.url),
-                    user: Some((login.user.clone(), password)),
-                }
-            }
-        });
+        target.timeout = self.time(&format!("{path}/timeout"), timeout, target.timeout);
+        target.access = self.reached(path, reach);
         target
     }
 
@@ -139,9 +134,9 @@ impl Resolver<'_> {
 
     fn otlp(&mut self) -> Option<OtlpConfig> {
         let otlp = self.raw.otlp.as_ref()?;
-        let mut target = self.target("otlp/endpoint", &otlp.endpoint, otlp.reach());
-        target.headers =
-            otlp.headers.iter().map(|(k, v)| (k.clone(), Secret::new(v.clone()))).collect();
+        let mut target =
+            self.target("otlp/endpoint", &otlp.endpoint, otlp.reach(), otlp.timeout.as_ref());
+        target.access.headers = headers(&otlp.headers);
         let mut config = OtlpConfig::new(target);
         config.protocol = match otlp.protocol {
             RawProtocol::Grpc => Protocol::Grpc,
@@ -165,7 +160,7 @@ impl Resolver<'_> {
                 let hint = "such as http://alertmanager:9093";
                 self.wrong(&path, "not a URL with http:// or https://", hint);
             }
-            replicas.push(self.reached("alertmanager", url, am.reach()));
+            replicas.push(self.beside("alertmanager", url, am.reach(), am.timeout.as_ref()));
         }
         let mut config = AlertmanagerConfig::new(replicas);
         let every = am.resend_every.as_ref();
@@ -179,8 +174,12 @@ impl Resolver<'_> {
         for (n, hook) in self.raw.webhooks.iter().enumerate() {
             let path = format!("webhooks/{n}");
             let url = self.url(&format!("{path}/url"), &hook.url);
-            let mut config =
-                WebhookConfig::new(self.target(&format!("{path}/url"), &url, hook.reach()));
+            let mut config = WebhookConfig::new(self.target(
+                &format!("{path}/url"),
+                &url,
+                hook.reach(),
+                hook.timeout.as_ref(),
+            ));
             config.name.clone_from(&hook.name);
             config.template.clone_from(&hook.template);
             config.repeat = self.repeat(&path, hook.repeat_every.as_ref(), config.repeat);
@@ -204,7 +203,8 @@ impl Resolver<'_> {
         let mut configs = Vec::new();
         for (path, chat, raw) in &chats {
             let url = self.url(&format!("{path}/url"), &raw.url);
-            let target = self.target(&format!("{path}/url"), &url, raw.reach());
+            let target =
+                self.target(&format!("{path}/url"), &url, raw.reach(), raw.timeout.as_ref());
             let mut config = ChatConfig::new(&raw.name, *chat, target);
             config.repeat = self.repeat(path, raw.repeat_every.as_ref(), config.repeat);
             config.min_severity = raw.min_severity.map_or(config.min_severity, severity);
@@ -219,7 +219,8 @@ impl Resolver<'_> {
             let path = format!("pagerduty/{n}");
             let stated = pager.url.as_ref().map(|url| self.url(&format!("{path}/url"), url));
             let url = stated.unwrap_or_else(|| PagerConfig::EVENTS.to_owned());
-            let target = self.target(&format!("{path}/url"), &url, pager.reach());
+            let target =
+                self.target(&format!("{path}/url"), &url, pager.reach(), pager.timeout.as_ref());
             let key = self.secret(&format!("{path}/routing_key"), &pager.routing_key);
             let key = Secret::new(key.unwrap_or_default());
             let mut config = PagerConfig::new(&pager.name, target, key);
@@ -244,7 +245,8 @@ impl Resolver<'_> {
                 self.wrong(&format!("{path}/server"), "not a host and port", hint);
             }
             let reach = Reach { token: None, ..mail.reach() };
-            let target = self.reached(&path, &mail.server, reach);
+            let timeout = mail.timeout.as_ref();
+            let target = self.beside(&path, &mail.server, reach, timeout);
             let mut config = MailConfig::new(&mail.name, target, &mail.from, mail.to.clone());
             config.security = match mail.security {
                 RawSecurity::StartTls => Security::StartTls,
@@ -275,7 +277,12 @@ impl Resolver<'_> {
     fn dead_man(&mut self) -> Option<DeadManConfig> {
         let raw = self.raw.dead_man.as_ref()?;
         let url = self.url("dead_man/url", &raw.url);
-        let mut config = DeadManConfig::new(self.target("dead_man/url", &url, raw.reach()));
+        let mut config = DeadManConfig::new(self.target(
+            "dead_man/url",
+            &url,
+            raw.reach(),
+            raw.timeout.as_ref(),
+        ));
         config.every = self.time("dead_man/every", raw.every.as_ref(), config.every);
         Some(config)
     }
@@ -398,7 +405,7 @@ webhooks: [{name: hook, url: \"http://h/1\"}]
         );
         let sinks = load(&text).unwrap_or_else(|p| panic!("{p:#?}")).sinks;
         assert_eq!(sinks.names(), ["hook", "chat", "teams", "pager", "mail"]);
-        assert!(sinks.chats.iter().all(|chat| chat.target.proxy.is_some()));
+        assert!(sinks.chats.iter().all(|chat| chat.target.access.proxy.is_some()));
         assert_eq!(sinks.chats[1].target.timeout, Duration::from_secs(5));
         assert_eq!(sinks.dead_man.unwrap().every, Duration::from_secs(30));
         assert_eq!(sinks.page_base, "https://pulse.example");

@@ -6,16 +6,17 @@ use serde_json::Value;
 
 /// The crates of ours that each crate may use. Arrows never turn; siblings are strangers.
 /// `*` stands for all of them.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("feedpulse", &["*"]),
     ("feedpulse-check", &[]),
     ("feedpulse-codec", &["feedpulse-core"]),
     ("feedpulse-core", &[]),
     ("feedpulse-hl7", &["feedpulse-core"]),
+    ("feedpulse-http", &["feedpulse-core"]),
     ("feedpulse-kafka", &["feedpulse-core", "feedpulse-hl7"]),
-    ("feedpulse-probes", &["feedpulse-core"]),
+    ("feedpulse-probes", &["feedpulse-core", "feedpulse-http"]),
     ("feedpulse-sim", &[]),
-    ("feedpulse-sinks", &["feedpulse-core", "feedpulse-codec"]),
+    ("feedpulse-sinks", &["feedpulse-core", "feedpulse-codec", "feedpulse-http"]),
     ("feedpulse-store", &["feedpulse-core", "feedpulse-codec"]),
     ("feedpulse-taps", &["feedpulse-core", "feedpulse-hl7", "feedpulse-wire"]),
     ("feedpulse-tests", &["*"]),
@@ -29,7 +30,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
 
 /// Heavy dependencies and the crates that alone may use them. The integration tests are peers of
 /// the product, not part of it, and may use any.
-const QUARANTINE: [(&str, &[&str]); 22] = [
+const QUARANTINE: [(&str, &[&str]); 25] = [
     ("anyhow", &["feedpulse"]),
     ("axum", &["feedpulse-web"]),
     ("clap", &["feedpulse"]),
@@ -47,7 +48,11 @@ const QUARANTINE: [(&str, &[&str]); 22] = [
     ("pcap-parser", &["feedpulse-taps"]),
     ("rdkafka", &["feedpulse-kafka"]),
     ("redb", &["feedpulse-store"]),
-    ("reqwest", &["feedpulse-probes", "feedpulse-sinks"]),
+    ("reqwest", &["feedpulse-http"]),
+    // Beside the client: the look at certificates, and the servers of the sinks' own tests.
+    ("rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks"]),
+    ("rustls-native-certs", &["feedpulse-http"]),
+    ("tokio-rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks"]),
     ("tonic", &["feedpulse-sinks"]),
     ("wasmtime", &["feedpulse-wasm"]),
     ("wit-component", &["feedpulse", "feedpulse-wasm", "xtask"]),

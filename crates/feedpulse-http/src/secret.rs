@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// A token, a password, a header's value, or an address that may hold one. Shown as `***`.
+/// A secret text (a token, a password, a header's value) or a text that may hold one (an address
+/// whose path is a token). Shown as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -14,7 +15,8 @@ impl Secret {
     }
 
     /// The secret itself, for the wire only.
-    pub(crate) fn expose(&self) -> &str {
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
