@@ -1,20 +1,20 @@
 //! Reading the tables of a folder, whether or not a process writes them: what was told, and when anybody
 //! watched at all.
 //!
-//! The database's file is read as it is and never written: what opening it wants to write stays in memory.
-//! A commit that ends in the middle of the reading changes the file's head; then all is read again.
+//! The database's file is copied to memory and never written: what opening it wants to write stays there.
+//! A commit that ends in the middle of the copying changes the file's head; then it is copied again.
 
 use crate::error::{OpenError, StoreError};
 use crate::tables::{self, Tables, TablesFault};
 use crate::{INCIDENTS_MAX, Options};
 use feedpulse_core::effect::IncidentChange;
 use feedpulse_core::time::Timestamp;
-use std::collections::BTreeMap;
+use redb::StorageBackend as _;
+use redb::backends::InMemoryBackend;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a reading that a commit ran through is begun anew.
@@ -23,9 +23,9 @@ const TRIES: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of the head that every commit changes.
 const HEAD: usize = 512;
-const PAGE: u64 = 4_096;
-/// Most bytes that opening may want to write.
-const WRITTEN_MAX: usize = 256 << 20;
+/// Bytes copied at once, and at most.
+const CHUNK: usize = 1 << 20;
+const COPY_MAX: u64 = 2 << 30;
 
 /// What the tables of a folder hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,21 +43,16 @@ pub struct Peek {
 pub fn peek(dir: &Path, options: &Options) -> Result<Peek, OpenError> {
     let path = dir.join(tables::FILE);
     let io = |source| OpenError::Io { doing: "read", file: tables::FILE.to_owned(), source };
-    let mut last = None;
     for _ in 0..TRIES {
         let file = File::open(&path).map_err(io)?;
         let before = head(&file).map_err(io)?;
-        let found = read(file, options);
-        let after = File::open(&path).and_then(|file| head(&file)).map_err(io)?;
-        match found {
-            Ok(found) if before == after => return Ok(found),
-            Ok(_) => {}
-            Err(error) => last = Some(error),
+        let copied = copy(&file).map_err(io)?;
+        if before == head(&file).map_err(io)? {
+            return read(copied, options).map_err(io);
         }
         std::thread::sleep(PAUSE);
     }
-    let source = last.unwrap_or_else(|| io::Error::other("it is written all the time"));
-    Err(io(source))
+    Err(io(io::Error::other("it is written all the time; try again")))
 }
 
 fn head(file: &File) -> io::Result<Vec<u8>> {
@@ -66,9 +61,29 @@ fn head(file: &File) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-fn read(file: File, options: &Options) -> io::Result<Peek> {
-    let backend = Overlay::new(file)?;
-    let tables = Tables::over(backend, options.names).map_err(|fault| match fault {
+/// The file's bytes in memory. It is opened only when it stands still: the database may panic over one
+/// that was read in the middle of a commit.
+fn copy(file: &File) -> io::Result<InMemoryBackend> {
+    let len = file.metadata()?.len();
+    if len > COPY_MAX {
+        return Err(io::Error::other("the tables are larger than 2 GiB"));
+    }
+    let copy = InMemoryBackend::new();
+    copy.set_len(len)?;
+    let mut chunk = vec![0; CHUNK];
+    let mut offset = 0;
+    while offset < len {
+        let part = usize::try_from(len - offset).unwrap_or(CHUNK).min(CHUNK);
+        let part = chunk.get_mut(..part).unwrap_or_default();
+        file.read_exact_at(part, offset)?;
+        copy.write(offset, part)?;
+        offset += part.len() as u64;
+    }
+    Ok(copy)
+}
+
+fn read(copy: InMemoryBackend, options: &Options) -> io::Result<Peek> {
+    let tables = Tables::over(copy, options.names).map_err(|fault| match fault {
         TablesFault::Newer(version) => {
             io::Error::other(format!("a later release wrote its tables (version {version})"))
         }
@@ -79,106 +94,4 @@ fn read(file: File, options: &Options) -> io::Result<Peek> {
         incidents: tables.incidents(INCIDENTS_MAX).map_err(failed)?,
         minutes: tables.minutes().map_err(failed)?,
     })
-}
-
-/// A file as it is, with what was written since over it, in memory.
-#[derive(Debug)]
-struct Overlay {
-    file: File,
-    held: u64,
-    over: Mutex<Over>,
-}
-
-#[derive(Debug)]
-struct Over {
-    len: u64,
-    pages: BTreeMap<u64, Vec<u8>>,
-}
-
-impl Overlay {
-    fn new(file: File) -> io::Result<Self> {
-        let held = file.metadata()?.len();
-        Ok(Self { file, held, over: Mutex::new(Over { len: held, pages: BTreeMap::new() }) })
-    }
-
-    /// A page as it is now; zeros behind the file's end.
-    fn page(&self, over: &Over, number: u64) -> io::Result<Vec<u8>> {
-        if let Some(page) = over.pages.get(&number) {
-            return Ok(page.clone());
-        }
-        let mut page = vec![0; PAGE as usize];
-        let start = number * PAGE;
-        if start < self.held {
-            let len = usize::try_from((self.held - start).min(PAGE)).unwrap_or(0);
-            if let Some(part) = page.get_mut(..len) {
-                self.file.read_exact_at(part, start)?;
-            }
-        }
-        Ok(page)
-    }
-
-    /// The pages of a stretch: number, place in the page, place in the stretch, length.
-    fn parts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, usize, usize)> {
-        let mut done = 0;
-        std::iter::from_fn(move || {
-            let at = offset + done as u64;
-            let within = usize::try_from(at % PAGE).unwrap_or(0);
-            let part = (PAGE as usize - within).min(len - done);
-            (part > 0).then(|| {
-                let place = done;
-                done += part;
-                (at / PAGE, within, place, part)
-            })
-        })
-    }
-}
-
-impl redb::StorageBackend for Overlay {
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.over.lock().unwrap_or_else(PoisonError::into_inner).len)
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        if offset.saturating_add(out.len() as u64) > over.len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for (number, within, place, len) in Self::parts(offset, out.len()) {
-            let page = self.page(&over, number)?;
-            if let (Some(to), Some(from)) =
-                (out.get_mut(place..place + len), page.get(within..within + len))
-            {
-                to.copy_from_slice(from);
-            }
-        }
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        over.len = len;
-        Ok(())
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
-        for (number, within, place, len) in Self::parts(offset, data.len()) {
-            let mut page = self.page(&over, number)?;
-            if let (Some(to), Some(from)) =
-                (page.get_mut(within..within + len), data.get(place..place + len))
-            {
-                to.copy_from_slice(from);
-            }
-            over.pages.insert(number, page);
-            if over.pages.len() * PAGE as usize > WRITTEN_MAX {
-                return Err(io::Error::other("opening it would write too much"));
-            }
-        }
-        over.len = over.len.max(offset.saturating_add(data.len() as u64));
-        Ok(())
-    }
 }
