@@ -35,10 +35,10 @@ layout! {
     enum Beat { 0 = Start, 1 = Ok, 2 = Fail }
 
     struct Around { probes, beats, feeds, raised, ticked }
-    struct ProbeState { at, parts }
+    struct ProbeState { at, parts, well }
     struct Part { checks, value, raw, looks, breach_s, ends, known, group, absent }
     struct History { bits, since, holds, class }
-    struct Beating { watch, last, started, failed }
+    struct Beating { watch, last, started, failed, well }
     struct Watch { since, due }
     struct Due { at, last }
     struct Group { looks, commits, status, since, age }

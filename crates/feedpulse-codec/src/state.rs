@@ -91,7 +91,7 @@ layout! {
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
-        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, would_be, profiles, lessons,
+        journeys_shed, incidents, resolved, signatures, changes, heard, remarks, notices, would_be, profiles, lessons,
         drill, next_incident,
         around
     }

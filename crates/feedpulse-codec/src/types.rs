@@ -8,7 +8,7 @@ use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
-use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, Taken, WouldBe};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState, Moment,
     MomentKind, Overran, Rollup, Scope, Story,
@@ -58,6 +58,7 @@ layout! {
         8 = Probed(probed),
         9 = Learned(learned),
         10 = Drill(step),
+        11 = Taken(taken),
     }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
@@ -71,6 +72,7 @@ layout! {
         6 = Judge { incident, right, by },
     }
     struct Remark { at, by, text }
+    struct Taken { incident, at, notifier, why }
     struct Judgement { right, by, at }
     struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }

@@ -11,6 +11,10 @@ use core::fmt;
 pub const REMARK_MAX: usize = 280;
 /// Remarks that one incident holds; further ones are refused.
 pub const REMARKS_MAX: usize = 20;
+/// Notices that are remembered of one incident.
+pub const NOTICES_MAX: usize = 50;
+/// Why a notifier was told that nothing has changed: such a notice is forgotten before others.
+pub const REPEAT: &str = "repeat";
 /// Would-be notices that are kept; the oldest go first.
 pub const WOULD_BE_MAX: usize = 1_024;
 /// Feeds that one would-be notice counts for.
@@ -106,6 +110,19 @@ pub struct WouldBe {
     pub feeds: Vec<FeedId>,
     /// Whether it was right, once somebody said so.
     pub right: Option<bool>,
+}
+
+/// A notice that the server of a notifier has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Number of the incident.
+    pub incident: u64,
+    /// When it was taken, by our clock.
+    pub at: Timestamp,
+    /// The notifier's name.
+    pub notifier: Label,
+    /// Why it was sent: `open`, `escalated`, `update`, `claimed`, `repeat` or `resolved`.
+    pub why: Label,
 }
 
 /// A feed's time in shadow.

@@ -1,7 +1,7 @@
 //! From the engine's picture to metric families: what /metrics and OTLP both read.
 
 use crate::class::AckClass;
-use crate::effect::IncidentState;
+use crate::effect::{IncidentChange, IncidentState};
 use crate::engine::series::Set;
 use crate::frame::WaypointId;
 use crate::hist::Histogram;
@@ -9,6 +9,7 @@ use crate::lag::Withheld;
 use crate::metrics::{Family, Kind, Point, Registry, Value};
 use crate::plan::FeedId;
 use crate::sighting::Outcome;
+use crate::time::Timestamp;
 use crate::view::{FeedView, SenderView, Totals, View, WaypointView};
 
 /// Every number there is: the engine's and the shells'.
@@ -298,19 +299,29 @@ fn seconds_gauge(
     Family { name, help, unit: "s", kind: Kind::Gauge, points }
 }
 
+/// Whether people are to hear of an incident: `live`, `shadow`, `muted`. What is in shadow stays so
+/// when it is muted too.
+fn notify(incident: &IncidentChange, now: Timestamp) -> &'static str {
+    match () {
+        () if incident.story.shadow => "shadow",
+        () if incident.muted_until.is_some_and(|until| until > now) => "muted",
+        () => "live",
+    }
+}
+
 fn incidents(view: &View) -> Family {
     let open = view.incidents.iter().filter(|i| i.state == IncidentState::Open).map(|incident| {
         let labels = vec![
             ("code", incident.code.text().code.to_owned()),
             ("severity", incident.severity.name().to_owned()),
             ("subject", incident.subject_name.clone()),
-            ("notify", if incident.story.shadow { "shadow" } else { "live" }.to_owned()),
+            ("notify", notify(incident, view.now).to_owned()),
         ];
         (labels, 1)
     });
     gauge(
         "feedpulse_incident_open",
-        "1 for each incident that is open.",
+        "1 for each incident that is open; `notify` is `live`, or why nobody is to hear of it: `shadow`, `muted`.",
         "{incident}",
         open.collect(),
     )

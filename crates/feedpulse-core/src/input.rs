@@ -1,7 +1,7 @@
 //! What enters a step of the engine. The log stores exactly these; nothing else changes its state.
 
 use crate::codes::{Code, Severity};
-use crate::desk::RemarkText;
+use crate::desk::{RemarkText, Taken};
 use crate::finding::CheckFinding;
 use crate::frame::WaypointId;
 use crate::label::Label;
@@ -37,6 +37,8 @@ pub enum Input {
     Learned(Box<crate::engine::learned::Learned>),
     /// A step of a drill.
     Drill(Box<DrillStep>),
+    /// A notifier's server took a notice.
+    Taken(Taken),
 }
 
 /// A step of a drill: a fault on a stream of its own, to see that the alert arrives.

@@ -1,7 +1,8 @@
 //! What the pages and the metrics may see: a read-only picture of the engine, made each second.
 
 use crate::class::{AckClass, CLASSES};
-use crate::desk::{Remark, Shadow, WouldBe};
+use crate::codes::Code;
+use crate::desk::{Remark, Shadow, Taken, WouldBe};
 use crate::effect::{IncidentChange, Rollup};
 use crate::engine::series::Set;
 use crate::frame::WaypointId;
@@ -53,6 +54,10 @@ pub struct View {
     pub lags: Vec<Set>,
     /// What operators wrote about the incidents, by their numbers.
     pub remarks: BTreeMap<u64, Vec<Remark>>,
+    /// Notices that were taken about the incidents, by their numbers, oldest first.
+    pub notices: BTreeMap<u64, Vec<Taken>>,
+    /// Every probe and heartbeat: the loudest first, then by name.
+    pub probes: Vec<ProbeView>,
     /// Notices that were not sent because of the shadow, oldest first.
     pub would_be: Vec<WouldBe>,
     /// All sendings.
@@ -185,4 +190,39 @@ pub struct WaypointView {
     pub ack_mode: &'static str,
     /// Blind intervals so far.
     pub blind: u64,
+}
+
+/// One probe or heartbeat.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbeView {
+    /// Its name.
+    pub name: Label,
+    /// Whether it is a heartbeat, which says something itself; a probe is a look of ours.
+    pub heartbeat: bool,
+    /// What it is about, as people call it (`waypoint portal-in`); None = itself.
+    pub about: Option<String>,
+    /// How loud what holds of it is; None = nothing was heard of it yet.
+    pub state: Option<FeedState>,
+    /// The code of what holds; of several the loudest.
+    pub code: Option<Code>,
+    /// What is wrong, in a few words: the part and the class of the failure; may be empty.
+    pub why: String,
+    /// Since when its state is so.
+    pub since: Option<Timestamp>,
+    /// The latest look, or the latest word of a job.
+    pub seen: Option<Timestamp>,
+    /// Its latest number, of the part that is worst.
+    pub value: Option<f64>,
+    /// Records that a consumer group is behind, over all partitions.
+    pub behind: Option<u64>,
+    /// When its certificate ends; of several the first.
+    pub ends: Option<Timestamp>,
+    /// A job runs since.
+    pub running: Option<Timestamp>,
+    /// A job is due next.
+    pub due: Option<Timestamp>,
+    /// Parts that it tells apart, and those of which something holds.
+    pub parts: (usize, usize),
+    /// The open incident that its state is part of.
+    pub incident: Option<u64>,
 }

@@ -2,6 +2,7 @@
 //! the shadow of new feeds keeps back.
 
 use crate::api::{IncidentWire, incident_wire};
+use crate::probes::TakenWire;
 use crate::text::rfc3339;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::desk::{Judgement, WouldBe};
@@ -28,6 +29,8 @@ pub struct StoryWire {
     pub incident: IncidentWire,
     /// What happened to it, in order.
     pub timeline: Vec<MomentWire>,
+    /// What notifiers' servers have taken about it, oldest first: the latest 50.
+    pub notices: Vec<TakenWire>,
     /// What operators wrote.
     pub notes: Vec<NoteWire>,
 }
@@ -150,6 +153,7 @@ pub fn incident_story(incident: &IncidentChange, view: &View) -> StoryWire {
     StoryWire {
         incident: incident_wire(incident),
         timeline: moments.map(moment).collect(),
+        notices: view.notices.get(&incident.id).into_iter().flatten().map(TakenWire::new).collect(),
         notes: notes
             .map(|note| NoteWire {
                 at: rfc3339(note.at),

@@ -3,6 +3,7 @@
 use crate::api;
 use crate::desk;
 use crate::http::{problem, retry};
+use crate::probes::probe_wire;
 use crate::serve::Author;
 use crate::source::{OperatorError, Source};
 use axum::extract::{FromRef, Path, Request, State};
@@ -40,6 +41,7 @@ where
         ("/api/v1/feeds", get(feeds)),
         ("/api/v1/feeds/{id}", get(feed)),
         ("/api/v1/waypoints", get(waypoints)),
+        ("/api/v1/probes", get(probes)),
         ("/api/v1/incidents", get(incidents)),
         ("/api/v1/incidents/{id}", get(incident)),
         ("/api/v1/incidents/{id}/claim", post(claim)),
@@ -72,6 +74,11 @@ async fn feed(State(api): State<Api>, Path(id): Path<String>) -> Response {
 async fn waypoints(State(api): State<Api>) -> Response {
     let view = api.source.view();
     Json(view.waypoints.iter().map(api::waypoint_wire).collect::<Vec<_>>()).into_response()
+}
+
+async fn probes(State(api): State<Api>) -> Response {
+    let (view, now) = (api.source.view(), api.source.about().now);
+    Json(view.probes.iter().map(|p| probe_wire(p, now)).collect::<Vec<_>>()).into_response()
 }
 
 async fn incidents(State(api): State<Api>) -> Response {

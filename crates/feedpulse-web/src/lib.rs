@@ -25,6 +25,7 @@ mod json;
 mod local;
 mod ops;
 mod pages;
+mod probes;
 mod prom;
 mod rows;
 mod serve;
@@ -49,6 +50,7 @@ pub use desk::{
 pub use ingest::{Clock, IngestCounters, IngestParts, ReceiptDecoder, ingest};
 pub use local::{AskError, ask, local};
 pub use ops::ops;
+pub use probes::{ProbeWire, TakenWire, probe_wire};
 pub use prom::encode as encode_metrics;
 pub use serve::{Author, Peer, ServeLimits, serve, serve_local};
 pub use source::{About, OperatorError, Source};

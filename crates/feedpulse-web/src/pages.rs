@@ -4,6 +4,7 @@ use crate::api;
 use crate::chart;
 use crate::desk;
 use crate::desk_rows::{NoteRow, PrecisionRow, ShadowRow, WouldBeRow};
+use crate::probes::{self, ProbeRow, TakenRow};
 use crate::rows::{
     Banner, Event, FeedRow, IncidentRow, Moment, Sums, TimesRow, WaypointRow, badge, banners,
     is_current, timeline,
@@ -83,6 +84,8 @@ struct Overview {
     ready: bool,
     /// Feeds in shadow, and would-be notices that wait for a verdict.
     shadow: (usize, u64),
+    /// Probes and heartbeats; of these the loud ones, and those of which nothing was heard yet.
+    probes: (usize, usize, usize),
 }
 
 /// `/`: page `page` of the feeds, from 0.
@@ -116,6 +119,7 @@ pub(crate) fn overview(reading: &Reading, page: usize) -> askama::Result<String>
             view.feeds.iter().filter(|feed| feed.shadow.holds).count(),
             desk::shadow_wire(view).total.open,
         ),
+        probes: probes::counts(view),
         frame: reading.frame(),
     }
     .render()
@@ -186,6 +190,7 @@ struct IncidentPage {
     frame: Frame,
     incident: IncidentRow,
     timeline: Vec<Event>,
+    notices: Vec<TakenRow>,
     notes: Vec<NoteRow>,
     current: bool,
     feed: Option<u32>,
@@ -199,6 +204,7 @@ pub(crate) fn incident(reading: &Reading, id: u64) -> Option<askama::Result<Stri
         frame: reading.frame(),
         incident: IncidentRow::new(incident, now),
         timeline: timeline(incident, now),
+        notices: TakenRow::all(&reading.view, id, now),
         notes: NoteRow::all(&reading.view, id, now),
         current: is_current(incident),
         feed: if let Subject::Feed(feed) = incident.subject { Some(feed.0) } else { None },
@@ -226,6 +232,19 @@ pub(crate) fn shadow(reading: &Reading) -> askama::Result<String> {
         notices: notices.map(|(notice, incident)| WouldBeRow::new(notice, incident, now)).collect(),
     };
     page.render()
+}
+
+#[derive(Template)]
+#[template(path = "probes.html")]
+struct ProbesPage {
+    frame: Frame,
+    probes: Vec<ProbeRow>,
+}
+
+/// `/probes`: what surrounds the stream, and how it is.
+pub(crate) fn probes(reading: &Reading) -> askama::Result<String> {
+    let probes = ProbeRow::all(&reading.view, reading.about.now);
+    ProbesPage { frame: reading.frame(), probes }.render()
 }
 
 #[derive(Template)]

@@ -42,6 +42,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Ui>)> {
         ("/feeds/{id}", get(feed)),
         ("/incidents/{id}", get(incident)),
         ("/shadow", get(shadow)),
+        ("/probes", get(probes)),
         ("/codes/{code}", get(code)),
         ("/style.css", get(style)),
         ("/login", get(async || Redirect::to("/")).post(login)),
@@ -173,6 +174,10 @@ async fn incident(State(ui): State<Ui>, Path(id): Path<String>) -> Response {
 
 async fn shadow(State(ui): State<Ui>) -> Response {
     ui.page(Some(pages::shadow(&ui.reading())), "This page")
+}
+
+async fn probes(State(ui): State<Ui>) -> Response {
+    ui.page(Some(pages::probes(&ui.reading())), "This page")
 }
 
 async fn code(State(ui): State<Ui>, Path(code): Path<String>) -> Response {

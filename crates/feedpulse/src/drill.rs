@@ -67,7 +67,7 @@ pub(crate) struct DrillArgs {
     /// The configuration of the running process.
     #[arg(long, short)]
     config: PathBuf,
-    /// How loud: a page goes to every notifier, a ticket to those that take tickets.
+    /// How loud it is said to be. Every notifier gets it either way, whatever the routes say.
     #[arg(long, value_enum, default_value_t = Loud::Page)]
     severity: Loud,
     /// A notifier that has not taken it by then has failed; 5 s to 5 min.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_tests::parts::{MailServer, PASSWORD, USER, free_address, require};
-use feedpulse_tests::product::{PATIENCE, Product, Setup, Waypoint};
+use feedpulse_tests::product::{PATIENCE, Product, Setup, Waypoint, command};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -256,6 +256,57 @@ fn a_route_leads_to_a_pager_and_nowhere_else() {
 }
 
 #[test]
+fn a_claim_by_command_is_acknowledged_at_the_pager_and_the_page_lists_what_was_taken() {
+    let pager = Hook::start();
+    pager.take(true);
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    let more = format!(
+        "pagerduty:\n  - {{name: oncall, routing_key: {{file: {key:?}}}, min_severity: ticket, \
+         url: \"http://{}/v2/enqueue\"}}\n",
+        pager.address
+    );
+    let mut down = Down::start(&more, "");
+    down.knock();
+    down.knock();
+    let id = down.incident("open");
+    let heard = |action: &str| {
+        let got = pager.got.lock().unwrap();
+        let event = got.iter().map(|(_, event)| event).find(|e| e["event_action"] == action);
+        event.map(|event| event["dedup_key"].as_str().unwrap().to_owned())
+    };
+    let key = down.product.wait("the trigger", |_| heard("trigger"));
+    assert_eq!(heard("acknowledge"), None, "nobody has taken it yet");
+    let config = down.product.config();
+    let claim = ["claim", &id.to_string(), "--by", "ann", "--config", config.to_str().unwrap()];
+    let done = command(&claim);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(down.product.wait("the acknowledgement", |_| heard("acknowledge")), key);
+    let listed = |product: &mut Product| {
+        let story = product.json(&format!("/api/v1/incidents/{id}"))?;
+        let notices = story["notices"].as_array()?.clone();
+        notices.iter().any(|notice| notice["why"] == "claimed").then_some(notices)
+    };
+    let notices = down.product.wait("the notices", listed);
+    assert_eq!((&notices[0]["notifier"], &notices[0]["why"]), (&"oncall".into(), &"open".into()));
+    assert!(notices[0]["taken_at"].is_string(), "{notices:?}");
+    down.settled(1.0);
+    // A crash forgets none of them, and says none again.
+    down.product.kill9();
+    down.product.start_run();
+    let after = down.product.wait("the notices after a crash", listed);
+    assert_eq!(after[..notices.len()], notices);
+    down.mend();
+    assert_eq!(down.incident("resolved"), id);
+    assert_eq!(down.product.wait("the end", |_| heard("resolve")), key);
+    assert!(down.product.stop().success(), "{}", down.product.said());
+    let got = pager.got.lock().unwrap();
+    let acknowledged = got.iter().filter(|(_, event)| event["event_action"] == "acknowledge");
+    assert_eq!(acknowledged.count(), 1);
+}
+
+#[test]
 fn mails_arrive_at_a_real_server_secured_and_threaded() {
     let Some(server) = MailServer::start() else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -329,4 +380,23 @@ fn the_rules_for_prometheus_are_sound_and_over_metrics_that_exist() {
     for name in names {
         assert!(metrics.contains(&format!("# TYPE {name} ")), "{name}");
     }
+    // What the rules tell is told apart from what is muted.
+    let shown = |notify: &str| {
+        let label = format!("notify=\"{notify}\"");
+        move |page: &str| {
+            let mut lines = page.lines();
+            let open = |line: &str| {
+                line.starts_with("feedpulse_incident_open{") && line.contains("FP0104")
+            };
+            lines.any(|line| open(line) && line.contains(&label))
+        }
+    };
+    assert!(shown("live")(&metrics), "{metrics}");
+    let id = down.incident("open").to_string();
+    let config = down.product.config();
+    let mute = ["mute", &id, "--for", "2h", "--config", config.to_str().unwrap()];
+    assert!(command(&mute).status.success());
+    let muted = |product: &mut Product| shown("muted")(&product.metrics()).then_some(());
+    down.product.wait("the muted incident's metric", muted);
+    assert!(!shown("live")(&down.product.metrics()));
 }

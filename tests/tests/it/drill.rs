@@ -96,11 +96,11 @@ fn a_real_alertmanager_takes_a_drill_and_its_end() {
     setup.others.push("{name: results-in}".to_owned());
     setup.more = format!(
         "files:\n  - {{watch: /tmp/feedpulse-no-such-folder, waypoint: results-in}}\n\
-         alertmanager: {{urls: [\"http://{}\"]}}\n",
+         alertmanager: {{urls: [\"http://{}\"], min_severity: page}}\n",
         alertmanager.address()
     );
     let mut product = Product::start(&setup);
-    let (code, said) = drill(&product, &["nack-burst"]);
+    let (code, said) = drill(&product, &["nack-burst", "--severity", "ticket"]);
     assert_eq!(code, Some(0), "{said}\n{}", product.said());
     assert!(
         said.contains("alertmanager: taken ") && said.contains("; its end was taken"),

@@ -40,8 +40,19 @@ fn a_port_that_is_closed_is_an_incident_of_its_waypoint_until_it_opens() {
     assert_eq!(incident["subject"], "waypoint inbox", "{incident}");
     assert!(incident["summary"].as_str().unwrap().contains("portal-port refused"), "{incident}");
     assert_eq!(product.metric("feedpulse_probe_up"), Some(0.0));
+    let shown = |product: &mut Product, state: &str| {
+        product.wait(&format!("the probe, {state}"), |p| {
+            let list = p.json("/api/v1/probes")?;
+            list.as_array()?.iter().find(|probe| probe["state"] == state).cloned()
+        })
+    };
+    let probe = shown(&mut product, incident["severity"].as_str().unwrap());
+    assert_eq!((&probe["name"], &probe["code"]), (&"portal-port".into(), &"FP0601".into()));
+    assert_eq!((&probe["about"], &probe["incident"]), (&incident["subject"], &incident["id"]));
+    assert_eq!(probe["why"], "refused");
     let _open = TcpListener::bind(port).unwrap();
     wait_state(&mut product, "FP0601", "resolved");
+    assert!(shown(&mut product, "ok")["since"].is_string());
     assert_eq!(product.metric("feedpulse_probe_up"), Some(1.0));
     assert!(product.stop().success(), "{}", product.said());
 }

@@ -6,7 +6,7 @@ use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::class::AckClasses;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::defect::{Defect, DefectCode, Verdict};
-use feedpulse_core::desk::{Judgement, Remark, RemarkText, WouldBe};
+use feedpulse_core::desk::{Judgement, Remark, RemarkText, Taken, WouldBe};
 use feedpulse_core::effect::{
     Amendment, Cause, Change, Confidence, EffectId, IncidentChange, IncidentFinding, IncidentState,
     JourneyEnd, JourneyRecord, Moment, MomentKind, Overran, Rollup, Scope, Sending, Story,
@@ -140,7 +140,8 @@ any! {
     enum Direction { ToReceiver, ToSender }
     enum Input {
         Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
-        Operator(what), Probed(what), Learned(what), Drill(what)
+        Operator(what), Probed(what), Learned(what), Drill(what),
+        Taken(what)
     }
     enum DrillStep { Open { number, kind, severity }, Seen { number, sighting }, Close { number } }
     enum DrillKind { ReceiverDown, NackBurst, Silence, NoAck }
@@ -182,6 +183,7 @@ any! {
         Judge { incident, right, by }
     }
     struct Remark { at, by, text }
+    struct Taken { incident, at, notifier, why }
     struct Judgement { right, by, at }
     struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }

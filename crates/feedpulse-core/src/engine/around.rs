@@ -44,6 +44,8 @@ pub struct ProbeState {
     pub at: Option<Timestamp>,
     /// Its parts, at most [`crate::probe::PARTS_MAX`].
     pub parts: BTreeMap<Label, Part>,
+    /// Since when nothing holds of it; None while something does, and before the first result.
+    pub well: Option<Timestamp>,
 }
 
 /// One part of a probe.
@@ -172,6 +174,8 @@ pub struct Beating {
     pub started: Option<Timestamp>,
     /// It fails since.
     pub failed: Option<Timestamp>,
+    /// Since when nothing holds of it; None while something does, and before its first word.
+    pub well: Option<Timestamp>,
 }
 
 /// A consumer group at one partition.
@@ -220,6 +224,11 @@ impl GroupStatus {
 }
 
 impl Group {
+    /// Records behind, at the last look.
+    pub(super) fn behind(&self) -> u64 {
+        self.looks.back().map_or(0, |(_, _, lag)| u64::try_from(*lag).unwrap_or(0))
+    }
+
     /// Takes a look and judges.
     pub(super) fn look(&mut self, plan: &ProbePlan, at: Timestamp, offsets: Offsets) {
         let committed = offsets.committed.unwrap_or(offsets.low);

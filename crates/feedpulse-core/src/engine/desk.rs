@@ -7,7 +7,10 @@ use super::state::{FeedState, Incident, State};
 use super::story::touched_feeds;
 use crate::checks;
 use crate::codes::{Code, Severity};
-use crate::desk::{Judgement, REMARKS_MAX, Remark, Shadow, WOULD_BE_FEEDS, WOULD_BE_MAX, WouldBe};
+use crate::desk::{
+    Judgement, NOTICES_MAX, REMARKS_MAX, REPEAT, Remark, Shadow, Taken, WOULD_BE_FEEDS,
+    WOULD_BE_MAX, WouldBe,
+};
 use crate::effect::{Change, Effect, Effects, IncidentChange, IncidentState, MomentKind};
 use crate::finding::Subject;
 use crate::frame::WaypointId;
@@ -122,15 +125,33 @@ impl Engine {
             _ => None,
         };
         if let Some(gone) = goes.and_then(|place| self.s.resolved.remove(place)) {
-            self.s.remarks.remove(&gone.id);
+            self.forget_desk(gone.id);
         }
         self.s.resolved.push_back(change);
     }
 
+    /// An incident is known no more.
+    pub(super) fn forget_desk(&mut self, id: u64) {
+        self.s.remarks.remove(&id);
+        self.s.notices.remove(&id);
+    }
+
     /// Two incidents became one.
-    pub(super) fn move_remarks(&mut self, from: u64, to: u64) {
+    pub(super) fn move_desk(&mut self, from: u64, to: u64) {
         for remark in self.s.remarks.remove(&from).unwrap_or_default() {
             remember(&mut self.s, to, remark);
+        }
+        for taken in self.s.notices.remove(&from).unwrap_or_default() {
+            keep_taken(&mut self.s, Taken { incident: to, ..taken });
+        }
+    }
+
+    /// A notifier's server took a notice. Those of drills and of what is forgotten are nobody's.
+    pub(super) fn notice_taken(&mut self, taken: Taken) {
+        let id = taken.incident;
+        let open = self.s.incidents.values().any(|incident| incident.id == id);
+        if open || self.s.resolved.iter().any(|change| change.id == id) {
+            keep_taken(&mut self.s, taken);
         }
     }
 
@@ -260,6 +281,17 @@ fn remember(s: &mut State, id: u64, remark: Remark) -> bool {
         remarks.push(remark);
     }
     room
+}
+
+/// Keeps a notice in order of time. The oldest that said nothing new makes room, else the oldest.
+fn keep_taken(s: &mut State, taken: Taken) {
+    let notices = s.notices.entry(taken.incident).or_default();
+    if notices.len() >= NOTICES_MAX {
+        let repeat = notices.iter().position(|taken| taken.why.as_str() == REPEAT);
+        notices.remove(repeat.unwrap_or(0));
+    }
+    let place = notices.partition_point(|before| before.at <= taken.at);
+    notices.insert(place, taken);
 }
 
 fn judge_row(s: &mut State, id: u64, right: bool) {

@@ -157,6 +157,7 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
         ("changes", s.changes.len(), 256),
         ("heard", s.heard.len(), 256),
         ("remarks", s.remarks.len(), FEEDS_MAX + 203),
+        ("notices", s.notices.len(), FEEDS_MAX + 203),
         ("would-be notices", s.would_be.len(), 1_024),
         ("profiles", s.profiles.len(), 2_000),
     ];

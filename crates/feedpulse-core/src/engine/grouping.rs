@@ -90,7 +90,7 @@ impl Engine {
             if let Some(cause) = self.s.incidents.get_mut(&root) {
                 let (from, to) = (other.id, cause.id);
                 cause.absorb(other);
-                self.move_remarks(from, to);
+                self.move_desk(from, to);
             }
         }
     }

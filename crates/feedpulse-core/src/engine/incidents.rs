@@ -140,7 +140,7 @@ impl Engine {
                 self.keep_resolved(change.clone());
                 fx.push(Effect::Incident(Box::new(change)));
             } else if let Some(gone) = gone {
-                self.s.remarks.remove(&gone.id);
+                self.forget_desk(gone.id);
             }
         }
     }

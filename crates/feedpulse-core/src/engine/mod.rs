@@ -51,6 +51,7 @@ pub mod timers;
 mod truth;
 pub mod usual;
 mod usually;
+mod watched;
 
 use crate::checks;
 use crate::effect::Effects;
@@ -163,6 +164,7 @@ impl Engine {
             Input::Probed(probed) => self.probed(probed, fx),
             Input::Learned(learned) => self.take_over(learned),
             Input::Drill(step) => self.drill(step, fx),
+            Input::Taken(taken) => self.notice_taken(*taken),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }

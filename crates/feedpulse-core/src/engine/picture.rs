@@ -43,6 +43,8 @@ impl Engine {
             senders: self.sender_views(),
             lags: self.s.series.sets.clone(),
             remarks: self.s.remarks.clone(),
+            notices: self.s.notices.clone(),
+            probes: super::watched::views(&self.s),
             would_be: self.s.would_be.iter().cloned().collect(),
             totals: self.s.totals,
             journeys_open: self.s.journeys.len() as u64,

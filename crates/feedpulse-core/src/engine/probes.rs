@@ -126,7 +126,7 @@ impl Engine {
 }
 
 /// What a finding of a probe is about.
-fn subject_of(s: &State, about: &About, name: Label) -> Subject {
+pub(super) fn subject_of(s: &State, about: &About, name: Label) -> Subject {
     let number = |n: usize| WaypointId(u16::try_from(n).unwrap_or(u16::MAX));
     let found = match about {
         About::Itself => None,
@@ -153,11 +153,11 @@ fn detail(subject: Subject, probe: Label, part: Label, class: Label) -> Label {
 
 /// A condition of one part that holds.
 pub(super) struct Held {
-    code: Code,
-    severity: Severity,
-    since: Timestamp,
+    pub(super) code: Code,
+    pub(super) severity: Severity,
+    pub(super) since: Timestamp,
     evidence: Vec<(&'static str, f64)>,
-    class: Label,
+    pub(super) class: Label,
 }
 
 impl Held {
@@ -181,6 +181,9 @@ pub(crate) fn findings(s: &mut State, out: &mut Vec<Finding>) {
     let (plan, now) = (Arc::clone(&s.plan), s.now);
     let mut all: BTreeMap<(Subject, Code), (Finding, u32)> = BTreeMap::new();
     for probe in &plan.probes {
+        let Some(state) = s.around.probes.get_mut(&probe.name) else { continue };
+        let good = state.parts.values().all(|part| part.holds(probe, now).is_empty());
+        state.well = state.well.or(state.at).filter(|_| good);
         let Some(state) = s.around.probes.get(&probe.name) else { continue };
         let subject = subject_of(s, &probe.about, probe.name);
         for (part, held) in state.parts.iter().flat_map(|(name, part)| {
@@ -190,6 +193,9 @@ pub(crate) fn findings(s: &mut State, out: &mut Vec<Finding>) {
         }
     }
     for beat in &plan.heartbeats {
+        let Some(state) = s.around.beats.get_mut(&beat.name) else { continue };
+        let good = state.holds(beat, now).is_empty();
+        state.well = state.well.or(state.heard()).filter(|_| good);
         let Some(state) = s.around.beats.get(&beat.name) else { continue };
         let subject = subject_of(s, &beat.about, beat.name);
         for held in state.holds(beat, now) {
@@ -251,7 +257,12 @@ fn join(
 }
 
 impl Beating {
-    fn holds(&self, plan: &HeartbeatPlan, now: Timestamp) -> Vec<Held> {
+    /// Its latest word.
+    pub(super) fn heard(&self) -> Option<Timestamp> {
+        self.last.max(self.started)
+    }
+
+    pub(super) fn holds(&self, plan: &HeartbeatPlan, now: Timestamp) -> Vec<Held> {
         let mut held = Vec::new();
         match self.started {
             // What runs is not missing.
@@ -389,7 +400,7 @@ const fn is_checked(code: Code) -> bool {
 
 impl Part {
     /// What holds of this part.
-    fn holds(&self, plan: &ProbePlan, now: Timestamp) -> Vec<Held> {
+    pub(super) fn holds(&self, plan: &ProbePlan, now: Timestamp) -> Vec<Held> {
         let mut held: Vec<Held> = Vec::new();
         for (code, history) in self.checks.iter().filter(|(_, history)| history.holds) {
             let mut one = Held::new(*code, history.since.unwrap_or(now), history.class);

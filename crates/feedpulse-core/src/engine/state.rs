@@ -13,7 +13,7 @@ use super::timers::Timers;
 use super::usual::Usual;
 use crate::class::{AckClasses, CLASSES};
 use crate::codes::Code;
-use crate::desk::{Remark, WouldBe};
+use crate::desk::{Remark, Taken, WouldBe};
 use crate::effect::{Change, Rollup, Sending};
 use crate::finding::Subject;
 use crate::frame::{ConnectionId, TraceParent, WaypointId};
@@ -73,6 +73,9 @@ pub struct State {
     pub heard: Heard,
     /// What operators wrote about incidents that are known, by their numbers.
     pub remarks: BTreeMap<u64, Vec<Remark>>,
+    /// Notices that were taken about incidents that are known, by their numbers, oldest first; at
+    /// most [`crate::desk::NOTICES_MAX`] each.
+    pub notices: BTreeMap<u64, Vec<Taken>>,
     /// Notices that were not sent because of the shadow, oldest first.
     pub would_be: VecDeque<WouldBe>,
     /// What is usual for a feed's types and facilities, in order of their first message.

@@ -16,6 +16,7 @@ use crate::probe::{
 use crate::schedule::{Rule, Schedule};
 use crate::sighting::{LinkEvent, Seen, Sighting};
 use crate::time::Timestamp;
+use crate::view::FeedState;
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -481,4 +482,58 @@ fn a_quiet_feed_is_silent_when_its_message_is_overdue() {
     send(&mut bench, "2");
     bench.pass(60);
     assert!(!bench.holds(Code::Silence));
+}
+
+#[test]
+fn the_view_says_how_each_probe_and_job_is_and_since_when() {
+    let mut plan = plan(
+        vec![ProbePlan { over: Some(100.0), ..ProbePlan::new("queue") }, ProbePlan::new("tls")],
+        vec![backup(Rule::Every(Duration::from_secs(600)))],
+    );
+    plan.probes.push(about("port", About::Waypoint(WaypointId(0))));
+    let mut b = Bench::new(plan);
+    let seen = |b: &mut Bench, name: &str| {
+        let views = b.engine.view().probes;
+        views.into_iter().find(|v| v.name.as_str() == name).unwrap()
+    };
+    let port = seen(&mut b, "port");
+    assert_eq!((port.state, port.since, port.seen), (None, None, None), "nothing is known");
+    assert_eq!(port.about.as_deref(), Some("waypoint portal-in"));
+    let first = b.now;
+    b.check("port", None);
+    b.see("queue", "", Saw::Number(40.0));
+    let ends = b.now.plus(Duration::from_secs(90 * 86_400));
+    b.see("tls", "a:443", Saw::Ends(ends));
+    b.see("tls", "b:443", Saw::Ends(ends.plus(Duration::from_secs(5))));
+    b.beat("backup", Beat::Start);
+    b.pass(1);
+    let port = seen(&mut b, "port");
+    assert_eq!((port.state, port.since), (Some(FeedState::Ok), Some(first)));
+    assert_eq!(seen(&mut b, "queue").value, Some(40.0));
+    let tls = seen(&mut b, "tls");
+    assert_eq!((tls.ends, tls.parts, tls.about), (Some(ends), (2, 0), None), "the first to end");
+    let backup = seen(&mut b, "backup");
+    assert!(backup.heartbeat && backup.running == backup.seen && backup.due.is_some());
+    // It fails: since the first bad look, in its incident.
+    b.see("queue", "", Saw::Number(140.0));
+    let bad = b.now;
+    b.pass(30);
+    for _ in 0..3 {
+        b.see("queue", "", Saw::Number(150.0));
+        b.pass(60);
+    }
+    let queue = b.engine.view().probes.swap_remove(0);
+    assert_eq!(queue.name.as_str(), "queue", "the loudest first");
+    assert_eq!((queue.code, queue.since), (Some(Code::NumberBad), Some(bad)));
+    assert!(queue.state > Some(FeedState::Ok) && queue.value == Some(150.0));
+    assert_eq!((queue.parts, queue.incident), ((1, 1), Some(b.open()[0].id)));
+    // And is well again, since the look that said so.
+    b.see("queue", "", Saw::Number(1.0));
+    b.pass(5);
+    b.see("queue", "", Saw::Number(1.0));
+    let good = b.now;
+    b.pass(30);
+    let queue = seen(&mut b, "queue");
+    assert_eq!((queue.state, queue.since), (Some(FeedState::Ok), Some(good)));
+    assert_eq!((queue.code, queue.incident), (None, None));
 }

@@ -182,7 +182,7 @@ impl State {
             entry.left = if over { ENDS } else { 0 };
             return true;
         }
-        let loud = self.style.min_severity.is_none_or(|least| change.severity >= least);
+        let loud = self.style.min_severity.is_none_or(|least| notify::loud(change, least));
         let lately = now.since(notify::ended_at(change, now)) < LATELY;
         if !loud || (over && !(again && lately)) || terms.is_none() || !self.make_room() {
             return false;

@@ -177,6 +177,11 @@ pub(crate) fn silent(change: &IncidentChange, now: Timestamp) -> bool {
         || change.severity == Severity::Note
 }
 
+/// Whether a notifier that is told from `least` on is told of it. A drill is for every notifier.
+pub(crate) fn loud(change: &IncidentChange, least: Severity) -> bool {
+    change.story.drill || change.severity >= least
+}
+
 /// When a resolved incident ended, never later than `now`: a peer whose clock is behind ours would
 /// otherwise keep it firing.
 pub(crate) fn ended_at(change: &IncidentChange, now: Timestamp) -> Timestamp {

@@ -250,7 +250,7 @@ impl Board {
         let over = change.state == IncidentState::Resolved;
         let change = Arc::new(change.clone());
         if !state.entries.contains_key(&id) {
-            let loud = change.severity >= self.rules.min_severity;
+            let loud = notify::loud(&change, self.rules.min_severity);
             if over || !loud || terms.is_none() || !self.make_room(state, now) {
                 self.release(guard);
                 return;

@@ -43,9 +43,15 @@ impl Routes {
     }
 
     /// What a notifier is to do about an incident; None = it is not told. Without routes, and where
-    /// none matches, every notifier is told at once.
+    /// none matches, every notifier is told at once. So it is of a drill, whatever the routes say:
+    /// it proves that each notifier can be reached, also the one that is for the worst night.
     pub(crate) fn terms(&self, notifier: &str, change: &IncidentChange) -> Option<Terms> {
         let opened = change.story.opened_at.unwrap_or(change.since);
+        if change.story.drill {
+            // Over within minutes: its begin and its end are all there is to say.
+            let updates = Some(Duration::MAX);
+            return Some(Terms { from: opened, updates, escalated: false });
+        }
         let mut found: Option<Terms> = None;
         let mut matched = false;
         for route in self.list.iter().filter(|route| matches(route, change)) {
@@ -177,6 +183,24 @@ mod tests {
             (RouteConfig { codes: text(&["FP02"]), feeds: text(&["adt"]), ..base }, false),
         ] {
             assert_eq!(told(stated.clone()), holds, "{stated:?}");
+        }
+    }
+
+    #[test]
+    fn a_drill_goes_to_everybody_at_once_and_is_not_repeated() {
+        let to = vec!["boss".to_owned()];
+        let routes = routes(&[RouteConfig {
+            wait: Duration::from_secs(600),
+            escalate: Some(Escalation { after: Duration::from_secs(60), to }),
+            ..route(&[])
+        }]);
+        let mut change = IncidentChange { severity: Severity::Ticket, ..incident(1) };
+        assert_eq!(names(&routes, &change).len(), 0);
+        change.story.drill = true;
+        for name in ["mail", "pager", "chat", "boss"] {
+            let terms = routes.terms(name, &change).unwrap();
+            assert!(terms.from == T0 && !terms.escalated, "{terms:?}");
+            assert_eq!(terms.updates, Some(Duration::MAX));
         }
     }
 

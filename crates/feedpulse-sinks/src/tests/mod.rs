@@ -1,6 +1,7 @@
 //! Fixtures of this crate's tests, and the tests that go over real sockets.
 
 mod build;
+mod drill;
 mod kinds;
 mod namespace;
 mod notify;

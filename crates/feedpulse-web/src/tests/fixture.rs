@@ -3,7 +3,7 @@
 
 use feedpulse_core::cause::{CauseClass, Clue};
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::desk::{Remark, RemarkText, Shadow, WouldBe};
+use feedpulse_core::desk::{Remark, RemarkText, Shadow, Taken, WouldBe};
 use feedpulse_core::effect::{
     Cause, Change, Confidence, IncidentChange, IncidentFinding, IncidentState, Moment, MomentKind,
     Rollup, Scope, Story,
@@ -17,7 +17,7 @@ use feedpulse_core::metrics::{Family, Kind, Point, Value};
 use feedpulse_core::plan::FeedId;
 use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Timestamp;
-use feedpulse_core::view::{FeedState, FeedView, Totals, View, WaypointView};
+use feedpulse_core::view::{FeedState, FeedView, ProbeView, Totals, View, WaypointView};
 use feedpulse_web::{About, OperatorError, Source};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -347,6 +347,67 @@ fn remark() -> Remark {
     Remark { at: before(100), by: "R. Meyer".into(), text }
 }
 
+/// What notifiers took about the first incident.
+fn notices() -> Vec<Taken> {
+    let taken = |(secs, notifier, why): (u64, &str, &str)| Taken {
+        incident: 48_213,
+        at: before(secs),
+        notifier: notifier.into(),
+        why: why.into(),
+    };
+    [(500, "oncall", "open"), (499, "chat", "open"), (118, "oncall", "claimed")].map(taken).into()
+}
+
+/// A page that fails, a certificate that ends, a queue that is well, jobs.
+fn probes() -> Vec<ProbeView> {
+    let well = ProbeView {
+        name: "mq-depth".into(),
+        heartbeat: false,
+        about: None,
+        state: Some(FeedState::Ok),
+        code: None,
+        why: String::new(),
+        since: Some(before(90_000)),
+        seen: Some(before(12)),
+        value: Some(14.0),
+        behind: None,
+        ends: None,
+        running: None,
+        due: None,
+        parts: (1, 0),
+        incident: None,
+    };
+    let page = ProbeView {
+        name: "portal-web".into(),
+        about: Some("waypoint portal-in".to_owned()),
+        state: Some(FeedState::Page),
+        code: Some(Code::ProbeFailed),
+        why: "<10.0.0.7>:443 http-503".to_owned(),
+        since: Some(before(522)),
+        value: None,
+        ends: Some(NOW.plus(Duration::from_secs(41 * 86_400 + 9))),
+        parts: (4, 1),
+        incident: Some(48_213),
+        ..well.clone()
+    };
+    let job = ProbeView { heartbeat: true, value: None, ..well.clone() };
+    let backup = ProbeView {
+        name: "nightly-extract".into(),
+        due: Some(NOW.plus(Duration::from_secs(30_000))),
+        seen: Some(before(50_000)),
+        ..job.clone()
+    };
+    let new = ProbeView {
+        name: "archive".into(),
+        state: None,
+        since: None,
+        seen: None,
+        due: Some(NOW.plus(Duration::from_secs(3_000))),
+        ..job
+    };
+    vec![page, well, backup, new]
+}
+
 /// Three notices that the shadow of the second feed kept back; the first incident is forgotten.
 fn would_be() -> Vec<WouldBe> {
     let notice = |(incident, secs, severity, right)| WouldBe {
@@ -412,6 +473,8 @@ pub fn trouble() -> View {
     ];
     View {
         remarks: [(48_213, vec![remark()])].into(),
+        notices: [(48_213, notices())].into(),
+        probes: probes(),
         would_be: would_be(),
         now: before(1),
         started: before(93_000),

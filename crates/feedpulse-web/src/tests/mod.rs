@@ -8,6 +8,7 @@ mod guard;
 mod ingest;
 mod ops;
 mod pages;
+mod probes;
 mod serve;
 
 use axum::Router;

@@ -123,6 +123,14 @@ pub(super) fn story(incident: &Value) -> anyhow::Result<String> {
     for moment in list(incident, "timeline")? {
         let _ = writeln!(out, "  {}  {}", clock(word(moment, "at")?), word(moment, "what")?);
     }
+    let notices = list(incident, "notices")?;
+    if !notices.is_empty() {
+        out.push_str("\nNotices that were taken (UTC)\n");
+    }
+    for notice in notices {
+        let at = clock(word(notice, "taken_at")?);
+        let _ = writeln!(out, "  {at}  {}: {}", word(notice, "notifier")?, word(notice, "why")?);
+    }
     let notes = list(incident, "notes")?;
     if !notes.is_empty() {
         out.push_str("\nNotes\n");

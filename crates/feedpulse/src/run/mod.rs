@@ -19,10 +19,12 @@ use crate::cli::{CONFIG, Failure, IO, UNAVAILABLE};
 use crate::clock;
 use crate::config::Config;
 use anyhow::{Context as _, anyhow};
+use feedpulse_core::desk::Taken;
 use feedpulse_core::effect::{Effect, EffectId};
 use feedpulse_core::engine::Engine;
 use feedpulse_core::input::{Blind, Input};
 use feedpulse_core::key::SiteKey;
+use feedpulse_core::label::Label;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::tap::Position;
 use feedpulse_core::view::View;
@@ -266,7 +268,7 @@ fn deps(
 ) -> Deps {
     let (families, numbers) = (shared.clone(), registry.clone());
     let (own, picture) = (side.clone(), shared.clone());
-    let (parts, heard) = (drills.clone(), drills.clone());
+    let (parts, heard, taken) = (drills.clone(), drills.clone(), side.clone());
     Deps {
         registry: registry.clone(),
         clock: Arc::new(clock::now),
@@ -279,7 +281,16 @@ fn deps(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started,
         outbox: None,
-        told: Arc::new(move |told| heard.taken(told)),
+        told: Arc::new(move |told| {
+            heard.taken(told);
+            // A full box sheds it and counts; the outbox knows it all the same.
+            taken.put(Input::Taken(Taken {
+                incident: told.incident,
+                at: told.at,
+                notifier: Label::from(told.notifier.as_str()),
+                why: Label::from(told.why),
+            }));
+        }),
         alive: Arc::new(move || picture.is_alive(started)),
         seed: u64::from(std::process::id()) ^ started.as_micros().unsigned_abs(),
     }

@@ -3,10 +3,12 @@
 
 use super::{Bench, ack, message, plan};
 use crate::codes::{Code, Severity};
-use crate::desk::{REMARKS_MAX, RemarkText};
+use crate::desk::{NOTICES_MAX, REMARKS_MAX, RemarkText, Taken};
 use crate::effect::{Change, Effect, IncidentChange, IncidentState, MomentKind};
+use crate::families;
 use crate::input::{Input, OperatorAction, OwnState};
 use crate::label::Label;
+use crate::metrics::Registry;
 use crate::plan::Plan;
 use crate::sighting::{AckCode, LinkEvent, Seen, Urgency};
 use core::time::Duration;
@@ -386,4 +388,65 @@ fn resolved_incidents_that_wait_for_a_verdict_are_kept_longer() {
     assert!(resolved.iter().any(|change| change.id == waiting));
     b.judge(waiting, true);
     assert!(b.engine.view().would_be.iter().any(|row| row.right == Some(true)));
+}
+
+#[test]
+fn notices_that_were_taken_stay_with_their_incident_and_are_bounded() {
+    let mut b = Bench::new();
+    b.flow(5);
+    b.trouble(40);
+    let incident = b.incident(Code::RejectedShare).id;
+    let before = b.all.len();
+    let taken = |b: &Bench, incident, notifier: &str, why: &str| Taken {
+        incident,
+        at: b.now,
+        notifier: Label::from(notifier),
+        why: Label::from(why),
+    };
+    let open = taken(&b, incident, "oncall", "open");
+    b.apply(Input::Taken(open));
+    b.apply(Input::Taken(taken(&b, 9_999, "oncall", "open")));
+    assert_eq!(b.all.len(), before, "nobody is told of it");
+    for _ in 0..60 {
+        b.pass(1);
+        b.apply(Input::Taken(taken(&b, incident, "oncall", "repeat")));
+    }
+    b.apply(Input::Taken(taken(&b, incident, "chat", "claimed")));
+    let kept = b.engine.view().notices;
+    assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [incident], "of what is known only");
+    let kept = &kept[&incident];
+    assert_eq!((kept.len(), kept[0], kept[49].why.as_str()), (NOTICES_MAX, open, "claimed"));
+    assert!(kept.is_sorted_by_key(|taken| taken.at));
+    b.flow(40);
+    assert_eq!(b.incident(Code::RejectedShare).state, IncidentState::Resolved);
+    b.apply(Input::Taken(taken(&b, incident, "oncall", "resolved")));
+    let state = b.engine.checkpoint();
+    assert_eq!(state.notices[&incident].last().unwrap().why.as_str(), "resolved", "also when over");
+}
+
+#[test]
+fn the_gauge_of_open_incidents_says_who_is_not_to_hear_of_them() {
+    let mut b = Bench::new();
+    b.flow(5);
+    b.trouble(40);
+    let incident = b.incident(Code::RejectedShare).id;
+    let notify = |b: &mut Bench| {
+        let families = families::gather(&b.engine.view(), &Registry::default());
+        let gauge = families.iter().find(|f| f.name == "feedpulse_incident_open").unwrap();
+        let code = ("code", Code::RejectedShare.text().code.to_owned());
+        let point = gauge.points.iter().find(|p| p.labels.contains(&code)).unwrap();
+        point.labels.iter().find(|(name, _)| *name == "notify").unwrap().1.clone()
+    };
+    assert_eq!(notify(&mut b), "live");
+    b.operator(OperatorAction::Mute { incident, until: b.now.plus(Duration::from_secs(20)) });
+    assert_eq!(notify(&mut b), "muted");
+    b.trouble(21);
+    assert_eq!(notify(&mut b), "live", "the mute is over");
+    let mut view = b.engine.view();
+    view.incidents.iter_mut().for_each(|i| {
+        (i.story.shadow, i.muted_until) = (true, Some(view.now.plus(Duration::from_secs(9))));
+    });
+    let families = families::gather(&view, &Registry::default());
+    let gauge = families.iter().find(|f| f.name == "feedpulse_incident_open").unwrap();
+    assert!(gauge.points.iter().all(|p| p.labels.contains(&("notify", "shadow".to_owned()))));
 }
