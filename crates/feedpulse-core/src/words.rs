@@ -55,6 +55,7 @@ fn waiting(incident: &IncidentChange) -> Option<String> {
     match (incident.story.messages, incident.urgent) {
         // The summary says how many urgent ones failed where none waits.
         (0, _) => None,
+        (1, 0) => Some("1 message, not urgent".to_owned()),
         (messages, 0) => Some(format!("{messages} messages, none urgent")),
         (messages, urgent) => {
             Some(format!("{messages} messages; {urgent} urgent ones wait or failed"))

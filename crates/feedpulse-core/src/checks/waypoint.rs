@@ -7,7 +7,7 @@ use crate::engine::usual::Minute;
 use crate::engine::{HEAD_TIMES, by_kind};
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
-use crate::plan::{Acks, Plan, Waypoint};
+use crate::plan::{Acks, FeedPlan, Plan, Waypoint};
 use crate::sighting::{ReasonClass, Urgency};
 use crate::time::Timestamp;
 
@@ -33,7 +33,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let (Some(plan_here), Some(w)) = (plan.waypoints.get(place), s.waypoints.get_mut(place)) else {
         return;
     };
-    let share = plan.defaults.rejected_share;
+    let share = rejected_share(&plan, place);
     let now = w.time;
     let subject = Subject::Waypoint(WaypointId(u16::try_from(place).unwrap_or(u16::MAX)));
     let oldest = oldest_open(w);
@@ -196,6 +196,17 @@ fn ack_slow(
 
 /// The share of refusals: of the last answers, or of the last hour and still of the last minutes.
 /// Reasons that this link refuses for all day do not count, unless they are four times as frequent.
+/// What may be refused at a link: the most that one of its declared feeds may have, since its answers are
+/// judged together.
+fn rejected_share(plan: &Plan, place: usize) -> f64 {
+    let passes = |feed: &&FeedPlan| {
+        let route = plan.routes.get(usize::from(feed.route.0));
+        route.is_some_and(|route| route.waypoints.iter().any(|w| usize::from(w.0) == place))
+    };
+    let stated = plan.feeds.iter().filter(passes).map(|feed| feed.objectives.rejected_share);
+    stated.reduce(f64::max).unwrap_or(plan.defaults.rejected_share)
+}
+
 fn rejected(w: &WaypointState, share: f64, now: Timestamp) -> Condition {
     let recent = recent(w, now, |a| a.bad.map(|bad| bad.then_some(a.reason)));
     let counts = ReasonClass::ALL
@@ -416,4 +427,34 @@ fn damaged(w: &WaypointState, now: Timestamp) -> Condition {
         since.unwrap_or(now),
         &[("damaged_total", number(damaged))],
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Objectives, Route, RouteId};
+
+    #[test]
+    fn a_link_may_refuse_what_its_most_patient_feed_may() {
+        let feed = |route: u16, share: f64| FeedPlan {
+            name: format!("f{route}-{share}"),
+            route: RouteId(route),
+            senders: Vec::new(),
+            types: Vec::new(),
+            objectives: Objectives { rejected_share: share, ..Objectives::default() },
+            ends_at: Vec::new(),
+            filters: Vec::new(),
+        };
+        let route = |waypoints: &[u16]| Route {
+            name: format!("{waypoints:?}"),
+            waypoints: waypoints.iter().map(|w| WaypointId(*w)).collect(),
+        };
+        let plan = Plan {
+            routes: vec![route(&[0, 1]), route(&[1, 2])],
+            feeds: vec![feed(0, 0.01), feed(0, 0.02), feed(1, 0.3)],
+            ..Plan::default()
+        };
+        let shares = [0, 1, 2, 3].map(|place| rejected_share(&plan, place));
+        assert_eq!(shares, [0.02, 0.3, 0.3, 0.05]);
+    }
 }

@@ -80,6 +80,13 @@ fn shape(document: &Document) -> Vec<Problem> {
     problems
 }
 
+fn wants_null(error: &jsonschema::ValidationError<'_>) -> bool {
+    let ValidationErrorKind::Type { kind: TypeKind::Single(one) } = error.kind() else {
+        return false;
+    };
+    one.to_string() == "null"
+}
+
 fn explain(
     error: &jsonschema::ValidationError<'_>,
     document: &Document,
@@ -107,7 +114,8 @@ fn explain(
                 problems.push(document.problem(&path, "not one of the known words", hint));
                 return;
             }
-            let deepest = context.iter().max_by_key(|branch| {
+            let is_null = |branch: &&Vec<_>| branch.iter().any(|e| wants_null(e));
+            let deepest = context.iter().filter(|b| !is_null(b)).max_by_key(|branch| {
                 branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0)
                     + usize::from(
                         !branch

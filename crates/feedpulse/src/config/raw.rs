@@ -309,7 +309,8 @@ pub(crate) struct RawObjectives {
     pub silence: Option<String>,
     /// When messages are expected, for a feed that is too quiet for statistics.
     pub expect: Option<RawExpect>,
-    /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05.
+    /// Share of answers that may be errors or rejects, 0 to 1. Default 0.05. A link's answers are judged
+    /// together: by the greatest share of its feeds.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub rejected_share: Option<f64>,
     /// A backlog below this is never a finding. Default 20.

@@ -98,6 +98,17 @@ heartbeats:
     }
 }
 
+/// What may be left out is not told as if nothing were wanted.
+#[test]
+fn an_optional_part_of_the_wrong_kind_says_what_it_takes() {
+    let found = problems("waypoints: [{name: a}]\nprobes: [{name: p, tcp: \"portal:6661\"}]\n");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].contains("probes/0/tcp: the wrong kind of value: object is needed"),
+        "{found:#?}"
+    );
+}
+
 #[test]
 fn probes_and_heartbeats_become_plans() {
     let text = "\
