@@ -129,9 +129,8 @@ fn a_new_feed_is_judged_by_command_and_a_restart_keeps_all_of_it() {
     day.run(&["release", &number]);
     day.run(&["confirm", &number]);
     day.wait_verdict(id, true);
-    // Until it is over nobody has heard of it, and nobody but the operators has read the note.
-    day.product.wait("its end", |p| p.incident("FP0201").filter(|i| i["state"] == "resolved"));
-    assert!(day.run(&["incident", &number]).contains(CANARY), "also when it is over");
+    // Nobody has heard of it, and nobody but the operators has read the note.
+    assert!(day.run(&["incident", &number]).contains(CANARY), "also after a restart");
     assert_eq!(day.notices(), "", "no notice");
     assert!(!day.product.metrics().contains(CANARY));
     assert!(day.product.stop().success());

@@ -44,14 +44,15 @@ fn message(at: u64, id: u64) -> String {
     )
 }
 
-/// Eight days with a message an hour, and two a second in the two hours around this hour of the week.
+/// Eight days with a message an hour, and four a second in the two hours around this hour of the week, so
+/// that silence is told well within a test's patience.
 fn eight_days(until: u64) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     let mut at = until - WEEK - 24 * HOUR;
     while at < until {
         let off = (until - at) % WEEK;
         let dense = !(2 * HOUR..=WEEK - 2 * HOUR).contains(&off);
-        let many = if dense { 2 } else { 1 };
+        let many = if dense { 4 } else { 1 };
         for _ in 0..many {
             all.push((at, message(at, all.len() as u64)));
         }
