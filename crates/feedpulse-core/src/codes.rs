@@ -123,7 +123,7 @@ codes! {
         "Of the sendings of the last minute at least twenty, and a fifth, repeat a message that this receiver had accepted: no retry, but a replay, a loop or a second sender."
         "Stop the replay or the loop: a receiver that does not drop duplicates files each of them.";
     Malformed "FP0201" Ticket "Unreadable frames"
-        "Five or more frames within a minute held nothing that can be read as HL7 v2; each has a defect that names its place."
+        "Five or more frames within a minute, or eight within five, held nothing that can be read as HL7 v2; each has a defect that names its place. Over when fewer than four came in five minutes."
         "Run `feedpulse replay` on a captured file to see the defects by place.";
     NotMllp "FP0202" Note "Bytes on this connection are not MLLP"
         "Bytes flow that never start with the MLLP start block: TLS, HTTP or another protocol."
