@@ -24,6 +24,11 @@ struct Hook {
 }
 
 impl Hook {
+    /// The configuration that tells it of everything.
+    fn configured(&self) -> String {
+        format!("webhooks:\n  - {{name: hook, url: \"http://{}/hook\"}}\n", self.address)
+    }
+
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -151,9 +156,7 @@ impl Down {
 #[test]
 fn each_notice_is_delivered_once_whatever_dies() {
     let hook = Hook::start();
-    let address = hook.address;
-    let more = format!("webhooks:\n  - {{name: hook, url: \"http://{address}/hook\"}}\n");
-    let mut down = Down::start(&more, "");
+    let mut down = Down::start(&hook.configured(), "");
     down.knock();
     down.knock();
     let id = down.incident("open");
@@ -201,9 +204,7 @@ fn what_was_in_flight_at_a_crash_comes_again_under_its_own_key() {
     let hook = Hook::start();
     hook.take(true);
     hook.silent.store(true, Ordering::Release);
-    let address = hook.address;
-    let more = format!("webhooks:\n  - {{name: hook, url: \"http://{address}/hook\"}}\n");
-    let mut down = Down::start(&more, "");
+    let mut down = Down::start(&hook.configured(), "");
     down.knock();
     down.knock();
     let id = down.incident("open");

@@ -259,10 +259,9 @@ fn a_capture_says_what_was_refused_unanswered_late_or_lost() {
     assert!(first.starts_with("2026-03-01T02:"), "{capture:#}");
 }
 
-#[test]
-fn a_configuration_names_what_it_knows() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.yaml");
+/// A configuration of both links of [`night`], and where it is.
+fn configured(folder: &std::path::Path) -> std::path::PathBuf {
+    let config = folder.join("config.yaml");
     let yaml = "store: {folder: unused}\n\
         waypoints:\n\
         \x20 - {name: engine-in, key: preset}\n\
@@ -276,6 +275,13 @@ fn a_configuration_names_what_it_knows() {
         feeds:\n\
         \x20 - {name: lab-results, route: r, senders: [LAB]}\n";
     std::fs::write(&config, yaml).unwrap();
+    config
+}
+
+#[test]
+fn a_configuration_names_what_it_knows() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(folder.path());
     let all = json(folder.path(), &night(), &["--config", config.to_str().unwrap()]);
     let capture = &all["capture"];
     let names: Vec<&str> = capture["waypoints"]
@@ -298,20 +304,7 @@ fn a_configuration_names_what_it_knows() {
 #[test]
 fn a_capture_teaches_what_is_usual_at_its_links() {
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.yaml");
-    let yaml = "store: {folder: unused}\n\
-        waypoints:\n\
-        \x20 - {name: engine-in, key: preset}\n\
-        \x20 - {name: portal-in, key: preset, no_ack_after: 60s}\n\
-        routes:\n\
-        \x20 - {name: r, waypoints: [engine-in, portal-in]}\n\
-        mllp:\n\
-        \x20 listeners:\n\
-        \x20   - {waypoint: engine-in, listen: \"0.0.0.0:6661\", forward: \"engine.example:7000\"}\n\
-        \x20   - {waypoint: portal-in, listen: \"0.0.0.0:7662\", forward: \"10.0.0.7:6662\"}\n\
-        feeds:\n\
-        \x20 - {name: lab-results, route: r, senders: [LAB]}\n";
-    std::fs::write(&config, yaml).unwrap();
+    let config = configured(folder.path());
     let tape = folder.path().join("night.pcap");
     std::fs::write(&tape, night()).unwrap();
     let (config, tape) = (config.to_str().unwrap(), tape.to_str().unwrap());
