@@ -260,7 +260,8 @@ pub struct Story {
     pub opened_at: Option<Timestamp>,
     /// How far it reaches.
     pub scope: Scope,
-    /// Names of the feeds that it touches, at most 20.
+    /// Names of the feeds that it touches, at most 1,000: routes look at all of them, texts show
+    /// twenty.
     pub feeds: Vec<String>,
     /// How many feeds it touches.
     pub feeds_total: u32,

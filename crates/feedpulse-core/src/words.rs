@@ -38,9 +38,13 @@ fn verdict(verdict: Judgement) -> String {
     }
 }
 
+/// Feeds that a text names; it says how many more there are.
+const FEEDS_SHOWN: usize = 20;
+
 fn affected(story: &Story) -> Option<String> {
-    let named = story.feeds.join(", ");
-    let more = usize::try_from(story.feeds_total).unwrap_or(0).saturating_sub(story.feeds.len());
+    let named = &story.feeds[..story.feeds.len().min(FEEDS_SHOWN)];
+    let more = usize::try_from(story.feeds_total).unwrap_or(0).saturating_sub(named.len());
+    let named = named.join(", ");
     match (story.feeds_total, more) {
         (0, _) => None,
         (1, _) => Some(format!("feed {named}")),
@@ -188,7 +192,19 @@ impl MomentKind {
 
 #[cfg(test)]
 mod tests {
-    use super::{ordinal, span};
+    use super::{affected, ordinal, span};
+    use crate::effect::Story;
+
+    #[test]
+    fn twenty_feeds_are_named_and_the_others_counted() {
+        let feeds: Vec<String> = (1..=25).map(|n| format!("f{n}")).collect();
+        let story = Story { feeds, feeds_total: 30, ..Story::default() };
+        let said = affected(&story).unwrap();
+        assert!(
+            said.starts_with("30 feeds (") && said.ends_with(", f19, f20 and 10 more"),
+            "{said}"
+        );
+    }
 
     #[test]
     fn ordinals_are_english() {

@@ -18,6 +18,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, Invalid
 use reqwest::{Method, StatusCode, Url};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Most bytes of an answer to [`Client::send`] that are read.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -117,7 +118,7 @@ pub struct Client {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// Seconds of `Retry-After`, where stated as such.
+    /// How long `Retry-After` asks to be left alone (RFC 9110 §10.2.3); of a date, from now on.
     pub retry_after: Option<Duration>,
     /// Its body, up to the limit.
     pub body: Vec<u8>,
@@ -197,8 +198,7 @@ impl Client {
         let retry_after = response
             .headers()
             .get("retry-after")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .map(Duration::from_secs);
+            .and_then(|value| pause(value.to_str().ok()?.trim(), SystemTime::now()));
         let (mut body, mut cut) = (Vec::new(), false);
         while let Some(chunk) = response.chunk().await.map_err(|error| class(&error))? {
             body.extend_from_slice(&chunk);
@@ -210,6 +210,14 @@ impl Client {
         }
         Ok(Answer { status, retry_after, body, cut })
     }
+}
+
+/// What `Retry-After` means: seconds, or the time until a date; a date in the past is no pause.
+fn pause(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(value).ok()?.duration_since(now).ok()
 }
 
 /// `http-503`.
@@ -238,5 +246,25 @@ impl Resolve for Names {
                 Err(class) => Err(Box::new(Unresolved(class)) as Box<dyn Error + Send + Sync>),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pause;
+    use core::time::Duration;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_pause_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, secs) in [
+            ("120", Some(120)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", None),
+            ("soon", None),
+        ] {
+            assert_eq!(pause(value, now), secs.map(Duration::from_secs), "{value}");
+        }
     }
 }

@@ -9,8 +9,8 @@ use feedpulse_http::AccessError;
 pub use crate::target::Target;
 pub use feedpulse_http::{Access, ClientCertificate, ProxyConfig};
 pub use notify::{
-    AlertmanagerConfig, Chat, ChatConfig, DeadManConfig, Escalation, MailConfig, PagerConfig,
-    RouteConfig, Security, WebhookConfig,
+    AlertmanagerConfig, Chat, DeadManConfig, Escalation, Mail, NotifierConfig, RouteConfig,
+    Security, Speech,
 };
 
 /// A setting that cannot work: where, what, and what to do.
@@ -92,14 +92,8 @@ pub struct SinksConfig {
     pub otlp: Option<OtlpConfig>,
     /// Alertmanager clusters.
     pub alertmanagers: Vec<AlertmanagerConfig>,
-    /// Webhooks.
-    pub webhooks: Vec<WebhookConfig>,
-    /// Chats.
-    pub chats: Vec<ChatConfig>,
-    /// Pagers.
-    pub pagers: Vec<PagerConfig>,
-    /// Mails.
-    pub mails: Vec<MailConfig>,
+    /// Webhooks, chats, pagers, mail.
+    pub notifiers: Vec<NotifierConfig>,
     /// Who is told of what, in order; at most 256. None = every notifier of everything.
     pub routes: Vec<RouteConfig>,
     /// Heartbeat to an outside monitor; None = off.
@@ -118,11 +112,8 @@ impl SinksConfig {
     /// Names of all notifiers.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        let names = self.alertmanagers.iter().map(|a| &a.name);
-        let names = names.chain(self.webhooks.iter().map(|w| &w.name));
-        let names = names.chain(self.chats.iter().map(|c| &c.name));
-        let names = names.chain(self.pagers.iter().map(|p| &p.name));
-        names.chain(self.mails.iter().map(|m| &m.name)).map(String::as_str).collect()
+        let alertmanagers = self.alertmanagers.iter().map(|a| a.name.as_str());
+        alertmanagers.chain(self.notifiers.iter().map(|n| n.name.as_str())).collect()
     }
 }
 

@@ -1,15 +1,13 @@
 //! Where effects are offered, and how the sinks are put together.
 
 use crate::Clock;
-use crate::config::{ConfigError, OtlpConfig, SinksConfig};
+use crate::config::{ConfigError, OtlpConfig, SinksConfig, Speech};
 use crate::health::{Health, Rule};
-use crate::notify::deliver::{NotifierTask, Way as Speech};
+use crate::notify::deliver::{self, NotifierTask};
 use crate::notify::outbox::Outbox;
 use crate::notify::routes::Routes;
 use crate::notify::text::Style;
-use crate::notify::{
-    Counts, alertmanager, chat, check_name, dead_man, mail, notices, pager, webhook,
-};
+use crate::notify::{Counts, alertmanager, check_name, dead_man, notices};
 use crate::otlp::export::{QueueTask, Shipper};
 use crate::otlp::logs::{self, LogEvent};
 use crate::otlp::metrics::MetricsTask;
@@ -19,9 +17,8 @@ use crate::otlp::traces::{self, Names};
 use crate::otlp::transport::Way;
 use crate::random::mix;
 use crate::task::{Deps, Kind, Task};
-use core::time::Duration;
 use feedpulse_codec::OutboxRow;
-use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{Effect, EffectId, IncidentChange, JourneyRecord};
 use feedpulse_core::metrics::{Counter, Registry};
 use feedpulse_core::time::Timestamp;
@@ -461,53 +458,35 @@ impl Builder<'_> {
 
     /// Everything that gets notices one by one.
     fn notifiers(&mut self, inner: &mut Inner) {
-        let config = self.config;
-        for c in &config.webhooks {
-            let way = webhook::way(&c.name, c, &self.style).map(Speech::Webhook);
-            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
+        for config in &self.config.notifiers {
+            let place = config.name.as_str();
+            let got = format!("{:?}", config.repeat);
+            let fits = (60..=604_800).contains(&config.repeat.as_secs());
+            self.range(fits, place, "repeat", got, "1 min to 7 d");
+            let Some(way) = self.keep(deliver::Way::new(config, &self.style)) else { continue };
+            let counts = Counts::new(&self.deps.registry, place);
+            let rules = notices::Rules {
+                place: place.to_owned(),
+                repeat: config.repeat,
+                min_severity: config.min_severity,
+                tells_claims: matches!(config.speech, Speech::Pager { .. }),
+            };
+            let outbox = Outbox::new(self.deps.outbox.clone());
+            let board = notices::Board::new(rules, outbox, counts.clone());
+            inner.notices.push(Arc::clone(&board));
+            inner.counts.push(vec![counts.clone()]);
+            let report = Arc::clone(&self.deps.own);
+            let task = NotifierTask {
+                board,
+                way,
+                clock: Arc::clone(&self.deps.clock),
+                health: Health::new(place, Code::NotifierDown, 1, Rule::Any, report),
+                counts,
+                told: Arc::clone(&self.deps.told),
+                seed: self.seed(),
+            };
+            self.tasks.push(Task::new(place.to_owned(), Kind::Notifier(Box::new(task))));
         }
-        for c in &config.chats {
-            let way = chat::way(&c.name, c, &self.style).map(Speech::Chat);
-            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
-        }
-        for c in &config.pagers {
-            let way = pager::way(&c.name, c, &self.style).map(Speech::Pager);
-            self.notifier(&c.name, way, (c.repeat, c.min_severity, true), inner);
-        }
-        for c in &config.mails {
-            let way = mail::way(&c.name, c, &self.style).map(Speech::Mail);
-            self.notifier(&c.name, way, (c.repeat, c.min_severity, false), inner);
-        }
-    }
-
-    fn notifier(
-        &mut self,
-        place: &str,
-        way: Result<Speech, ConfigError>,
-        (repeat, min_severity, tells_claims): (Duration, Severity, bool),
-        inner: &mut Inner,
-    ) {
-        let got = format!("{repeat:?}");
-        let fits = (60..=604_800).contains(&repeat.as_secs());
-        self.range(fits, place, "repeat", got, "1 min to 7 d");
-        let Some(way) = self.keep(way) else { return };
-        let counts = Counts::new(&self.deps.registry, place);
-        let rules = notices::Rules { place: place.to_owned(), repeat, min_severity, tells_claims };
-        let outbox = Outbox::new(self.deps.outbox.clone());
-        let board = notices::Board::new(rules, outbox, counts.clone());
-        inner.notices.push(Arc::clone(&board));
-        inner.counts.push(vec![counts.clone()]);
-        let report = Arc::clone(&self.deps.own);
-        let task = NotifierTask {
-            board,
-            way,
-            clock: Arc::clone(&self.deps.clock),
-            health: Health::new(place, Code::NotifierDown, 1, Rule::Any, report),
-            counts,
-            told: Arc::clone(&self.deps.told),
-            seed: self.seed(),
-        };
-        self.tasks.push(Task::new(place.to_owned(), Kind::Notifier(Box::new(task))));
     }
 
     fn dead_man(&mut self) {

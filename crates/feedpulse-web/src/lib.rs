@@ -48,7 +48,7 @@ pub use desk::{
     WouldBeWire, incident_story, shadow_wire,
 };
 pub use ingest::{Clock, IngestCounters, IngestParts, ReceiptDecoder, ingest};
-pub use local::{AskError, ask, local};
+pub use local::{AskError, DrillDesk, ask, local};
 pub use ops::ops;
 pub use probes::{ProbeWire, TakenWire, probe_wire};
 pub use prom::encode as encode_metrics;

@@ -1,14 +1,17 @@
 //! The admin socket: `/api/v1` over a unix socket in the store's folder, for the command line of the
-//! same machine. Who may open the socket may act; what the other side is called is known.
+//! same machine. Who may open the socket may act; what the other side is called is known. Drills are
+//! taken here only.
 
 use crate::http::problem;
 use crate::json::{self, Api};
 use crate::source::Source;
 use crate::ui::BODY_MAX;
-use axum::Router;
 use axum::body::Body;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Path as At, State};
 use axum::http::{Method, Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use hyper_util::rt::TokioIo;
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +23,19 @@ const ANSWER_MAX: usize = 64 << 20;
 /// How long [`ask`] waits for all of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who makes drills. Every method returns at once.
+pub trait DrillDesk: Send + Sync + 'static {
+    /// Begins a drill; gives its number.
+    ///
+    /// # Errors
+    /// One sentence for a person: there is no such drill, or one is under way.
+    fn begin(&self, asked: serde_json::Value) -> Result<u64, String>;
+    /// How far the drill of that number is; None when it is not the last one.
+    fn answer(&self, number: u64) -> Option<serde_json::Value>;
+}
+
 /// The router of the admin socket; serve it with [`serve_local`](crate::serve_local).
-pub fn local(source: Arc<dyn Source>) -> Router {
+pub fn local(source: Arc<dyn Source>, drills: Arc<dyn DrillDesk>) -> Router {
     let mut router = Router::new();
     for (path, methods) in json::routes::<Api>() {
         router = router.route(path, methods);
@@ -30,6 +44,30 @@ pub fn local(source: Arc<dyn Source>) -> Router {
         .fallback(async || problem(StatusCode::NOT_FOUND, "nothing is here", "see /api/v1/status"))
         .layer(DefaultBodyLimit::max(BODY_MAX))
         .with_state(Api { source, acts: true })
+        .merge(
+            Router::new()
+                .route("/api/v1/drills", post(begin))
+                .route("/api/v1/drills/{number}", get(answer))
+                .layer(DefaultBodyLimit::max(BODY_MAX))
+                .with_state(drills),
+        )
+}
+
+async fn begin(
+    State(drills): State<Arc<dyn DrillDesk>>,
+    Json(asked): Json<serde_json::Value>,
+) -> Response {
+    match drills.begin(asked) {
+        Ok(number) => Json(serde_json::json!({ "number": number })).into_response(),
+        Err(why) => problem(StatusCode::CONFLICT, &why, "see `feedpulse drill --help`"),
+    }
+}
+
+async fn answer(State(drills): State<Arc<dyn DrillDesk>>, At(number): At<u64>) -> Response {
+    drills.answer(number).map_or_else(
+        || problem(StatusCode::NOT_FOUND, "this drill is not known", "the last one is kept"),
+        |answer| Json(answer).into_response(),
+    )
 }
 
 /// Why nothing was answered.

@@ -232,7 +232,7 @@ impl Door {
     }
 
     /// Asks, and turns a refusal into a failure.
-    fn ask(&self, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    pub(crate) fn ask(&self, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let socket = self.path()?;
         let runtime = run::runtime()?;
         let answer = runtime.block_on(feedpulse_web::ask(&socket, path, body));

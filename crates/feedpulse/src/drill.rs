@@ -1,32 +1,20 @@
-//! `feedpulse drill`: asks the running process for a fault on a stream of its own, and says how long it
-//! took until each real notifier had taken the alert.
-//!
-//! The question and the answer are two small files in the store's folder, which only its owner can
-//! write: `drill.ask` is taken by the running process, `drill.answer` is written anew as it goes on.
+//! `feedpulse drill`: asks the running process, over its admin socket, for a fault on a stream of its
+//! own, and says how long it took until each real notifier had taken the alert.
 
-use crate::cli::{self, Failure, IO, UNAVAILABLE};
+use crate::cli::{Failure, IO, UNAVAILABLE};
 use crate::clock;
+use crate::desk::Door;
 use anyhow::anyhow;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::input::DrillKind;
 use feedpulse_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is asked.
-pub(crate) const ASK: &str = "drill.ask";
-/// What came of it.
-pub(crate) const ANSWER: &str = "drill.answer";
-/// Most bytes of either.
-pub(crate) const BYTES_MAX: u64 = 1 << 20;
-/// A process that runs has taken the question by then.
-const TAKEN: Duration = Duration::from_secs(8);
 /// The drill may take so much longer than its notices: its fault, and its end.
 const ENDS: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What fails.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -64,9 +52,6 @@ pub(crate) struct DrillArgs {
     /// What fails.
     #[arg(value_enum)]
     name: Name,
-    /// The configuration of the running process.
-    #[arg(long, short)]
-    config: PathBuf,
     /// How loud it is said to be. Every notifier gets it either way, whatever the routes say.
     #[arg(long, value_enum, default_value_t = Loud::Page)]
     severity: Loud,
@@ -76,14 +61,14 @@ pub(crate) struct DrillArgs {
     /// One JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    door: Door,
 }
 
 /// The question.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
-    /// Names the drill.
-    pub number: u64,
     /// What fails.
     pub drill: String,
     /// `page` or `ticket`.
@@ -113,8 +98,6 @@ pub(crate) enum Stage {
     Running,
     /// It is over.
     Done,
-    /// It was not begun.
-    Refused,
 }
 
 /// The answer, as far as it is known. Times are µs since 1970.
@@ -127,7 +110,7 @@ pub(crate) struct Answer {
     pub drill: String,
     /// How far it is.
     pub stage: Stage,
-    /// Why it was refused, or what went wrong.
+    /// What went wrong.
     pub why: Option<String>,
     /// When the fault was there.
     pub fault_at: Option<i64>,
@@ -159,34 +142,13 @@ pub(crate) struct Notified {
     pub failing: Option<String>,
 }
 
-/// Puts a small file there, whole or not at all.
-pub(crate) fn put(folder: &Path, name: &str, what: &impl Serialize) -> std::io::Result<()> {
-    let bytes = serde_json::to_vec(what).map_err(std::io::Error::other)?;
-    let new = folder.join(format!("{name}.new"));
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(&bytes)?;
-    drop(file);
-    std::fs::rename(&new, folder.join(name))
-}
-
-/// Reads a small file; None when it is not there, or not such a one.
-pub(crate) fn get<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    let meta = std::fs::metadata(path).ok()?;
-    let bytes = (meta.len() <= BYTES_MAX).then(|| std::fs::read(path).ok())??;
-    serde_json::from_slice(&bytes).ok()
-}
-
 /// Runs the command. Exit code 1 when a notifier did not take the alert.
 pub(crate) fn main(args: &DrillArgs) -> Result<(), Failure> {
-    let config = cli::load(&args.config)?;
-    let folder = &config.folder;
     let timeout = Duration::try_from(args.timeout).unwrap_or_default();
     if !(5..=300).contains(&timeout.as_secs()) {
         return Err(Failure::new(64, anyhow!("--timeout is 5 s to 5 min")));
     }
     let ask = Ask {
-        number: clock::now().as_micros().unsigned_abs(),
         drill: DrillKind::from(args.name).name().to_owned(),
         severity: match args.severity {
             Loud::Page => Severity::Page,
@@ -196,11 +158,10 @@ pub(crate) fn main(args: &DrillArgs) -> Result<(), Failure> {
         .to_owned(),
         timeout_s: timeout.as_secs(),
     };
-    put(folder, ASK, &ask).map_err(|e| {
-        let what = "the store's folder of the running process must be there and yours to write";
-        Failure::new(IO, anyhow!("{}: {e}; {what}", folder.display()))
-    })?;
-    let answer = wait(folder, &ask, timeout)?;
+    let asked = serde_json::to_value(&ask).map_err(|e| Failure::new(70, e))?;
+    let begun = args.door.ask("/api/v1/drills", Some(&asked))?;
+    let number = begun["number"].as_u64().unwrap_or_default();
+    let answer = wait(&args.door, number, timeout)?;
     let mut out = std::io::stdout().lock();
     let told = if args.json {
         serde_json::to_string(&answer)
@@ -214,30 +175,18 @@ pub(crate) fn main(args: &DrillArgs) -> Result<(), Failure> {
 }
 
 /// Waits for the whole answer.
-fn wait(folder: &Path, ask: &Ask, timeout: Duration) -> Result<Answer, Failure> {
+fn wait(door: &Door, number: u64, timeout: Duration) -> Result<Answer, Failure> {
     let began = std::time::Instant::now();
-    let mut latest = None;
     loop {
-        let answer = get::<Answer>(&folder.join(ANSWER)).filter(|a| a.number == ask.number);
-        if let Some(answer) = answer {
-            if answer.stage != Stage::Running {
-                return Ok(answer);
-            }
-            latest = Some(answer);
-        } else if began.elapsed() > TAKEN {
-            let _ = std::fs::remove_file(folder.join(ASK));
-            return Err(Failure::new(
-                UNAVAILABLE,
-                anyhow!(
-                    "nobody took the question: no `feedpulse run` uses the store {}",
-                    folder.display()
-                ),
-            ));
+        let answer = door.ask(&format!("/api/v1/drills/{number}"), None)?;
+        let mut answer: Answer = serde_json::from_value(answer).map_err(|e| {
+            let what = anyhow!("the running process answers in another way than this build: {e}");
+            Failure::new(UNAVAILABLE, what)
+        })?;
+        if answer.stage == Stage::Done {
+            return Ok(answer);
         }
         if began.elapsed() > timeout + ENDS {
-            let Some(mut answer) = latest else {
-                return Err(Failure::new(UNAVAILABLE, anyhow!("the drill did not begin")));
-            };
             answer.why = Some("it did not come to its end in time".to_owned());
             return Ok(answer);
         }
@@ -252,13 +201,6 @@ fn seconds(from: Option<i64>, to: Option<i64>) -> Option<f64> {
 
 fn tell(answer: &Answer, out: &mut impl std::io::Write) -> std::io::Result<()> {
     let Answer { drill, fault_at, found_at, opened_at, resolved_at, code, why, .. } = answer;
-    if answer.stage == Stage::Refused {
-        return writeln!(
-            out,
-            "drill {drill}: not begun: {}",
-            why.as_deref().unwrap_or("no reason")
-        );
-    }
     let after = |to: &Option<i64>, what: &str| match seconds(*fault_at, *to) {
         Some(seconds) => format!("{what} after {seconds:.1} s"),
         None => format!("NOT {what}"),
@@ -303,9 +245,7 @@ fn tell(answer: &Answer, out: &mut impl std::io::Write) -> std::io::Result<()> {
 fn judge(answer: &Answer) -> Result<(), Failure> {
     let missing: Vec<&str> =
         answer.notifiers.iter().filter(|n| n.taken_at.is_none()).map(|n| n.name.as_str()).collect();
-    let failed = if answer.stage == Stage::Refused {
-        "the drill was not begun".to_owned()
-    } else if answer.opened_at.is_none() {
+    let failed = if answer.opened_at.is_none() {
         "the fault was not found".to_owned()
     } else if answer.notifiers.is_empty() {
         "nobody would be told".to_owned()
@@ -315,10 +255,4 @@ fn judge(answer: &Answer) -> Result<(), Failure> {
         return Ok(());
     };
     Err(Failure::new(1, anyhow!(failed)))
-}
-
-/// So that a question left by a command that was killed begins nothing later.
-pub(crate) fn is_stale(ask: &Ask, now: Timestamp) -> bool {
-    let asked = i64::try_from(ask.number).map_or(Timestamp::EPOCH, Timestamp::from_micros);
-    now.since(asked).max(asked.since(now)) > TAKEN * 2
 }

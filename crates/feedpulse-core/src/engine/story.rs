@@ -20,7 +20,7 @@ use core::time::Duration;
 /// So many of a feed's oldest journeys say whether younger ones overtake them.
 const LOOKED_AT: usize = 512;
 /// Feeds that are named.
-const NAMED: usize = 20;
+const NAMED: usize = 1_000;
 /// A change before the beginning counts as near for so long.
 pub(super) const NEAR: Duration = Duration::from_secs(1_800);
 

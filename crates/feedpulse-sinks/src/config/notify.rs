@@ -6,9 +6,6 @@ use core::time::Duration;
 use feedpulse_core::codes::Severity;
 use feedpulse_http::Secret;
 
-/// Four hours: how often an open incident is said again where nothing is stated.
-const REPEAT: Duration = Duration::from_secs(4 * 3600);
-
 /// One Alertmanager cluster: every replica gets every alert (they agree among themselves; a load
 /// balancer in front would break that).
 #[derive(Clone, Debug)]
@@ -40,36 +37,41 @@ impl AlertmanagerConfig {
     }
 }
 
-/// A webhook.
+/// What tells people of incidents, one notice at a time.
 #[derive(Clone, Debug)]
-pub struct WebhookConfig {
-    /// Unique name: lower-case letters, digits, `-`. Default `webhook`.
+pub struct NotifierConfig {
+    /// Unique name: 1 to 24 lower-case letters, digits, `-`.
     pub name: String,
-    /// Where.
+    /// Where. Of a mail server's address only `host:port` is there, without a scheme; its bearer token
+    /// and headers are not used.
     pub target: Target,
-    /// Default POST.
-    pub method: Method,
-    /// Body as a minijinja template that makes JSON; None = [`crate::notify::webhook::DEFAULT_BODY`].
-    pub template: Option<String>,
     /// How often an open incident is said again. Default 4 h; 1 min to 7 d.
     pub repeat: Duration,
-    /// Quieter incidents are not sent. Default ticket.
+    /// Quieter incidents are not sent. Default ticket; of a pager page: a ticket gets nobody up.
     pub min_severity: Severity,
+    /// What it speaks.
+    pub speech: Speech,
 }
 
-impl WebhookConfig {
-    /// Defaults towards a target.
-    #[must_use]
-    pub fn new(target: Target) -> Self {
-        Self {
-            name: "webhook".to_owned(),
-            target,
-            method: Method::Post,
-            template: None,
-            repeat: REPEAT,
-            min_severity: Severity::Ticket,
-        }
-    }
+/// What a notifier speaks.
+#[derive(Clone, Debug)]
+pub enum Speech {
+    /// JSON over HTTP, made by a template.
+    Webhook {
+        /// Default POST.
+        method: Method,
+        /// A minijinja template that makes JSON; None = [`crate::notify::webhook::DEFAULT_BODY`].
+        template: Option<String>,
+    },
+    /// A chat's incoming webhook.
+    Chat(Chat),
+    /// PagerDuty's events (Events API v2).
+    Pager {
+        /// The integration's key.
+        routing_key: Secret,
+    },
+    /// Mail.
+    Mail(Mail),
 }
 
 /// What a chat understands.
@@ -79,57 +81,6 @@ pub enum Chat {
     Slack,
     /// A webhook of Microsoft Teams' Workflows: an Adaptive Card.
     Teams,
-}
-
-/// A chat.
-#[derive(Clone, Debug)]
-pub struct ChatConfig {
-    /// Unique name.
-    pub name: String,
-    /// Its webhook.
-    pub target: Target,
-    /// What it understands.
-    pub chat: Chat,
-    /// How often an open incident is said again. Default 4 h; 1 min to 7 d.
-    pub repeat: Duration,
-    /// Quieter incidents are not sent. Default ticket.
-    pub min_severity: Severity,
-}
-
-impl ChatConfig {
-    /// Defaults towards a target.
-    #[must_use]
-    pub fn new(name: impl Into<String>, chat: Chat, target: Target) -> Self {
-        let (repeat, min_severity) = (REPEAT, Severity::Ticket);
-        Self { name: name.into(), target, chat, repeat, min_severity }
-    }
-}
-
-/// A pager that takes PagerDuty's events (Events API v2).
-#[derive(Clone, Debug)]
-pub struct PagerConfig {
-    /// Unique name.
-    pub name: String,
-    /// Where events are posted. Default `https://events.pagerduty.com/v2/enqueue`.
-    pub target: Target,
-    /// The integration's key.
-    pub routing_key: Secret,
-    /// How often an open incident is said again, under the same key. Default 4 h; 1 min to 7 d.
-    pub repeat: Duration,
-    /// Quieter incidents are not sent. Default page: a ticket gets nobody up.
-    pub min_severity: Severity,
-}
-
-impl PagerConfig {
-    /// Where PagerDuty takes events.
-    pub const EVENTS: &'static str = "https://events.pagerduty.com/v2/enqueue";
-
-    /// Defaults towards a target.
-    #[must_use]
-    pub fn new(name: impl Into<String>, target: Target, routing_key: Secret) -> Self {
-        let (repeat, min_severity) = (REPEAT, Severity::Page);
-        Self { name: name.into(), target, routing_key, repeat, min_severity }
-    }
 }
 
 /// How a mail server's connection is secured. Stated, never guessed.
@@ -144,14 +95,9 @@ pub enum Security {
     None,
 }
 
-/// Mail.
-#[derive(Clone, Debug)]
-pub struct MailConfig {
-    /// Unique name.
-    pub name: String,
-    /// The mail server: of its address only `host:port` is there, without a scheme. Its bearer token
-    /// and headers are not used.
-    pub target: Target,
+/// Mails from whom to whom.
+#[derive(Clone, Debug, Default)]
+pub struct Mail {
     /// How the connection is secured. Default STARTTLS.
     pub security: Security,
     /// Who logs in; None = nobody.
@@ -160,26 +106,28 @@ pub struct MailConfig {
     pub from: String,
     /// The recipients, 1 to 50; one mail goes to all of them.
     pub to: Vec<String>,
-    /// How often an open incident is said again. Default 4 h; 1 min to 7 d.
-    pub repeat: Duration,
-    /// Quieter incidents are not sent. Default ticket.
-    pub min_severity: Severity,
 }
 
-impl MailConfig {
-    /// Defaults towards a server (`host:port`).
+impl NotifierConfig {
+    /// Where PagerDuty takes events.
+    pub const EVENTS: &'static str = "https://events.pagerduty.com/v2/enqueue";
+
+    /// Defaults towards a target.
     #[must_use]
-    pub fn new(name: impl Into<String>, server: Target, from: &str, to: Vec<String>) -> Self {
-        Self {
-            name: name.into(),
-            target: server,
-            security: Security::StartTls,
-            user: None,
-            from: from.to_owned(),
-            to,
-            repeat: REPEAT,
-            min_severity: Severity::Ticket,
-        }
+    pub fn new(name: impl Into<String>, target: Target, speech: Speech) -> Self {
+        let min_severity = match speech {
+            Speech::Pager { .. } => Severity::Page,
+            Speech::Webhook { .. } | Speech::Chat(_) | Speech::Mail(_) => Severity::Ticket,
+        };
+        let repeat = Duration::from_secs(4 * 3600);
+        Self { name: name.into(), target, repeat, min_severity, speech }
+    }
+
+    /// A webhook with the default body, posted.
+    #[must_use]
+    pub fn webhook(name: impl Into<String>, target: Target) -> Self {
+        let (method, template) = (Method::Post, None);
+        Self::new(name, target, Speech::Webhook { method, template })
     }
 }
 

@@ -4,14 +4,13 @@
 //! characters in a header, 3,000 in a section and a button's address; Teams takes about 28 KB a
 //! message. What is cut is marked.
 
-use crate::config::{Chat, ChatConfig, ConfigError};
-use crate::notify::deliver::{Failed, judge};
+use crate::config::{Chat, ConfigError, NotifierConfig};
+use crate::notify::deliver::{Failed, Post};
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, Text, cut};
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use feedpulse_http::header::{CONTENT_TYPE, HeaderName};
-use feedpulse_http::{Answer, Client, Method, Url};
+use feedpulse_http::Answer;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -30,21 +29,19 @@ const TEAMS_LINE: usize = 500;
 
 /// A checked chat.
 pub(crate) struct Way {
-    client: Client,
-    url: Url,
+    post: Post,
     chat: Chat,
     style: Arc<Style>,
 }
 
 /// Checks address, TLS and headers.
 pub(crate) fn way(
-    place: &str,
-    config: &ChatConfig,
+    config: &NotifierConfig,
+    chat: Chat,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = config.target.address(place, "https://hooks.slack.com/services/T0/B0/x")?;
-    let client = config.target.client(place, &url)?;
-    Ok(Way { client, url, chat: config.chat, style: Arc::clone(style) })
+    let post = Post::new(config, "https://hooks.slack.com/services/T0/B0/x")?;
+    Ok(Way { post, chat, style: Arc::clone(style) })
 }
 
 impl Way {
@@ -54,15 +51,8 @@ impl Way {
             Chat::Slack => slack(&text),
             Chat::Teams => teams(&text),
         };
-        let own = [
-            (CONTENT_TYPE, "application/json".to_owned()),
-            (HeaderName::from_static("idempotency-key"), notice.key(&self.style.site)),
-        ];
-        let body = body.to_string().into_bytes();
-        let answer = self.client.send(Method::POST, self.url.clone(), &own, body).await;
-        let answer = answer.map_err(Failed::server)?;
-        judge(&answer)?;
-        hidden_failure(&answer)
+        let key = notice.key(&self.style.site);
+        hidden_failure(&self.post.send(body.to_string(), Some(key)).await?)
     }
 }
 

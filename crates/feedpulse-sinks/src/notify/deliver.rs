@@ -2,8 +2,10 @@
 //! growing pauses while the server is not well.
 
 use crate::Clock;
+use crate::config::{ConfigError, NotifierConfig, Speech};
 use crate::health::Health;
 use crate::notify::notices::{self, Board, Notice};
+use crate::notify::text::Style;
 use crate::notify::{Counts, Pace, chat, mail, pager, webhook};
 use crate::otlp::export::until_stopped;
 use crate::task::{Delivered, Told};
@@ -11,7 +13,8 @@ use core::time::Duration;
 use feedpulse_codec::Why;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use feedpulse_http::{Answer, status_class};
+use feedpulse_http::header::{CONTENT_TYPE, HeaderName};
+use feedpulse_http::{Answer, Client, Method, Url, status_class};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +44,7 @@ impl Failed {
 }
 
 /// What an HTTP answer means: taken, not now, or never.
-pub(crate) fn judge(answer: &Answer) -> Result<(), Failed> {
+fn judge(answer: &Answer) -> Result<(), Failed> {
     let class = status_class(answer.status);
     match answer.status.as_u16() {
         200..=299 => Ok(()),
@@ -52,7 +55,38 @@ pub(crate) fn judge(answer: &Answer) -> Result<(), Failed> {
     }
 }
 
-/// What a notifier speaks.
+/// A server that takes JSON.
+pub(crate) struct Post {
+    client: Client,
+    url: Url,
+    method: Method,
+}
+
+impl Post {
+    /// Checks address, TLS and headers.
+    pub(crate) fn new(config: &NotifierConfig, example: &'static str) -> Result<Self, ConfigError> {
+        let url = config.target.address(&config.name, example)?;
+        let client = config.target.client(&config.name, &url)?;
+        Ok(Self { client, url, method: Method::POST })
+    }
+
+    pub(crate) fn with(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
+    /// One attempt; the key is what its repeats can be told by.
+    pub(crate) async fn send(&self, body: String, key: Option<String>) -> Result<Answer, Failed> {
+        let mut own = vec![(CONTENT_TYPE, "application/json".to_owned())];
+        own.extend(key.map(|key| (HeaderName::from_static("idempotency-key"), key)));
+        let body = body.into_bytes();
+        let sent = self.client.send(self.method.clone(), self.url.clone(), &own, body).await;
+        let answer = sent.map_err(Failed::server)?;
+        judge(&answer)?;
+        Ok(answer)
+    }
+}
+
+/// A notifier that is checked and ready.
 pub(crate) enum Way {
     Webhook(webhook::Way),
     Chat(chat::Way),
@@ -61,6 +95,18 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    /// Checks everything that a notifier is set to.
+    pub(crate) fn new(config: &NotifierConfig, style: &Arc<Style>) -> Result<Self, ConfigError> {
+        Ok(match &config.speech {
+            Speech::Webhook { method, template } => {
+                Self::Webhook(webhook::way(config, *method, template.as_deref(), style)?)
+            }
+            Speech::Chat(chat) => Self::Chat(chat::way(config, *chat, style)?),
+            Speech::Pager { routing_key } => Self::Pager(pager::way(config, routing_key, style)?),
+            Speech::Mail(mail) => Self::Mail(mail::way(config, mail, style)?),
+        })
+    }
+
     async fn send(&self, notice: &Notice, now: Timestamp) -> Result<(), Failed> {
         match self {
             Self::Webhook(way) => way.send(notice, now).await,

@@ -3,7 +3,7 @@
 //! The library speaks SMTP and writes messages; connecting (through a proxy or not), STARTTLS and TLS
 //! are ours, so that every connection of this crate trusts and offers the same.
 
-use crate::config::{ConfigError, MailConfig, Security};
+use crate::config::{ConfigError, Mail, NotifierConfig, Security};
 use crate::notify::deliver::Failed;
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, Text};
@@ -52,10 +52,11 @@ pub(crate) struct Way {
 
 /// Checks server, TLS, addresses and login.
 pub(crate) fn way(
-    place: &str,
-    config: &MailConfig,
+    config: &NotifierConfig,
+    mail: &Mail,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
+    let place = config.name.as_str();
     let example = "smtp.example.org:587";
     let fail = |what: &str| ConfigError::address(place, what, example);
     let server = config.target.url.expose().trim();
@@ -64,14 +65,14 @@ pub(crate) fn way(
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     config.target.check_timeout(place)?;
     let local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if config.security == Security::None && config.user.is_some() && !local {
+    if mail.security == Security::None && mail.user.is_some() && !local {
         return Err(fail("would get a password in clear; use STARTTLS or TLS"));
     }
-    if config.to.is_empty() || config.to.len() > RECIPIENTS_MAX {
+    if mail.to.is_empty() || mail.to.len() > RECIPIENTS_MAX {
         return Err(ConfigError::Range {
             place: place.to_owned(),
             what: "the count of recipients",
-            got: config.to.len().to_string(),
+            got: mail.to.len().to_string(),
             allowed: "1 to 50",
         });
     }
@@ -79,19 +80,19 @@ pub(crate) fn way(
         let parsed = text.parse::<Mailbox>();
         parsed.map_err(|_| ConfigError::Mail { place: place.to_owned(), text: text.clone() })
     };
-    let secured = config.security != Security::None;
+    let secured = mail.security != Security::None;
     let tls = config.target.secure(place, &host, &[], secured)?;
     let tls = tls.ok_or_else(|| fail("has no valid host name"))?;
     Ok(Way {
         host,
         port,
-        security: config.security,
+        security: mail.security,
         tls,
         proxy: config.target.proxy(place)?,
         timeout: config.target.timeout,
-        user: config.user.clone(),
-        from: mailbox(&config.from)?,
-        to: config.to.iter().map(mailbox).collect::<Result<_, _>>()?,
+        user: mail.user.clone(),
+        from: mailbox(&mail.from)?,
+        to: mail.to.iter().map(mailbox).collect::<Result<_, _>>()?,
         style: Arc::clone(style),
     })
 }

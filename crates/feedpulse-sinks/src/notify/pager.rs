@@ -4,16 +4,15 @@
 //! Limits as published: 1,024 characters of summary, 255 of the key, 512 KB an event; 202 is the
 //! answer of an event that was taken, 429 asks for a pause, 400 refuses what was sent for good.
 
-use crate::config::{ConfigError, PagerConfig};
-use crate::notify::deliver::{Failed, judge};
+use crate::config::{ConfigError, NotifierConfig};
+use crate::notify::deliver::{Failed, Post};
 use crate::notify::notices::Notice;
 use crate::notify::text::{Style, cut};
 use crate::rfc3339;
 use feedpulse_codec::Why;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::time::Timestamp;
-use feedpulse_http::header::CONTENT_TYPE;
-use feedpulse_http::{Client, Method, Secret, Url};
+use feedpulse_http::Secret;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -24,30 +23,27 @@ const DETAIL: usize = 4_000;
 
 /// A checked pager.
 pub(crate) struct Way {
-    client: Client,
-    url: Url,
+    post: Post,
     routing_key: Secret,
     style: Arc<Style>,
 }
 
 /// Checks address, TLS, headers and key.
 pub(crate) fn way(
-    place: &str,
-    config: &PagerConfig,
+    config: &NotifierConfig,
+    routing_key: &Secret,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = config.target.address(place, PagerConfig::EVENTS)?;
-    let key = config.routing_key.expose().trim();
+    let key = routing_key.expose().trim();
     if key.is_empty() || key.len() > 256 {
         return Err(ConfigError::Name {
-            place: place.to_owned(),
+            place: config.name.clone(),
             name: "routing_key".to_owned(),
             what: "must hold the integration's key, of 32 characters",
         });
     }
     Ok(Way {
-        client: config.target.client(place, &url)?,
-        url,
+        post: Post::new(config, NotifierConfig::EVENTS)?,
         routing_key: Secret::new(key),
         style: Arc::clone(style),
     })
@@ -55,10 +51,8 @@ pub(crate) fn way(
 
 impl Way {
     pub(crate) async fn send(&self, notice: &Notice, now: Timestamp) -> Result<(), Failed> {
-        let body = event(self.routing_key.expose(), &self.style, notice, now).to_string();
-        let kind = [(CONTENT_TYPE, "application/json".to_owned())];
-        let sent = self.client.send(Method::POST, self.url.clone(), &kind, body.into_bytes());
-        judge(&sent.await.map_err(Failed::server)?)
+        let body = event(self.routing_key.expose(), &self.style, notice, now);
+        self.post.send(body.to_string(), None).await.map(|_| ())
     }
 }
 

@@ -1,15 +1,13 @@
 //! Webhooks: each notice once, in order, as JSON made by a template, with a key that a receiver can
 //! tell repeats by.
 
-use crate::config::{ConfigError, WebhookConfig};
-use crate::notify::deliver::{Failed, judge};
+use crate::config::{ConfigError, NotifierConfig};
+use crate::notify::deliver::{Failed, Post};
 use crate::notify::notices::Notice;
 use crate::notify::template::Body;
 use crate::notify::text::Style;
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use feedpulse_http::header::{CONTENT_TYPE, HeaderName};
-use feedpulse_http::{Client, Url};
 use std::sync::Arc;
 
 pub use crate::notify::template::DEFAULT_BODY;
@@ -38,25 +36,20 @@ impl From<Method> for feedpulse_http::Method {
 
 /// A checked webhook.
 pub(crate) struct Way {
-    client: Client,
-    url: Url,
-    method: feedpulse_http::Method,
+    post: Post,
     body: Body,
 }
 
 /// Checks address, TLS, headers and template.
 pub(crate) fn way(
-    place: &str,
-    config: &WebhookConfig,
+    config: &NotifierConfig,
+    method: Method,
+    template: Option<&str>,
     style: &Arc<Style>,
 ) -> Result<Way, ConfigError> {
-    let url = config.target.address(place, "https://chat.example/hooks/42")?;
-    let source = config.template.as_deref().unwrap_or(DEFAULT_BODY);
     Ok(Way {
-        client: config.target.client(place, &url)?,
-        url,
-        method: config.method.into(),
-        body: Body::new(place, source, style)?,
+        post: Post::new(config, "https://chat.example/hooks/42")?.with(method.into()),
+        body: Body::new(&config.name, template.unwrap_or(DEFAULT_BODY), style)?,
     })
 }
 
@@ -64,11 +57,6 @@ impl Way {
     pub(crate) async fn send(&self, notice: &Notice, now: Timestamp) -> Result<(), Failed> {
         let body =
             self.body.render(notice, now).map_err(|_| Failed::Notice(Label::from("template")))?;
-        let own = [
-            (CONTENT_TYPE, "application/json".to_owned()),
-            (HeaderName::from_static("idempotency-key"), self.body.key(notice)),
-        ];
-        let sent = self.client.send(self.method.clone(), self.url.clone(), &own, body.into_bytes());
-        judge(&sent.await.map_err(Failed::server)?)
+        self.post.send(body, Some(self.body.key(notice))).await.map(|_| ())
     }
 }

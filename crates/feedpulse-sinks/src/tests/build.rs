@@ -2,8 +2,8 @@
 
 use super::deps;
 use crate::config::{
-    AlertmanagerConfig, Chat, ChatConfig, ClientCertificate, DeadManConfig, MailConfig, OtlpConfig,
-    PagerConfig, Protocol, ProxyConfig, RouteConfig, Security, SinksConfig, Target, WebhookConfig,
+    AlertmanagerConfig, Chat, ClientCertificate, DeadManConfig, Mail, NotifierConfig, OtlpConfig,
+    Protocol, ProxyConfig, RouteConfig, Security, SinksConfig, Speech, Target,
 };
 use crate::{Secret, build};
 use core::time::Duration;
@@ -24,9 +24,11 @@ fn otlp_errors(change: impl FnOnce(&mut OtlpConfig)) -> Vec<String> {
 }
 
 fn template_error(template: &str) -> String {
-    let mut config = WebhookConfig::new(Target::new("http://127.0.0.1:1/hook"));
-    config.template = Some(template.to_owned());
-    let all = errors(&SinksConfig { webhooks: vec![config], ..SinksConfig::default() });
+    let target = Target::new("http://127.0.0.1:1/hook");
+    let template = Some(template.to_owned());
+    let speech = Speech::Webhook { method: crate::notify::webhook::Method::Post, template };
+    let notifiers = vec![NotifierConfig::new("webhook", target, speech)];
+    let all = errors(&SinksConfig { notifiers, ..SinksConfig::default() });
     all.into_iter().next().unwrap_or_default()
 }
 
@@ -66,13 +68,18 @@ fn every_error_is_reported_at_once() {
     alertmanager.name = "Alert Manager".to_owned();
     alertmanager.labels =
         ["team-a", "incident"].map(|name| (name.to_owned(), "x".to_owned())).to_vec();
-    let mut webhook = WebhookConfig::new(Target::new("http://h/1"));
-    webhook.name = "otlp".to_owned();
+    let mut webhook = NotifierConfig::webhook("otlp", Target::new("http://h/1"));
     webhook.target.timeout = Duration::from_secs(90);
+    let blank = Speech::Pager { routing_key: Secret::new(" ") };
     let config = SinksConfig {
         otlp: Some(otlp),
         alertmanagers: vec![alertmanager],
-        webhooks: vec![webhook],
+        notifiers: vec![
+            webhook,
+            NotifierConfig::new("chat", Target::new("chat.example"), Speech::Chat(Chat::Slack)),
+            NotifierConfig::new("mail", Target::new("smtp"), Speech::Mail(Mail::default())),
+            NotifierConfig::new("pager", Target::new("http://h"), blank),
+        ],
         dead_man: Some(DeadManConfig {
             every: Duration::ZERO,
             ..DeadManConfig::new(Target::new("x"))
@@ -83,9 +90,6 @@ fn every_error_is_reported_at_once() {
             wait: Duration::from_secs(7_200),
             ..RouteConfig::default()
         }],
-        chats: vec![ChatConfig::new("chat", Chat::Slack, Target::new("chat.example"))],
-        mails: vec![MailConfig::new("mail", Target::new("smtp"), "no one", Vec::new())],
-        pagers: vec![PagerConfig::new("pager", Target::new("http://h"), Secret::new(" "))],
         ..SinksConfig::default()
     };
     let errors = errors(&config);
@@ -131,21 +135,25 @@ fn files_and_headers_that_cannot_work_are_named() {
 
 #[test]
 fn mail_settings_and_proxies_that_cannot_work_are_refused() {
-    let mail = |change: &dyn Fn(&mut MailConfig)| {
-        let to = vec!["ana@example.org".to_owned()];
-        let server = Target::new("smtp.example.org:25");
-        let mut mail = MailConfig::new("mail", server, "Feedpulse <f@example.org>", to);
-        mail.security = Security::None;
-        change(&mut mail);
-        errors(&SinksConfig { mails: vec![mail], ..SinksConfig::default() })
+    let mail = |change: &dyn Fn(&mut Mail, &mut Target)| {
+        let mut server = Target::new("smtp.example.org:25");
+        let mut mail = Mail {
+            security: Security::None,
+            user: None,
+            from: "Feedpulse <f@example.org>".to_owned(),
+            to: vec!["ana@example.org".to_owned()],
+        };
+        change(&mut mail, &mut server);
+        let notifiers = vec![NotifierConfig::new("mail", server, Speech::Mail(mail))];
+        errors(&SinksConfig { notifiers, ..SinksConfig::default() })
     };
-    assert!(mail(&|_| {}).is_empty());
-    let found = mail(&|mail| mail.user = Some(("f".to_owned(), Secret::new("s3cret"))));
+    assert!(mail(&|_, _| {}).is_empty());
+    let found = mail(&|mail, _| mail.user = Some(("f".to_owned(), Secret::new("s3cret"))));
     assert!(found[0].contains("would get a password in clear"), "{found:?}");
     assert!(!found[0].contains("s3cret"));
-    let found = mail(&|mail| mail.to = Vec::new());
+    let found = mail(&|mail, _| mail.to = Vec::new());
     assert!(found[0].contains("the count of recipients is 0, allowed is 1 to 50"), "{found:?}");
-    let found = mail(&|mail| mail.from = "nobody".to_owned());
+    let found = mail(&|mail, _| mail.from = "nobody".to_owned());
     assert!(found[0].contains("\"nobody\" is not a mail address"), "{found:?}");
     for (url, what) in [
         ("https://proxy:1", "another scheme than http"),
@@ -153,7 +161,7 @@ fn mail_settings_and_proxies_that_cannot_work_are_refused() {
         ("proxy", "cannot be read"),
     ] {
         let proxy = ProxyConfig { url: Secret::new(url), user: None };
-        let found = mail(&|mail| mail.target.access.proxy = Some(proxy.clone()));
+        let found = mail(&|_, server| server.access.proxy = Some(proxy.clone()));
         assert!(found[0].starts_with("mail: proxy: the address"), "{found:?}");
         assert!(found[0].contains(what), "{found:?}");
     }
@@ -191,7 +199,7 @@ fn debug_output_shows_no_secret() {
     let config = SinksConfig {
         otlp: Some(OtlpConfig::new(target.clone())),
         alertmanagers: vec![AlertmanagerConfig::new(vec![target.clone()])],
-        webhooks: vec![WebhookConfig::new(target.clone())],
+        notifiers: vec![NotifierConfig::webhook("webhook", target.clone())],
         dead_man: Some(DeadManConfig::new(target)),
         ..SinksConfig::default()
     };
@@ -203,7 +211,7 @@ fn debug_output_shows_no_secret() {
     let mut config = config;
     // System certificates may be missing where this runs.
     let plain = |target: &mut Target| target.url = Secret::new("http://chat.example/s3cret-path");
-    plain(&mut config.webhooks[0].target);
+    plain(&mut config.notifiers[0].target);
     plain(&mut config.alertmanagers[0].replicas[0]);
     plain(&mut config.dead_man.as_mut().unwrap().target);
     config.otlp.as_mut().unwrap().target.url = Secret::new("http://chat.example");

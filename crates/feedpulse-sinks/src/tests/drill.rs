@@ -5,8 +5,7 @@ use super::smtp::{Smtp, mail_config};
 use super::{Running, at, incident, resolved};
 use crate::Secret;
 use crate::config::{
-    AlertmanagerConfig, Chat, ChatConfig, PagerConfig, RouteConfig, Security, SinksConfig, Target,
-    WebhookConfig,
+    AlertmanagerConfig, Chat, NotifierConfig, RouteConfig, Security, SinksConfig, Speech, Target,
 };
 use core::time::Duration;
 use feedpulse_core::codes::Severity;
@@ -32,17 +31,20 @@ async fn a_drill_reaches_all_that_the_routes_leave_out_and_says_what_it_is() {
     let (replica, mut replica_seen) = http(ok()).await;
     let mut alertmanager = AlertmanagerConfig::new(vec![Target::new(&replica)]);
     alertmanager.min_severity = Severity::Page;
-    let mut chat = ChatConfig::new("chat", Chat::Slack, Target::new(&slack));
+    let mut chat = NotifierConfig::new("chat", Target::new(&slack), Speech::Chat(Chat::Slack));
     chat.min_severity = Severity::Page;
     let mut mail = mail_config(&smtp, Security::None);
     mail.min_severity = Severity::Page;
+    let routing_key = Secret::new("k".repeat(32));
     let config = SinksConfig {
         alertmanagers: vec![alertmanager],
-        chats: vec![chat],
-        mails: vec![mail],
-        // Takes pages, as it does by default.
-        pagers: vec![PagerConfig::new("pager", Target::new(&pager), Secret::new("k".repeat(32)))],
-        webhooks: vec![WebhookConfig::new(Target::new(&hook))],
+        notifiers: vec![
+            chat,
+            mail,
+            // Takes pages, as it does by default.
+            NotifierConfig::new("pager", Target::new(&pager), Speech::Pager { routing_key }),
+            NotifierConfig::webhook("webhook", Target::new(&hook)),
+        ],
         // Nobody hears of anything; and what is heard of waits.
         routes: vec![RouteConfig { wait: Duration::from_secs(600), ..RouteConfig::default() }],
         ..SinksConfig::default()

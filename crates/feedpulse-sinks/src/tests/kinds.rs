@@ -4,9 +4,7 @@ use super::servers::{Script, http, ok};
 use super::{Running, at, incident, resolved};
 use crate::Delivered;
 use crate::Secret;
-use crate::config::{
-    Chat, ChatConfig, Escalation, PagerConfig, RouteConfig, SinksConfig, Target, WebhookConfig,
-};
+use crate::config::{Chat, Escalation, NotifierConfig, RouteConfig, SinksConfig, Speech, Target};
 use core::sync::atomic::{AtomicU16, Ordering};
 use core::time::Duration;
 use feedpulse_core::effect::IncidentChange;
@@ -16,13 +14,14 @@ use tokio::time::Instant;
 
 fn pager(address: &str) -> SinksConfig {
     let target = Target::new(format!("{address}/v2/enqueue"));
-    let pager = PagerConfig::new("pager", target, Secret::new("0123456789abcdef0123456789abcdef"));
-    SinksConfig { pagers: vec![pager], site: "north".to_owned(), ..SinksConfig::default() }
+    let routing_key = Secret::new("0123456789abcdef0123456789abcdef");
+    let pager = NotifierConfig::new("pager", target, Speech::Pager { routing_key });
+    SinksConfig { notifiers: vec![pager], site: "north".to_owned(), ..SinksConfig::default() }
 }
 
 fn chat(address: &str, chat: Chat) -> SinksConfig {
-    let chats = vec![ChatConfig::new("chat", chat, Target::new(address))];
-    SinksConfig { chats, ..SinksConfig::default() }
+    let chat = NotifierConfig::new("chat", Target::new(address), Speech::Chat(chat));
+    SinksConfig { notifiers: vec![chat], ..SinksConfig::default() }
 }
 
 fn accepted() -> Script {
@@ -84,11 +83,7 @@ async fn a_failure_behind_a_good_status_is_no_delivery() {
 async fn routes_lead_to_their_notifiers_and_further_when_nobody_takes_it() {
     let (first, mut first_seen) = http(ok()).await;
     let (second, mut second_seen) = http(ok()).await;
-    let hook = |name: &str, address: &str| {
-        let mut config = WebhookConfig::new(Target::new(address));
-        config.name = name.to_owned();
-        config
-    };
+    let hook = |name: &str, address: &str| NotifierConfig::webhook(name, Target::new(address));
     let minutes = |n: u64| Duration::from_secs(n * 60);
     let route = RouteConfig {
         notifiers: vec!["team".to_owned()],
@@ -97,7 +92,7 @@ async fn routes_lead_to_their_notifiers_and_further_when_nobody_takes_it() {
         ..RouteConfig::default()
     };
     let config = SinksConfig {
-        webhooks: vec![hook("team", &first), hook("boss", &second)],
+        notifiers: vec![hook("team", &first), hook("boss", &second)],
         routes: vec![route],
         ..SinksConfig::default()
     };

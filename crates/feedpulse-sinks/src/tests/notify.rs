@@ -2,7 +2,7 @@
 
 use super::servers::{Seen, closed_port, http, ok, serve};
 use super::{Running, T0, at, incident, resolved};
-use crate::config::{AlertmanagerConfig, DeadManConfig, SinksConfig, Target, WebhookConfig};
+use crate::config::{AlertmanagerConfig, DeadManConfig, NotifierConfig, SinksConfig, Target};
 use core::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use core::time::Duration;
 use feedpulse_core::codes::Code;
@@ -23,8 +23,8 @@ fn alertmanager(addresses: &[&str]) -> SinksConfig {
 }
 
 fn webhook(address: &str) -> SinksConfig {
-    let config = WebhookConfig::new(Target::new(format!("{address}/hook")));
-    SinksConfig { webhooks: vec![config], site: "north".to_owned(), ..SinksConfig::default() }
+    let hook = NotifierConfig::webhook("webhook", Target::new(format!("{address}/hook")));
+    SinksConfig { notifiers: vec![hook], site: "north".to_owned(), ..SinksConfig::default() }
 }
 
 /// The next post that holds alerts.

@@ -2,7 +2,7 @@
 
 use super::servers::{http, ok};
 use super::{Running, T0, at, incident, resolved};
-use crate::config::{SinksConfig, Target, WebhookConfig};
+use crate::config::{NotifierConfig, SinksConfig, Target};
 use crate::notify::Counts;
 use crate::notify::notices::{Board, Rules};
 use crate::notify::outbox::{Keep, Kept, Outbox};
@@ -197,8 +197,8 @@ fn a_notice_that_nobody_takes_for_a_week_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_process_that_goes_on_sends_only_what_was_not_taken() {
     let (address, mut seen) = http(ok()).await;
-    let config = WebhookConfig::new(Target::new(format!("{address}/hook")));
-    let config = SinksConfig { webhooks: vec![config], ..SinksConfig::default() };
+    let hook = NotifierConfig::webhook("webhook", Target::new(format!("{address}/hook")));
+    let config = SinksConfig { notifiers: vec![hook], ..SinksConfig::default() };
     let disk = Disk::default();
     let keep = disk.clone();
     // A keeper that is as fast as a call, yet answers after it.

@@ -7,7 +7,7 @@ use super::tls::{https, pki, target};
 use super::{Running, incident, refused_journey};
 use crate::Secret;
 use crate::config::{
-    Chat, ChatConfig, OtlpConfig, ProxyConfig, Security, SinksConfig, Target, WebhookConfig,
+    Chat, NotifierConfig, OtlpConfig, ProxyConfig, Security, SinksConfig, Speech, Target,
 };
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -74,8 +74,8 @@ async fn a_notice_passes_a_proxy_to_a_secured_server() {
     let (address, mut seen) = https(&pki).await;
     let mut to = target(&address, pki.folder.path(), true);
     to.access.proxy = Some(proxy);
-    let chats = vec![ChatConfig::new("chat", Chat::Slack, to)];
-    let mut running = Running::new(&SinksConfig { chats, ..SinksConfig::default() });
+    let notifiers = vec![NotifierConfig::new("chat", to, Speech::Chat(Chat::Slack))];
+    let mut running = Running::new(&SinksConfig { notifiers, ..SinksConfig::default() });
     running.incident(&incident(3));
     assert!(seen.recv().await.unwrap().json()["blocks"].is_array());
     let line = lines.recv().await.unwrap();
@@ -89,16 +89,16 @@ async fn a_proxy_that_wants_a_login_gets_it_or_refuses() {
     let (address, mut seen) = http(ok()).await;
     let mut to = Target::new(format!("{address}/hook"));
     to.access.proxy = Some(ProxyConfig { user: None, ..proxy.clone() });
-    let webhooks = vec![WebhookConfig::new(to.clone())];
-    let mut without = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
+    let notifiers = vec![NotifierConfig::webhook("webhook", to.clone())];
+    let mut without = Running::new(&SinksConfig { notifiers, ..SinksConfig::default() });
     without.incident(&incident(3));
     let failing = without.own.recv().await.unwrap();
     assert_eq!((failing.failing, failing.detail.as_str()), (true, "http-407"));
     without.stop().await;
     assert!(seen.try_recv().is_err(), "nothing goes around the proxy");
     to.access.proxy = Some(proxy);
-    let webhooks = vec![WebhookConfig::new(to)];
-    let mut with = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
+    let notifiers = vec![NotifierConfig::webhook("webhook", to)];
+    let mut with = Running::new(&SinksConfig { notifiers, ..SinksConfig::default() });
     with.incident(&incident(3));
     assert_eq!(seen.recv().await.unwrap().json()["event"], "open");
     assert!(lines.recv().await.unwrap().starts_with("POST http://127.0.0.1"));
@@ -120,13 +120,15 @@ async fn spans_by_grpc_and_mails_pass_a_proxy() {
     let mut smtp = Smtp::start(None).await;
     let mut config = mail_config(&smtp, Security::None);
     config.target.access.proxy = Some(proxy.clone());
-    let mut running = Running::new(&SinksConfig { mails: vec![config], ..SinksConfig::default() });
+    let mut running =
+        Running::new(&SinksConfig { notifiers: vec![config], ..SinksConfig::default() });
     running.incident(&incident(3));
     smtp.mails.recv().await.unwrap();
     running.stop().await;
     let mut config = mail_config(&smtp, Security::None);
     config.target.access.proxy = Some(ProxyConfig { user: None, ..proxy });
-    let mut refused = Running::new(&SinksConfig { mails: vec![config], ..SinksConfig::default() });
+    let mut refused =
+        Running::new(&SinksConfig { notifiers: vec![config], ..SinksConfig::default() });
     refused.incident(&incident(3));
     assert_eq!(refused.own.recv().await.unwrap().detail.as_str(), "proxy");
     refused.stop().await;

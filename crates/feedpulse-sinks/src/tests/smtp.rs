@@ -4,7 +4,9 @@
 use super::tls::{Pki, pki};
 use super::{Running, at, incident, resolved};
 use crate::Secret;
-use crate::config::{ClientCertificate, MailConfig, Security, SinksConfig, Target};
+use crate::config::{
+    self, ClientCertificate, NotifierConfig, Security, SinksConfig, Speech, Target,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::net::SocketAddr;
@@ -115,26 +117,35 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-pub(super) fn mail_config(smtp: &Smtp, security: Security) -> MailConfig {
-    let to = vec!["Ana <ana@example.org>".to_owned(), "bo@example.org".to_owned()];
-    let server = Target::new(smtp.address.to_string());
-    let mut config = MailConfig::new("mail", server, "Feedpulse <f@north.example.org>", to);
-    config.security = security;
-    config
+pub(super) fn mail_config(smtp: &Smtp, security: Security) -> NotifierConfig {
+    let mail = config::Mail {
+        security,
+        user: None,
+        from: "Feedpulse <f@north.example.org>".to_owned(),
+        to: vec!["Ana <ana@example.org>".to_owned(), "bo@example.org".to_owned()],
+    };
+    NotifierConfig::new("mail", Target::new(smtp.address.to_string()), Speech::Mail(mail))
 }
 
-fn sinks(config: MailConfig) -> SinksConfig {
-    SinksConfig { mails: vec![config], site: "north".to_owned(), ..SinksConfig::default() }
+fn mail_of(config: &mut NotifierConfig) -> &mut config::Mail {
+    match &mut config.speech {
+        Speech::Mail(mail) => mail,
+        other => panic!("no mail: {other:?}"),
+    }
 }
 
-fn trust(config: &mut MailConfig, pki: &Pki) {
+fn sinks(config: NotifierConfig) -> SinksConfig {
+    SinksConfig { notifiers: vec![config], site: "north".to_owned(), ..SinksConfig::default() }
+}
+
+fn trust(config: &mut NotifierConfig, pki: &Pki) {
     let folder = pki.folder.path();
     config.target.access.ca_file = Some(folder.join("ca.pem"));
     config.target.access.client_certificate = Some(ClientCertificate {
         certificate_file: folder.join("client.pem"),
         key_file: folder.join("client.key"),
     });
-    config.user = Some(("feedpulse".to_owned(), Secret::new("s3cret")));
+    mail_of(config).user = Some(("feedpulse".to_owned(), Secret::new("s3cret")));
 }
 
 #[tokio::test]
@@ -191,13 +202,13 @@ async fn mail_goes_out_secured_and_logged_in_or_not_at_all() {
 async fn a_wrong_password_waits_and_an_unknown_recipient_is_given_up() {
     let mut smtp = Smtp::start(None).await;
     let mut config = mail_config(&smtp, Security::None);
-    config.user = Some(("feedpulse".to_owned(), Secret::new("wrong")));
+    mail_of(&mut config).user = Some(("feedpulse".to_owned(), Secret::new("wrong")));
     let mut running = Running::new(&sinks(config));
     running.incident(&incident(3));
     assert_eq!(running.own.recv().await.unwrap().detail.as_str(), "smtp-535");
     running.stop().await;
     let mut config = mail_config(&smtp, Security::None);
-    config.to = vec!["nobody@example.org".to_owned()];
+    mail_of(&mut config).to = vec!["nobody@example.org".to_owned()];
     let mut running = Running::new(&sinks(config));
     running.incident(&incident(3));
     assert_eq!(running.own.recv().await.unwrap().detail.as_str(), "smtp-550");

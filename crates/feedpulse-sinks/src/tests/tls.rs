@@ -6,7 +6,8 @@ use super::smtp::{Smtp, mail_config};
 use super::{Running, incident, refused_journey};
 use crate::Secret;
 use crate::config::{
-    AlertmanagerConfig, ClientCertificate, OtlpConfig, Security, SinksConfig, Target, WebhookConfig,
+    AlertmanagerConfig, ClientCertificate, NotifierConfig, OtlpConfig, Security, SinksConfig,
+    Target,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::RootCertStore;
@@ -145,8 +146,11 @@ async fn a_server_of_another_authority_is_told_as_untrusted_by_every_way() {
     mail.target.access = to.access.clone();
     for config in [
         SinksConfig { otlp: Some(OtlpConfig::new(to.clone())), ..SinksConfig::default() },
-        SinksConfig { webhooks: vec![WebhookConfig::new(to)], ..SinksConfig::default() },
-        SinksConfig { mails: vec![mail], ..SinksConfig::default() },
+        SinksConfig {
+            notifiers: vec![NotifierConfig::webhook("webhook", to)],
+            ..SinksConfig::default()
+        },
+        SinksConfig { notifiers: vec![mail], ..SinksConfig::default() },
     ] {
         let mut running = Running::new(&config);
         running.incident(&incident(3));
@@ -156,8 +160,8 @@ async fn a_server_of_another_authority_is_told_as_untrusted_by_every_way() {
         running.stop().await;
     }
     // The same server is trusted by its own authority, and wants a certificate then.
-    let webhooks = vec![WebhookConfig::new(trusted)];
-    let mut running = Running::new(&SinksConfig { webhooks, ..SinksConfig::default() });
+    let notifiers = vec![NotifierConfig::webhook("webhook", trusted)];
+    let mut running = Running::new(&SinksConfig { notifiers, ..SinksConfig::default() });
     running.incident(&incident(4));
     let failing = running.own.recv().await.unwrap();
     assert!(["tls", "reset"].contains(&failing.detail.as_str()), "{failing:?}");

@@ -100,6 +100,19 @@ async fn every_action_becomes_an_input() {
     assert_eq!(fixture.actions.lock().unwrap().len(), 6);
 }
 
+/// Takes the drill `silence`, as number 7.
+struct OneDrill;
+
+impl crate::DrillDesk for OneDrill {
+    fn begin(&self, asked: serde_json::Value) -> Result<u64, String> {
+        if asked["drill"] == "silence" { Ok(7) } else { Err("no such drill".to_owned()) }
+    }
+
+    fn answer(&self, number: u64) -> Option<serde_json::Value> {
+        (number == 7).then(|| json!({"stage": "running"}))
+    }
+}
+
 #[tokio::test]
 async fn the_socket_knows_who_asks_and_needs_no_token() {
     let fixture = Fixture::new(trouble());
@@ -111,7 +124,7 @@ async fn the_socket_knows_who_asks_and_needs_no_token() {
     let stop = CancellationToken::new();
     let own = owner_of(&path);
     let who = move |uid: u32| (uid == own).then(|| Label::from("ann"));
-    let router = crate::local(Arc::clone(&fixture) as _);
+    let router = crate::local(Arc::clone(&fixture) as _, Arc::new(OneDrill));
     let served = crate::serve_local(listener, router, who, ServeLimits::default(), stop.clone());
     let asks = async {
         let (status, list) = crate::ask(&path, "/api/v1/incidents", None).await.unwrap();
@@ -126,6 +139,14 @@ async fn the_socket_knows_who_asks_and_needs_no_token() {
         assert_eq!(status, 404);
         assert!(said["error"].as_str().unwrap().contains("no such incident"), "{said}");
         assert_eq!(crate::ask(&path, "/", None).await.unwrap().0, 404, "no pages here");
+        let drills = "/api/v1/drills";
+        let begun = crate::ask(&path, drills, Some(&json!({"drill": "silence"}))).await.unwrap();
+        assert_eq!(begun, (200, json!({"number": 7})));
+        let refused = crate::ask(&path, drills, Some(&json!({"drill": "fire"}))).await.unwrap();
+        assert_eq!((refused.0, &refused.1["error"]), (409, &json!("no such drill")));
+        let answer = crate::ask(&path, "/api/v1/drills/7", None).await.unwrap();
+        assert_eq!(answer, (200, json!({"stage": "running"})));
+        assert_eq!(crate::ask(&path, "/api/v1/drills/8", None).await.unwrap().0, 404);
         stop.cancel();
     };
     tokio::join!(served, asks);
@@ -144,7 +165,7 @@ async fn who_may_not_come_in_is_not_answered() {
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).unwrap();
     let stop = CancellationToken::new();
-    let router = crate::local(Fixture::new(trouble()));
+    let router = crate::local(Fixture::new(trouble()), Arc::new(OneDrill));
     let served =
         crate::serve_local(listener, router, |_| None, ServeLimits::default(), stop.clone());
     let asks = async {

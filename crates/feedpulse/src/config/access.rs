@@ -78,7 +78,7 @@ webhooks: [{{name: hook, url: \"http://b.example/\", {keys}}}]
         );
         let resolved = load(&text).unwrap_or_else(|errors| panic!("{keys}: {errors:?}"));
         let What::Web(web) = resolved.probes[0].what.clone() else { panic!("a page is probed") };
-        [web.access, resolved.sinks.webhooks[0].target.access.clone()]
+        [web.access, resolved.sinks.notifiers[0].target.access.clone()]
     }
 
     #[test]

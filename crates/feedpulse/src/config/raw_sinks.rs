@@ -39,6 +39,51 @@ macro_rules! timed {
     };
 }
 
+/// Structs that tell people: they have, beside what [`timed!`] gives them, a name, how often it is
+/// said again and how loud it must be.
+macro_rules! telling {
+    ($(
+        $(#[$doc:meta])* struct $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }
+    )*) => {
+        timed! {$(
+            $(#[$doc])*
+            struct $name {
+                /// Unique name.
+                name: String,
+                $($(#[$about])* $field: $type,)*
+                /// An open incident is said again after this. Default `4h`.
+                #[serde(default)]
+                repeat_every: Option<String>,
+                /// Least severity. Default `ticket`; of a pager `page`.
+                #[serde(default)]
+                min_severity: Option<RawSeverity>,
+            }
+        )*}
+        $(impl $name {
+            /// What all of them have.
+            pub(super) fn telling(&self) -> Telling<'_> {
+                Telling {
+                    name: &self.name,
+                    reach: self.reach(),
+                    timeout: self.timeout.as_ref(),
+                    repeat_every: self.repeat_every.as_ref(),
+                    min_severity: self.min_severity,
+                }
+            }
+        })*
+    };
+}
+
+/// What every notifier has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Telling<'a> {
+    pub name: &'a str,
+    pub reach: Reach<'a>,
+    pub timeout: Option<&'a String>,
+    pub repeat_every: Option<&'a String>,
+    pub min_severity: Option<RawSeverity>,
+}
+
 timed! {
     /// OpenTelemetry export.
     struct RawOtlp {
@@ -76,58 +121,44 @@ timed! {
         labels: BTreeMap<String, String>,
     }
 
+    /// A heartbeat to an outside monitor that alarms when it stops. It stops when Feedpulse does, and
+    /// when its engine stands still.
+    struct RawDeadMan {
+        /// Where to GET.
+        url: RawUrl,
+        /// How often, such as `60s` (default); 10 s to 1 h.
+        #[serde(default)]
+        every: Option<String>,
+    }
+}
+
+telling! {
     /// A generic webhook.
     struct RawWebhook {
-        /// Unique name.
-        name: String,
         /// Where to POST.
         url: RawUrl,
         /// Minijinja template of the JSON body; the default sends everything that is known.
         #[serde(default)]
         template: Option<String>,
-        /// An open incident is said again after this. Default `4h`.
-        #[serde(default)]
-        repeat_every: Option<String>,
-        /// Least severity. Default `ticket`.
-        #[serde(default)]
-        min_severity: Option<RawSeverity>,
     }
 
     /// A chat's incoming webhook.
     struct RawChat {
-        /// Unique name.
-        name: String,
         /// The webhook's URL: whoever has it may post, so it is best a reference.
         url: RawUrl,
-        /// An open incident is said again after this. Default `4h`.
-        #[serde(default)]
-        repeat_every: Option<String>,
-        /// Least severity. Default `ticket`.
-        #[serde(default)]
-        min_severity: Option<RawSeverity>,
     }
 
     /// A pager that takes PagerDuty's Events API v2.
     struct RawPager {
-        /// Unique name.
-        name: String,
         /// The integration's key.
         routing_key: RawSecret,
         /// Where events are posted. Default `https://events.pagerduty.com/v2/enqueue`.
         #[serde(default)]
         url: Option<RawUrl>,
-        /// An open incident is said again after this, under the same key. Default `4h`.
-        #[serde(default)]
-        repeat_every: Option<String>,
-        /// Least severity. Default `page`.
-        #[serde(default)]
-        min_severity: Option<RawSeverity>,
     }
 
     /// Mail.
     struct RawMail {
-        /// Unique name.
-        name: String,
         /// Host and port of the mail server, such as `smtp.example.org:587`.
         server: String,
         /// How the connection is secured. Default `starttls`.
@@ -143,22 +174,6 @@ timed! {
         from: String,
         /// The recipients, 1 to 50.
         to: Vec<String>,
-        /// An open incident is said again after this. Default `4h`.
-        #[serde(default)]
-        repeat_every: Option<String>,
-        /// Least severity. Default `ticket`.
-        #[serde(default)]
-        min_severity: Option<RawSeverity>,
-    }
-
-    /// A heartbeat to an outside monitor that alarms when it stops. It stops when Feedpulse does, and
-    /// when its engine stands still.
-    struct RawDeadMan {
-        /// Where to GET.
-        url: RawUrl,
-        /// How often, such as `60s` (default); 10 s to 1 h.
-        #[serde(default)]
-        every: Option<String>,
     }
 }
 

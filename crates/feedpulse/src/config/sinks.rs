@@ -4,7 +4,8 @@ use super::access::headers;
 use super::raw::RawSecret;
 use super::raw_access::Reach;
 use super::raw_sinks::{
-    RawAlertRoute, RawChat, RawPath, RawProtocol, RawScope, RawSecurity, RawSeverity, RawUrl,
+    RawAlertRoute, RawMail, RawPath, RawProtocol, RawScope, RawSecurity, RawSeverity, RawUrl,
+    Telling,
 };
 use super::resolve::Resolver;
 use feedpulse_core::calendar::Calendar;
@@ -12,9 +13,10 @@ use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::effect::Scope;
 use feedpulse_sinks::Secret;
 use feedpulse_sinks::config::{
-    AlertmanagerConfig, Chat, ChatConfig, ControlIds, DeadManConfig, Escalation, MailConfig,
-    OtlpConfig, PagerConfig, Protocol, RouteConfig, Security, SinksConfig, Target, WebhookConfig,
+    AlertmanagerConfig, Chat, ControlIds, DeadManConfig, Escalation, Mail, NotifierConfig,
+    OtlpConfig, Protocol, RouteConfig, Security, SinksConfig, Speech, Target,
 };
+use feedpulse_sinks::notify::webhook::Method;
 use std::time::Duration;
 
 impl Resolver<'_> {
@@ -29,10 +31,7 @@ impl Resolver<'_> {
             ..SinksConfig::default()
         };
         self.alertmanager(&mut sinks);
-        self.webhooks(&mut sinks);
-        sinks.chats = self.chats();
-        sinks.pagers = self.pagers();
-        sinks.mails = self.mails();
+        sinks.notifiers = self.notifiers();
         sinks.dead_man = self.dead_man();
         sinks.routes = self.alert_routes(&sinks);
         let names = sinks.names();
@@ -170,95 +169,87 @@ impl Resolver<'_> {
         sinks.alertmanagers.push(config);
     }
 
-    fn webhooks(&mut self, sinks: &mut SinksConfig) {
-        for (n, hook) in self.raw.webhooks.iter().enumerate() {
-            let path = format!("webhooks/{n}");
-            let url = self.url(&format!("{path}/url"), &hook.url);
-            let mut config = WebhookConfig::new(self.target(
-                &format!("{path}/url"),
-                &url,
-                hook.reach(),
-                hook.timeout.as_ref(),
-            ));
-            config.name.clone_from(&hook.name);
-            config.template.clone_from(&hook.template);
-            config.repeat = self.repeat(&path, hook.repeat_every.as_ref(), config.repeat);
-            config.min_severity = hook.min_severity.map_or(config.min_severity, severity);
-            sinks.webhooks.push(config);
-        }
-    }
-
-    fn repeat(&mut self, path: &str, every: Option<&String>, default: Duration) -> Duration {
-        self.time(&format!("{path}/repeat_every"), every, default)
-    }
-
-    fn chats(&mut self) -> Vec<ChatConfig> {
+    fn notifiers(&mut self) -> Vec<NotifierConfig> {
         let raw = self.raw;
-        let named = |list: &'static str, chat, all: &'_ [RawChat]| {
-            let numbered = all.iter().cloned().enumerate();
-            numbered.map(|(n, raw)| (format!("{list}/{n}"), chat, raw)).collect::<Vec<_>>()
-        };
-        let mut chats = named("slack", Chat::Slack, &raw.slack);
-        chats.extend(named("teams", Chat::Teams, &raw.teams));
-        let mut configs = Vec::new();
-        for (path, chat, raw) in &chats {
-            let url = self.url(&format!("{path}/url"), &raw.url);
-            let target =
-                self.target(&format!("{path}/url"), &url, raw.reach(), raw.timeout.as_ref());
-            let mut config = ChatConfig::new(&raw.name, *chat, target);
-            config.repeat = self.repeat(path, raw.repeat_every.as_ref(), config.repeat);
-            config.min_severity = raw.min_severity.map_or(config.min_severity, severity);
-            configs.push(config);
+        let mut all = Vec::new();
+        for (n, hook) in raw.webhooks.iter().enumerate() {
+            let (method, template) = (Method::Post, hook.template.clone());
+            let speech = Speech::Webhook { method, template };
+            all.push(self.posted(&format!("webhooks/{n}"), hook.telling(), &hook.url, speech));
         }
-        configs
-    }
-
-    fn pagers(&mut self) -> Vec<PagerConfig> {
-        let mut configs = Vec::new();
-        for (n, pager) in self.raw.pagerduty.iter().enumerate() {
+        let chats = [("slack", &raw.slack, Chat::Slack), ("teams", &raw.teams, Chat::Teams)];
+        for (list, chats, chat) in chats {
+            for (n, raw) in chats.iter().enumerate() {
+                let path = format!("{list}/{n}");
+                all.push(self.posted(&path, raw.telling(), &raw.url, Speech::Chat(chat)));
+            }
+        }
+        for (n, pager) in raw.pagerduty.iter().enumerate() {
             let path = format!("pagerduty/{n}");
-            let stated = pager.url.as_ref().map(|url| self.url(&format!("{path}/url"), url));
-            let url = stated.unwrap_or_else(|| PagerConfig::EVENTS.to_owned());
-            let target =
-                self.target(&format!("{path}/url"), &url, pager.reach(), pager.timeout.as_ref());
             let key = self.secret(&format!("{path}/routing_key"), &pager.routing_key);
-            let key = Secret::new(key.unwrap_or_default());
-            let mut config = PagerConfig::new(&pager.name, target, key);
-            config.repeat = self.repeat(&path, pager.repeat_every.as_ref(), config.repeat);
-            config.min_severity = pager.min_severity.map_or(config.min_severity, severity);
-            configs.push(config);
+            let speech = Speech::Pager { routing_key: Secret::new(key.unwrap_or_default()) };
+            let events = RawUrl::Text(NotifierConfig::EVENTS.to_owned());
+            let url = pager.url.as_ref().unwrap_or(&events);
+            all.push(self.posted(&path, pager.telling(), url, speech));
         }
-        configs
+        for (n, mail) in raw.email.iter().enumerate() {
+            all.push(self.mailed(&format!("email/{n}"), mail));
+        }
+        all
     }
 
-    fn mails(&mut self) -> Vec<MailConfig> {
-        let mut configs = Vec::new();
-        for (n, mail) in self.raw.email.iter().enumerate() {
-            let path = format!("email/{n}");
-            if mail.token.is_some() {
-                let hint = "use `user` and `password`";
-                self.wrong(&format!("{path}/token"), "mail servers take no token", hint);
-            }
-            let port = mail.server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-            if port.is_none() {
-                let hint = "such as smtp.example.org:587";
-                self.wrong(&format!("{path}/server"), "not a host and port", hint);
-            }
-            let reach = Reach { token: None, ..mail.reach() };
-            let timeout = mail.timeout.as_ref();
-            let target = self.beside(&path, &mail.server, reach, timeout);
-            let mut config = MailConfig::new(&mail.name, target, &mail.from, mail.to.clone());
-            config.security = match mail.security {
+    /// A notifier that is posted to.
+    fn posted(
+        &mut self,
+        path: &str,
+        raw: Telling<'_>,
+        url: &RawUrl,
+        speech: Speech,
+    ) -> NotifierConfig {
+        let place = format!("{path}/url");
+        let url = self.url(&place, url);
+        let target = self.target(&place, &url, raw.reach, raw.timeout);
+        self.telling(path, raw, target, speech)
+    }
+
+    fn telling(
+        &mut self,
+        path: &str,
+        raw: Telling<'_>,
+        target: Target,
+        speech: Speech,
+    ) -> NotifierConfig {
+        let mut config = NotifierConfig::new(raw.name, target, speech);
+        let every = raw.repeat_every;
+        config.repeat = self.time(&format!("{path}/repeat_every"), every, config.repeat);
+        config.min_severity = raw.min_severity.map_or(config.min_severity, severity);
+        config
+    }
+
+    fn mailed(&mut self, path: &str, raw: &RawMail) -> NotifierConfig {
+        if raw.token.is_some() {
+            let hint = "use `user` and `password`";
+            self.wrong(&format!("{path}/token"), "mail servers take no token", hint);
+        }
+        let port = raw.server.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() {
+            let hint = "such as smtp.example.org:587";
+            self.wrong(&format!("{path}/server"), "not a host and port", hint);
+        }
+        let telling = raw.telling();
+        let reach = Reach { token: None, ..telling.reach };
+        let target = self.beside(path, &raw.server, reach, telling.timeout);
+        let mail = Mail {
+            security: match raw.security {
                 RawSecurity::StartTls => Security::StartTls,
                 RawSecurity::Tls => Security::Tls,
                 RawSecurity::None => Security::None,
-            };
-            config.user = self.login(&path, mail.user.as_ref(), mail.password.as_ref());
-            config.repeat = self.repeat(&path, mail.repeat_every.as_ref(), config.repeat);
-            config.min_severity = mail.min_severity.map_or(config.min_severity, severity);
-            configs.push(config);
-        }
-        configs
+            },
+            user: self.login(path, raw.user.as_ref(), raw.password.as_ref()),
+            from: raw.from.clone(),
+            to: raw.to.clone(),
+        };
+        self.telling(path, telling, target, Speech::Mail(mail))
     }
 
     fn login(
@@ -405,8 +396,8 @@ webhooks: [{name: hook, url: \"http://h/1\"}]
         );
         let sinks = load(&text).unwrap_or_else(|p| panic!("{p:#?}")).sinks;
         assert_eq!(sinks.names(), ["hook", "chat", "teams", "pager", "mail"]);
-        assert!(sinks.chats.iter().all(|chat| chat.target.access.proxy.is_some()));
-        assert_eq!(sinks.chats[1].target.timeout, Duration::from_secs(5));
+        assert!(sinks.notifiers[1..3].iter().all(|chat| chat.target.access.proxy.is_some()));
+        assert_eq!(sinks.notifiers[2].target.timeout, Duration::from_secs(5));
         assert_eq!(sinks.dead_man.unwrap().every, Duration::from_secs(30));
         assert_eq!(sinks.page_base, "https://pulse.example");
         let route = &sinks.routes[0];

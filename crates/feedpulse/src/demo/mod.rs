@@ -216,10 +216,7 @@ fn take_sinks(config: &mut Config, file: &std::path::Path) -> Result<(), Failure
         config.sinks.otlp = other.sinks.otlp;
     }
     config.sinks.alertmanagers = other.sinks.alertmanagers;
-    config.sinks.webhooks.extend(other.sinks.webhooks);
-    config.sinks.chats = other.sinks.chats;
-    config.sinks.pagers = other.sinks.pagers;
-    config.sinks.mails = other.sinks.mails;
+    config.sinks.notifiers.extend(other.sinks.notifiers);
     config.sinks.page_base = other.sinks.page_base;
     config.sinks.runbook_base = other.sinks.runbook_base;
     Ok(())

@@ -9,7 +9,7 @@ use feedpulse_core::label::Label;
 use feedpulse_core::plan::FeedId;
 use feedpulse_core::view::View;
 use feedpulse_sinks::{NamespaceConfig, NamespaceTask};
-use feedpulse_web::{ServeLimits, Source, local, serve_local, shadow_wire};
+use feedpulse_web::{DrillDesk, ServeLimits, Source, local, serve_local, shadow_wire};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,11 +54,16 @@ impl Admin {
     }
 
     /// Answers until `stop`.
-    pub(super) async fn run(self, source: Arc<dyn Source>, stop: CancellationToken) {
+    pub(super) async fn run(
+        self,
+        source: Arc<dyn Source>,
+        drills: Arc<dyn DrillDesk>,
+        stop: CancellationToken,
+    ) {
         let own = rustix::process::geteuid().as_raw();
         // Until the mode was set others of this machine could connect: they are not let in.
         let who = move |uid: u32| (uid == 0 || uid == own).then(|| name_of(uid));
-        serve_local(self.listener, local(source), who, ServeLimits::default(), stop).await;
+        serve_local(self.listener, local(source, drills), who, ServeLimits::default(), stop).await;
         drop(self.file);
     }
 }

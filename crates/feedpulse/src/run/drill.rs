@@ -1,9 +1,10 @@
-//! Drills of the running process: takes the question, makes the fault with real frames through the real
+//! Drills of the running process: takes the question from the admin socket, makes the fault with real frames through the real
 //! decoder, follows the incident and the notices, and lets it recover.
 
 use super::side::SideBox;
 use crate::clock;
-use crate::drill::{ANSWER, ASK, Answer, Ask, Notified, Stage, get, is_stale, put};
+use crate::drill::{Answer, Ask, Notified, Stage};
+use feedpulse_core::codes::Severity;
 use feedpulse_core::effect::{Effect, IncidentChange, IncidentState, MomentKind};
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::input::{DrillKind, DrillStep, Input, OwnState};
@@ -12,12 +13,14 @@ use feedpulse_core::sighting::{LinkEvent, Seen, Sighting};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_sinks::Delivered;
-use std::path::{Path, PathBuf};
+use feedpulse_web::DrillDesk;
+use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How often the folder is looked at, and a drill that is under way.
+/// How often a drill that is under way is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 /// A fault is found by then, or never.
 const FOUND: Duration = Duration::from_secs(45);
@@ -31,12 +34,17 @@ pub(crate) struct Drills(Arc<Mutex<Board>>);
 #[derive(Debug, Default)]
 struct Board {
     notifiers: Vec<String>,
+    /// Of the drill under way, or of the last one.
     answer: Option<Answer>,
 }
 
 impl Drills {
     fn with<T>(&self, look: impl FnOnce(&mut Board) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn update(&self, tell: impl FnOnce(&mut Answer)) {
+        self.with(|board| board.answer.as_mut().map(tell));
     }
 
     /// The tasks of the sinks; those that tell people are the notifiers.
@@ -108,9 +116,55 @@ impl Board {
     }
 }
 
-/// Takes questions.
+/// A drill that is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    number: u64,
+    kind: DrillKind,
+    severity: Severity,
+    timeout: Duration,
+}
+
+/// The way in: one drill at a time.
+pub(super) struct Counter {
+    wanted: mpsc::Sender<Wanted>,
+    drills: Drills,
+}
+
+impl DrillDesk for Counter {
+    fn begin(&self, asked: Value) -> Result<u64, String> {
+        let ask: Ask = serde_json::from_value(asked).map_err(|e| format!("not a drill: {e}"))?;
+        let (Some(kind), Some(severity)) = (ask.kind(), ask.loud()) else {
+            return Err(format!("no such drill: {} as a {}", ask.drill, ask.severity));
+        };
+        let number = clock::now().as_micros().unsigned_abs();
+        let timeout = Duration::from_secs(ask.timeout_s.clamp(5, 300));
+        self.drills.with(|board| {
+            if board.answer.as_ref().is_some_and(|answer| answer.stage == Stage::Running) {
+                return Err("a drill is under way; wait for its end".to_owned());
+            }
+            let stops = |_| "feedpulse is about to stop".to_owned();
+            self.wanted.try_send(Wanted { number, kind, severity, timeout }).map_err(stops)?;
+            let names = board.notifiers.iter().cloned();
+            board.answer = Some(Answer {
+                number,
+                drill: ask.drill,
+                notifiers: names.map(|name| Notified { name, ..Notified::default() }).collect(),
+                ..Answer::default()
+            });
+            Ok(number)
+        })
+    }
+
+    fn answer(&self, number: u64) -> Option<Value> {
+        let answer = self.drills.with(|board| board.answer.clone())?;
+        (answer.number == number).then(|| serde_json::to_value(answer).ok())?
+    }
+}
+
+/// Makes the drills.
 pub(super) struct Desk {
-    folder: PathBuf,
+    wanted: mpsc::Receiver<Wanted>,
     decoder: Decoder,
     side: SideBox,
     drills: Drills,
@@ -119,54 +173,28 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    pub(super) fn new(folder: &Path, key: SiteKey, side: SideBox, drills: Drills) -> Self {
+    /// The desk, and the way in.
+    pub(super) fn new(key: SiteKey, side: SideBox, drills: Drills) -> (Self, Counter) {
         let decoder = Decoder::new(DecodeConfig::new(key));
-        Self { folder: folder.to_owned(), decoder, side, drills, sent: 0 }
+        let (sender, wanted) = mpsc::channel(1);
+        let counter = Counter { wanted: sender, drills: drills.clone() };
+        (Self { wanted, decoder, side, drills, sent: 0 }, counter)
     }
 
-    /// Takes questions until it is told to stop.
+    /// Makes drills until it is told to stop.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                Some(wanted) = self.wanted.recv() => self.drill(wanted, &stop).await,
             }
-            let path = self.folder.join(ASK);
-            let asked = tokio::task::spawn_blocking(move || {
-                let ask = get::<Ask>(&path);
-                // Whatever it is, it is looked at once.
-                let _ = std::fs::remove_file(&path);
-                ask
-            });
-            let Some(ask) = asked.await.ok().flatten() else { continue };
-            if is_stale(&ask, clock::now()) {
-                tracing::warn!("an old question for a drill is passed over");
-                continue;
-            }
-            self.drill(&ask, &stop).await;
         }
     }
 
-    async fn drill(&mut self, ask: &Ask, stop: &CancellationToken) {
-        let number = ask.number;
-        let (Some(kind), Some(severity)) = (ask.kind(), ask.loud()) else {
-            let why = Some("no such drill".to_owned());
-            let drill = ask.drill.clone();
-            let refused = Answer { number, drill, stage: Stage::Refused, why, ..Answer::default() };
-            return self.answer(&refused).await;
-        };
+    async fn drill(&mut self, wanted: Wanted, stop: &CancellationToken) {
+        let Wanted { number, kind, severity, timeout } = wanted;
         tracing::info!(drill = kind.name(), "a drill begins");
-        let timeout = Duration::from_secs(ask.timeout_s.clamp(5, 300));
-        self.drills.with(|board| {
-            let names = board.notifiers.iter().cloned();
-            board.answer = Some(Answer {
-                number,
-                drill: ask.drill.clone(),
-                fault_at: Some(clock::now().as_micros()),
-                notifiers: names.map(|name| Notified { name, ..Notified::default() }).collect(),
-                ..Answer::default()
-            });
-        });
+        self.drills.update(|answer| answer.fault_at = Some(clock::now().as_micros()));
         self.sent = 0;
         self.step(DrillStep::Open { number, kind, severity });
         self.fault(number, kind);
@@ -184,15 +212,11 @@ impl Desk {
         if found {
             self.until(ENDED, stop, ended).await;
         }
-        let answer = self.drills.with(|board| board.answer.take());
-        if let Some(mut answer) = answer {
-            answer.stage = Stage::Done;
-            tracing::info!(drill = kind.name(), "a drill is over");
-            self.answer(&answer).await;
-        }
+        self.drills.update(|answer| answer.stage = Stage::Done);
+        tracing::info!(drill = kind.name(), "a drill is over");
     }
 
-    /// Waits for something to be known; says whether it is. The answer so far is there meanwhile.
+    /// Waits for something to be known; says whether it is.
     async fn until(
         &self,
         longest: Duration,
@@ -202,7 +226,6 @@ impl Desk {
         let end = tokio::time::Instant::now() + longest;
         loop {
             let Some(answer) = self.drills.with(|board| board.answer.clone()) else { return false };
-            self.answer(&answer).await;
             if known(&answer) {
                 return true;
             }
@@ -213,14 +236,6 @@ impl Desk {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(LOOK) => {}
             }
-        }
-    }
-
-    async fn answer(&self, answer: &Answer) {
-        let (folder, answer) = (self.folder.clone(), answer.clone());
-        let put = tokio::task::spawn_blocking(move || put(&folder, ANSWER, &answer));
-        if let Ok(Err(error)) = put.await {
-            tracing::warn!("the answer to a drill cannot be written: {error}");
         }
     }
 

@@ -170,7 +170,10 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         drills: drills.clone(),
         watcher: options.watcher,
     };
-    askers(&config, key, &side, &shared, drills, &mut supervisor);
+    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
+    supervisor.task("lessons", lessons.run(supervisor.rest.clone()));
+    let (desk, counter) = drill::Desk::new(key, side.clone(), drills);
+    supervisor.task("drills", desk.run(supervisor.rest.clone()));
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());
@@ -178,7 +181,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let mut running = Running {
         supervisor,
         work: Some(work),
-        shared,
+        shared: shared.clone(),
         sinks,
         mailbox,
         wire: None,
@@ -188,7 +191,15 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         ui: None,
         ops: None,
     };
-    running.listen(&config, key, registry.clone(), side, started).await?;
+    let window = Window {
+        shared,
+        registry: registry.clone(),
+        side,
+        site: config.site.clone(),
+        started,
+        config_hash: config.hash.clone(),
+    };
+    running.listen(&config, key, window, counter).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
 }
@@ -208,22 +219,6 @@ fn first_inputs(config: &Config, engine: &Engine, blind: Vec<Blind>, side: &Side
     for input in blind.into_iter().map(Input::Blind).chain(recover::left_behind(engine)) {
         side.put(input);
     }
-}
-
-/// Those who look into the store's folder for what other commands left there.
-fn askers(
-    config: &Config,
-    key: SiteKey,
-    side: &SideBox,
-    shared: &Shared,
-    drills: drill::Drills,
-    supervisor: &mut Supervisor,
-) {
-    let stop = supervisor.rest.clone();
-    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
-    supervisor.task("lessons", lessons.run(stop.clone()));
-    let desk = drill::Desk::new(&config.folder, key, side.clone(), drills);
-    supervisor.task("drills", desk.run(stop));
 }
 
 fn thread(
@@ -334,23 +329,16 @@ impl Running {
         &mut self,
         config: &Config,
         key: SiteKey,
-        registry: Registry,
-        side: SideBox,
-        started: feedpulse_core::time::Timestamp,
+        window: Window,
+        drills: drill::Counter,
     ) -> Result<(), Failure> {
-        probes::start(config, &registry, &side, &mut self.supervisor)?;
-        let source: Arc<dyn Source> = Arc::new(Window {
-            shared: self.shared.clone(),
-            registry,
-            side,
-            site: config.site.clone(),
-            started,
-            config_hash: config.hash.clone(),
-        });
+        probes::start(config, &window.registry, &window.side, &mut self.supervisor)?;
+        let source: Arc<dyn Source> = Arc::new(window);
         match admin::Admin::bind(&config.folder) {
             Ok(admin) => {
                 let stop = self.supervisor.rest.clone();
-                self.supervisor.task("admin", admin.run(Arc::clone(&source), stop));
+                let work = admin.run(Arc::clone(&source), Arc::new(drills), stop);
+                self.supervisor.task("admin", work);
             }
             // The pages and the API go on without it.
             Err(error) => tracing::warn!("no admin socket, so no commands reach this: {error}"),
