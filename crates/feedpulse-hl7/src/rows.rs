@@ -12,13 +12,14 @@ use crate::path::{Path, PathError, Repetition};
 use crate::structure::{pick, structure};
 use crate::text::{Charset, unescape};
 use crate::walk::{Unit, walk};
-use feedpulse_core::key::MessageKey;
-use feedpulse_core::sighting::{MessageSeen, Urgency};
-use feedpulse_core::time::Timestamp;
 use memchr::memchr3;
 use std::fmt::Write as _;
 
+mod told;
+
 pub use crate::path::{TypeError, TypeMatch};
+use told::Pseudo;
+pub use told::{About, RowMeta, Told};
 
 /// Parts declared fields.
 pub const FIELD: char = '\u{1F}';
@@ -40,7 +41,7 @@ pub enum RowError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// A pseudo-field that does not exist.
-    #[error("`{0}` is no pseudo-field: there are @received-ms, @key, @type and @urgency")]
+    #[error("`{0}` is no pseudo-field; wit/README.md lists those that each kind of row has")]
     Pseudo(String),
     /// None or too many.
     #[error("{0} fields are declared: from 1 to {MAX_FIELDS} are possible")]
@@ -54,26 +55,7 @@ enum Field {
     Key,
     Type,
     Urgency,
-}
-
-/// What a row says beside the message's own fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowMeta {
-    /// `@received-ms`: milliseconds since the epoch, by our clock.
-    pub received_ms: i64,
-    /// `@key`: the journey key, in 32 hexadecimal digits.
-    pub key: Option<MessageKey>,
-    /// `@urgency`: `routine`, `correction` or `critical`.
-    pub urgency: Urgency,
-}
-
-impl RowMeta {
-    /// Of a decoded message.
-    #[must_use]
-    pub fn of(at: Timestamp, seen: &MessageSeen) -> Self {
-        let received_ms = at.as_micros().div_euclid(1000);
-        Self { received_ms, key: seen.journey_key, urgency: seen.urgency }
-    }
+    Pseudo(Pseudo),
 }
 
 /// A list of declared fields; keeps its buffers.
@@ -97,7 +79,9 @@ impl RowSpec {
             "@key" => Ok(Field::Key),
             "@type" => Ok(Field::Type),
             "@urgency" => Ok(Field::Urgency),
-            text if text.starts_with('@') => Err(RowError::Pseudo(text.to_owned())),
+            text if text.starts_with('@') => Pseudo::named(text)
+                .map(Field::Pseudo)
+                .ok_or_else(|| RowError::Pseudo(text.to_owned())),
             text => Ok(Field::At(text.parse()?)),
         };
         let fields = fields.iter().map(one).collect::<Result<_, RowError>>()?;
@@ -110,33 +94,53 @@ impl RowSpec {
         self.fields == other.fields
     }
 
-    /// Appends the row of a message.
-    pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta, out: &mut String) {
-        let charset = Charset::of(message);
+    /// Appends the row of a message, or of an ACK.
+    pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta<'_>, out: &mut String) {
+        self.write(Some((message, Charset::of(message))), meta, out);
+    }
+
+    /// Appends a row that no message is at hand for: its HL7 fields are empty.
+    pub fn join_told(&mut self, meta: &RowMeta<'_>, out: &mut String) {
+        self.write(None, meta, out);
+    }
+
+    fn write(
+        &mut self,
+        message: Option<(&Message<'_>, Charset)>,
+        meta: &RowMeta<'_>,
+        out: &mut String,
+    ) {
         for (number, field) in self.fields.iter().enumerate() {
             if number > 0 {
                 out.push(FIELD);
             }
             let written = match field {
                 Field::At(path) => {
-                    value(message, charset, path, &mut self.scratch, out);
+                    if let Some((message, charset)) = message {
+                        value(message, charset, path, &mut self.scratch, out);
+                    }
                     Ok(())
                 }
                 Field::ReceivedMs => write!(out, "{}", meta.received_ms),
                 Field::Key => meta.key.map_or(Ok(()), |key| write!(out, "{key:?}")),
-                Field::Type => {
-                    let msh9 = charset.decode(message.header(9));
-                    push(&msh9, message, out);
-                    Ok(())
-                }
+                Field::Type => match (message, meta.about) {
+                    (Some((message, charset)), _) => {
+                        push(&charset.decode(message.header(9)), message, out);
+                        Ok(())
+                    }
+                    (None, About::Outcome(Told { kind: (code, trigger), .. })) => {
+                        told_type(code.as_str(), trigger.as_str(), out);
+                        Ok(())
+                    }
+                    (None, _) => Ok(()),
+                },
                 Field::Urgency => {
-                    out.push_str(match meta.urgency {
-                        Urgency::Routine => "routine",
-                        Urgency::Correction => "correction",
-                        Urgency::Critical => "critical",
-                    });
+                    if matches!(meta.about, About::Message | About::Outcome(_)) {
+                        out.push_str(meta.urgency.name());
+                    }
                     Ok(())
                 }
+                Field::Pseudo(pseudo) => pseudo.write(meta, out),
             };
             written.expect("writing to a String cannot fail");
         }
@@ -144,7 +148,7 @@ impl RowSpec {
 
     /// Appends the row of the first message in bytes that are not indexed yet; false when there is
     /// none.
-    pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta, out: &mut String) -> bool {
+    pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta<'_>, out: &mut String) -> bool {
         let (mut index, mut notes, mut found) = (Index::new(), Notes::default(), false);
         walk(bytes, &mut index, &mut notes, &mut |unit| {
             if let Unit::Message(message, ..) = unit
@@ -156,6 +160,21 @@ impl RowSpec {
         });
         found
     }
+}
+
+/// A type as MSH-9 has it.
+fn told_type(code: &str, trigger: &str, out: &mut String) {
+    clean(code, out);
+    if !trigger.is_empty() {
+        out.push('^');
+        clean(trigger, out);
+    }
+}
+
+/// A name of the configuration.
+fn told_name(name: &str, out: &mut String) -> std::fmt::Result {
+    clean(name, out);
+    Ok(())
 }
 
 fn value(

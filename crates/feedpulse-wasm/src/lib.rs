@@ -15,6 +15,7 @@
 //! one call in the private module `cache`.
 #![deny(unsafe_code)]
 
+mod about;
 mod batch;
 mod breaker;
 mod cache;
@@ -25,12 +26,16 @@ mod judge;
 mod limits;
 mod manifest;
 mod path;
+mod place;
+mod places;
 mod runtime;
 mod section;
+mod served;
 mod state;
 mod ticker;
 mod worker;
 
+pub use about::{About, Pseudo};
 pub use batch::{
     Batch, FIELD_SEPARATOR, MessageAccess, OCCURRENCE_SEPARATOR, REPETITION_SEPARATOR,
     ROW_SEPARATOR, Row, sanitize,

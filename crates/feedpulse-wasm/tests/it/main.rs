@@ -12,4 +12,6 @@ mod cases;
 mod faults;
 mod findings;
 mod loading;
+mod quarantine;
 mod support;
+mod wit;
