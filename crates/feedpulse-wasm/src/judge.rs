@@ -1,5 +1,6 @@
 //! Lets through what the manifest allows of a guest's findings.
 
+use crate::batch::{FIELD_SEPARATOR, OCCURRENCE_SEPARATOR, ROW_SEPARATOR};
 use crate::finding::{Finding, Level};
 use crate::host::bindings::feedpulse::check::types;
 use crate::host::clip;
@@ -17,6 +18,8 @@ pub(crate) struct Judge {
     attrs: HashMap<String, (Arc<str>, Attr)>,
     /// Segments that a place may name; none = any.
     segments: Option<HashSet<[u8; 3]>>,
+    /// Which field of a row is `@shape`: what it names may be a place too.
+    shape: Option<usize>,
     free_text: bool,
     most_attrs: usize,
     text_chars: usize,
@@ -38,13 +41,14 @@ impl Judge {
             .map(|(name, attr)| (name.clone(), (name.as_str().into(), attr.clone())));
         let declared = manifest.fields.iter().filter_map(|field| match field {
             Field::Path(path) => Some(path.segment),
-            Field::ReceivedMs | Field::Key => None,
+            _ => None,
         });
         let reads_more = grants.contains(&Grant::Get) || grants.contains(&Grant::Raw);
         Self {
             codes: codes.collect(),
             attrs: attrs.collect(),
             segments: (!reads_more).then(|| declared.collect()),
+            shape: manifest.fields.iter().position(|field| *field == Field::Shape),
             free_text: grants.contains(&Grant::FreeText),
             most_attrs: limits.attrs,
             text_chars: limits.text_chars,
@@ -52,7 +56,7 @@ impl Judge {
     }
 
     /// A guest's finding as one of ours, and whether its text was dropped. `ids` names the rows
-    /// that the guest was handed.
+    /// that the guest was handed, `rows` holds them.
     ///
     /// # Errors
     /// What the manifest does not allow.
@@ -60,6 +64,7 @@ impl Judge {
         &self,
         f: types::Finding,
         ids: &[u64],
+        rows: &str,
     ) -> Result<(Finding, bool), Objection> {
         let row = match f.row {
             None => None,
@@ -87,7 +92,7 @@ impl Judge {
             }
             attrs.push((name.clone(), value.into()));
         }
-        let at = self.place(&f.at)?;
+        let at = self.place(&f.at, f.row, rows)?;
         let text = (self.free_text && !f.text.is_empty()).then(|| clip(&f.text, self.text_chars));
         let dropped = !f.text.is_empty() && text.is_none();
         let level = Level::from(f.level).min(*most);
@@ -95,17 +100,32 @@ impl Judge {
     }
 
     /// A place, if it is one that the check may know.
-    fn place(&self, at: &str) -> Result<Box<str>, Objection> {
+    fn place(&self, at: &str, row: Option<u32>, rows: &str) -> Result<Box<str>, Objection> {
         if at.is_empty() {
             return Ok("".into());
         }
         let path = Path::parse(at).map_err(|_| "a finding's place is not an HL7 path")?;
         match &self.segments {
-            Some(segments) if !segments.contains(&path.segment) => {
+            Some(segments)
+                if !segments.contains(&path.segment) && !self.has(path.segment, row, rows) =>
+            {
                 Err("a finding's place is in a segment of which the manifest declares no field")
             }
             _ => Ok(at.into()),
         }
+    }
+}
+
+impl Judge {
+    /// Whether the row's `@shape`, if the check reads it, has a segment of this name.
+    fn has(&self, segment: [u8; 3], row: Option<u32>, rows: &str) -> bool {
+        let text = || {
+            let row = usize::try_from(row?).ok()?;
+            rows.split(ROW_SEPARATOR).nth(row)?.split(FIELD_SEPARATOR).nth(self.shape?)
+        };
+        text().is_some_and(|shape| {
+            shape.split(OCCURRENCE_SEPARATOR).any(|one| one.as_bytes().starts_with(&segment))
+        })
     }
 }
 

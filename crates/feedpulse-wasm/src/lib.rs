@@ -18,6 +18,7 @@
 mod batch;
 mod breaker;
 mod cache;
+mod declared;
 mod finding;
 mod host;
 mod instance;
@@ -37,6 +38,7 @@ pub use batch::{
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
+pub use declared::{FromSettings, SettingsError};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
 pub use limits::{Limits, Settings};
 pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};

@@ -1,9 +1,11 @@
 //! What a check says about itself: read from the component, checked, never run.
 
+use crate::declared::FromSettings;
 use crate::finding::Level;
 use crate::path::Field;
 use crate::section::{self, SectionError};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,9 +14,9 @@ const SECTION: &str = "feedpulse:plugin";
 /// Longest manifest, bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// Most declared fields, codes or attributes.
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 /// Longest text of a code, bytes.
-const MAX_TEXT: usize = 2000;
+pub(crate) const MAX_TEXT: usize = 2000;
 /// The interface that this host speaks; any patch version of it.
 const WIT: &str = "feedpulse:check@0.1.";
 
@@ -41,6 +43,7 @@ pub struct Manifest {
     #[serde(default)]
     pub grants: BTreeSet<Grant>,
     /// What it can find.
+    #[serde(default)]
     pub codes: BTreeMap<String, Code>,
     /// Attributes of its findings.
     #[serde(default)]
@@ -48,6 +51,9 @@ pub struct Manifest {
     /// What the author expects it to use.
     #[serde(default)]
     pub budget: Budget,
+    /// Where the operator's settings declare more fields and codes.
+    #[serde(default)]
+    pub from_settings: Option<FromSettings>,
 }
 
 /// Something that reaches beyond the declared fields, and so needs the operator's word.
@@ -140,7 +146,7 @@ pub struct Problem {
     /// The key, as `codes.room-missing.title`.
     pub key: String,
     /// What is expected.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 impl fmt::Display for Problem {
@@ -207,7 +213,14 @@ impl Manifest {
         all.unless((1..=MAX_ITEMS).contains(&self.fields.len()), "fields", "1 to 64 fields");
         let distinct = self.fields.iter().collect::<std::collections::HashSet<_>>().len();
         all.unless(distinct == self.fields.len(), "fields", "each field once");
-        all.unless((1..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        let by_settings = self.from_settings.as_ref();
+        let fewest = usize::from(by_settings.is_none_or(|from| from.codes.is_none()));
+        all.unless((fewest..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        if let Some(from) = by_settings {
+            let ok =
+                from.places().all(|place| place.starts_with('/')) && from.fields.len() <= MAX_ITEMS;
+            all.unless(ok, "from-settings", "at most 64 places, each such as /rules/*/path");
+        }
         for (name, code) in &self.codes {
             all.unless(is_name(name), &format!("codes.{name}"), NAME);
             for (key, text) in [
@@ -243,10 +256,10 @@ impl Manifest {
 }
 
 /// What is expected of a name.
-const NAME: &str =
+pub(crate) const NAME: &str =
     "lower-case letters, digits and single hyphens, starting with a letter, at most 64";
 /// What is expected of a text.
-const TEXT: &str = "a text of at most 2000 bytes";
+pub(crate) const TEXT: &str = "a text of at most 2000 bytes";
 
 /// Collects [`Problem`]s.
 struct Problems(Vec<Problem>);
@@ -255,13 +268,13 @@ impl Problems {
     /// Notes a problem unless all is well.
     fn unless(&mut self, ok: bool, key: &str, expected: &'static str) {
         if !ok {
-            self.0.push(Problem { key: key.to_owned(), expected });
+            self.0.push(Problem { key: key.to_owned(), expected: expected.into() });
         }
     }
 }
 
 /// Kebab-case.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let part =
         |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= 64

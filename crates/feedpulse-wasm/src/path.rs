@@ -28,6 +28,12 @@ pub enum Field {
     ReceivedMs,
     /// `@key`: opaque name of the message, the same for the same message.
     Key,
+    /// `@type`: MSH-9 as sent.
+    Type,
+    /// `@urgency`: `routine`, `correction` or `critical`.
+    Urgency,
+    /// `@shape`: which segments there are and which of their fields are filled; no value.
+    Shape,
 }
 
 /// Why a text is no path.
@@ -84,7 +90,7 @@ impl Path {
 
 impl Field {
     /// Reads a declared field: `SEG-field`, `SEG-field.component`, `SEG-field.component.subcomponent`,
-    /// `@received-ms` or `@key`.
+    /// or one of `@received-ms`, `@key`, `@type`, `@urgency` and `@shape`.
     ///
     /// # Errors
     /// A sentence that says what is expected.
@@ -92,8 +98,13 @@ impl Field {
         match text {
             "@received-ms" => return Ok(Self::ReceivedMs),
             "@key" => return Ok(Self::Key),
+            "@type" => return Ok(Self::Type),
+            "@urgency" => return Ok(Self::Urgency),
+            "@shape" => return Ok(Self::Shape),
             _ if text.starts_with('@') => {
-                return Err(PathError("the fields with @ are @received-ms and @key"));
+                return Err(PathError(
+                    "the fields with @ are @received-ms, @key, @type, @urgency and @shape",
+                ));
             }
             _ => {}
         }
@@ -138,6 +149,20 @@ fn number(rest: &mut &[u8]) -> Result<u16, PathError> {
     let n = rest[..digits].iter().fold(0, |n, b| n * 10 + u16::from(b - b'0'));
     *rest = &rest[digits..];
     Ok(n)
+}
+
+/// As it is declared.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Path(path) => return path.fmt(f),
+            Self::ReceivedMs => "@received-ms",
+            Self::Key => "@key",
+            Self::Type => "@type",
+            Self::Urgency => "@urgency",
+            Self::Shape => "@shape",
+        })
+    }
 }
 
 impl fmt::Display for Path {
