@@ -4,9 +4,10 @@
 //! these and U+001E (which parts rows) are replaced by U+FFFD inside values. Delimiters inside a
 //! value are always `^` and `&`, whatever the message uses. A value without parts has its escape
 //! sequences resolved; one that still has components keeps them, so that it can be taken apart.
-//! Absent is empty; the explicit null `""` stays `""`. A value over [`MAX_VALUE`] bytes is cut.
+//! Absent is empty; the explicit null `""` stays `""`. `@shape` holds no value: one part for each
+//! segment in message order, its name and the numbers of its filled fields as repetitions. A value over [`MAX_VALUE`] bytes is cut.
 
-use crate::index::{Index, MSH, Message, Notes, Segment, nth_opt};
+use crate::index::{Index, MSH, Message, Name, Notes, Segment, nth_opt};
 use crate::keys::at_path;
 use crate::path::{Path, PathError, Repetition};
 use crate::structure::{pick, structure};
@@ -31,8 +32,10 @@ pub const OCCURRENCE: char = '\u{1C}';
 pub const MAX_FIELDS: usize = 64;
 /// The longest value in bytes; longer ones are cut and end in `…`.
 pub const MAX_VALUE: usize = 64 << 10;
-/// The most occurrences of one segment.
+/// The most occurrences of one segment; the most segments of `@shape`.
 pub const MAX_OCCURRENCES: usize = 1024;
+/// The most fields of one segment in `@shape`.
+const MAX_SHAPE_FIELDS: usize = 255;
 
 /// What cannot be declared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,13 +59,21 @@ enum Field {
     Type,
     Urgency,
     Pseudo(Pseudo),
+    Shape,
 }
 
 /// A list of declared fields; keeps its buffers.
 #[derive(Clone, Debug)]
 pub struct RowSpec {
     fields: Vec<Field>,
+    room: Room,
+}
+
+/// Where values are resolved, and how long one may be.
+#[derive(Clone, Debug)]
+struct Room {
     scratch: Vec<u8>,
+    longest: usize,
 }
 
 impl RowSpec {
@@ -79,13 +90,21 @@ impl RowSpec {
             "@key" => Ok(Field::Key),
             "@type" => Ok(Field::Type),
             "@urgency" => Ok(Field::Urgency),
+            "@shape" => Ok(Field::Shape),
             text if text.starts_with('@') => Pseudo::named(text)
                 .map(Field::Pseudo)
                 .ok_or_else(|| RowError::Pseudo(text.to_owned())),
             text => Ok(Field::At(text.parse()?)),
         };
         let fields = fields.iter().map(one).collect::<Result<_, RowError>>()?;
-        Ok(Self { fields, scratch: Vec::new() })
+        Ok(Self { fields, room: Room { scratch: Vec::new(), longest: MAX_VALUE } })
+    }
+
+    /// With another longest value than [`MAX_VALUE`], bytes.
+    #[must_use]
+    pub const fn longest(mut self, bytes: usize) -> Self {
+        self.room.longest = bytes;
+        self
     }
 
     /// Whether two checks can share their rows.
@@ -117,7 +136,7 @@ impl RowSpec {
             let written = match field {
                 Field::At(path) => {
                     if let Some((message, charset)) = message {
-                        value(message, charset, path, &mut self.scratch, out);
+                        value(message, charset, path, &mut self.room, out);
                     }
                     Ok(())
                 }
@@ -141,6 +160,7 @@ impl RowSpec {
                     Ok(())
                 }
                 Field::Pseudo(pseudo) => pseudo.write(meta, out),
+                Field::Shape => message.map_or(Ok(()), |(message, _)| shape(message, out)),
             };
             written.expect("writing to a String cannot fail");
         }
@@ -177,18 +197,36 @@ fn told_name(name: &str, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn value(
-    message: &Message<'_>,
-    charset: Charset,
-    path: &Path,
-    scratch: &mut Vec<u8>,
-    out: &mut String,
-) {
+/// Writes which segments a message has, in order, and which of their fields are filled: names and
+/// numbers only. A line without a segment name is `???`, since it may be anything.
+fn shape(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
+    let field = message.delimiters().field;
+    for (place, segment) in message.segments().iter().take(MAX_OCCURRENCES).enumerate() {
+        if place > 0 {
+            out.push(OCCURRENCE);
+        }
+        let name = segment.name.bytes();
+        let name = core::str::from_utf8(&name).ok().filter(|_| segment.name != Name::NONE);
+        out.push_str(name.unwrap_or("???"));
+        // MSH-1 is the separator itself.
+        let first = usize::from(segment.name == MSH);
+        let text = segment.span.of(message.frame());
+        let parts = text.split(|byte| *byte == field).skip(1).take(MAX_SHAPE_FIELDS);
+        for (number, part) in (first + 1..).zip(parts) {
+            if !part.is_empty() {
+                write!(out, "{REPETITION}{number}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value(message: &Message<'_>, charset: Charset, path: &Path, room: &mut Room, out: &mut String) {
     for (number, segment) in message.named(path.segment).take(MAX_OCCURRENCES).enumerate() {
         if number > 0 {
             out.push(OCCURRENCE);
         }
-        occurrence(message, charset, segment, path, scratch, out);
+        occurrence(message, charset, segment, path, room, out);
     }
 }
 
@@ -197,13 +235,13 @@ fn occurrence(
     charset: Charset,
     segment: Segment,
     path: &Path,
-    scratch: &mut Vec<u8>,
+    room: &mut Room,
     out: &mut String,
 ) {
     let raw = message.field_of(segment, usize::from(path.field));
     let d = message.delimiters();
     if segment.name == MSH && path.field <= 2 {
-        leaf(raw, charset, message, scratch, out, false);
+        leaf(raw, charset, message, room, out, false);
         return;
     }
     let parts = |byte: &u8| {
@@ -213,7 +251,7 @@ fn occurrence(
         let first = |n: Option<u16>| n.is_none_or(|n| n == 1);
         let there = !matches!(path.repetition, Repetition::One(n) if n > 1);
         if there && first(path.component) && first(path.subcomponent) {
-            leaf(raw, charset, message, scratch, out, true);
+            leaf(raw, charset, message, room, out, true);
         }
         return;
     }
@@ -234,13 +272,13 @@ fn occurrence(
         match &parsed {
             Some(field) => {
                 let part = pick(field, repetition, path.component, path.subcomponent);
-                leaf(part.as_bytes(), Charset::Undeclared, message, scratch, out, true);
+                leaf(part.as_bytes(), Charset::Undeclared, message, room, out, true);
             }
             None => {
                 // Too long or odd for the parser: our own splitting of the raw bytes.
                 let one = Path { repetition: Repetition::One(repetition), ..*path };
                 let part = at_path(message, segment, &one);
-                leaf(part, charset, message, scratch, out, true);
+                leaf(part, charset, message, room, out, true);
             }
         }
     }
@@ -251,16 +289,16 @@ fn leaf(
     raw: &[u8],
     charset: Charset,
     message: &Message<'_>,
-    scratch: &mut Vec<u8>,
+    room: &mut Room,
     out: &mut String,
     resolve: bool,
 ) {
     let d = message.delimiters();
-    let cut = raw.len() > MAX_VALUE;
-    let raw = &raw[..raw.len().min(MAX_VALUE)];
+    let cut = raw.len() > room.longest;
+    let raw = &raw[..raw.len().min(room.longest)];
     let has_parts = raw.contains(&d.component) || !nth_opt(raw, d.subcomponent, 2).is_empty();
     if resolve && !has_parts {
-        clean(&charset.decode(unescape(raw, d, scratch)), out);
+        clean(&charset.decode(unescape(raw, d, &mut room.scratch)), out);
     } else if resolve {
         push(&charset.decode(raw), message, out);
     } else {

@@ -87,7 +87,7 @@ impl Field {
     #[must_use]
     pub fn is_of(&self, about: About) -> bool {
         match self {
-            Self::Path(_) => matches!(about, About::Message | About::Ack),
+            Self::Path(_) | Self::Shape => matches!(about, About::Message | About::Ack),
             Self::ReceivedMs => true,
             Self::Key | Self::Type => about != About::Connection,
             Self::Urgency => matches!(about, About::Message | About::Outcome),

@@ -19,6 +19,7 @@ mod about;
 mod batch;
 mod breaker;
 mod cache;
+mod declared;
 mod finding;
 mod host;
 mod instance;
@@ -42,6 +43,7 @@ pub use batch::{
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
+pub use declared::{FromSettings, SettingsError};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
 pub use limits::{Limits, Settings};
 pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};

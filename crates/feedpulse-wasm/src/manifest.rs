@@ -1,6 +1,7 @@
 //! What a check says about itself: read from the component, checked, never run.
 
 use crate::about::{About, having};
+use crate::declared::FromSettings;
 use crate::finding::Level;
 use crate::path::Field;
 use crate::section::{self, SectionError};
@@ -15,9 +16,9 @@ const SECTION: &str = "feedpulse:plugin";
 /// Longest manifest, bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// Most declared fields, codes or attributes.
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 /// Longest text of a code, bytes.
-const MAX_TEXT: usize = 2000;
+pub(crate) const MAX_TEXT: usize = 2000;
 /// Most whole numbers that an attribute can tell apart: the digits of one are too few for the
 /// record number of a patient.
 const MAX_SPAN: u64 = 1_000_001;
@@ -50,6 +51,7 @@ pub struct Manifest {
     #[serde(default)]
     pub grants: BTreeSet<Grant>,
     /// What it can find.
+    #[serde(default)]
     pub codes: BTreeMap<String, Code>,
     /// Attributes of its findings.
     #[serde(default)]
@@ -57,6 +59,9 @@ pub struct Manifest {
     /// What the author expects it to use.
     #[serde(default)]
     pub budget: Budget,
+    /// Where the operator's settings declare more fields and codes.
+    #[serde(default)]
+    pub from_settings: Option<FromSettings>,
 }
 
 /// Something that reaches beyond the declared fields, and so needs the operator's word.
@@ -216,7 +221,14 @@ impl Manifest {
         let distinct = self.fields.iter().collect::<std::collections::HashSet<_>>().len();
         all.unless(distinct == self.fields.len(), "fields", "each field once");
         self.kind_problems(&mut all);
-        all.unless((1..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        let by_settings = self.from_settings.as_ref();
+        let fewest = usize::from(by_settings.is_none_or(|from| from.codes.is_none()));
+        all.unless((fewest..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        if let Some(from) = by_settings {
+            let ok =
+                from.places().all(|place| place.starts_with('/')) && from.fields.len() <= MAX_ITEMS;
+            all.unless(ok, "from-settings", "at most 64 places, each such as /rules/*/path");
+        }
         for (name, code) in &self.codes {
             all.unless(is_name(name), &format!("codes.{name}"), NAME);
             for (key, text) in [
@@ -300,12 +312,12 @@ fn messages() -> BTreeSet<About> {
 }
 
 /// What is expected of a name.
-const NAME: &str =
+pub(crate) const NAME: &str =
     "lower-case letters, digits and single hyphens, starting with a letter, at most 64";
 /// What is expected of a range.
 const SPAN: &str = "min and max at most 1000000 apart: a wider range could hold the number of a patient; take a coarser unit";
 /// What is expected of a text.
-const TEXT: &str = "a text of at most 2000 bytes";
+pub(crate) const TEXT: &str = "a text of at most 2000 bytes";
 
 /// Collects [`Problem`]s.
 struct Problems(Vec<Problem>);
@@ -320,7 +332,7 @@ impl Problems {
 }
 
 /// Kebab-case.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let part =
         |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= 64

@@ -33,6 +33,8 @@ pub enum Field {
     Type,
     /// `@urgency`: `routine`, `correction` or `critical`.
     Urgency,
+    /// `@shape`: which segments there are and which of their fields are filled; no value.
+    Shape,
     /// One of those that say more than a message does.
     Pseudo(Pseudo),
 }
@@ -101,6 +103,7 @@ impl Field {
             "@key" => return Ok(Self::Key),
             "@type" => return Ok(Self::Type),
             "@urgency" => return Ok(Self::Urgency),
+            "@shape" => return Ok(Self::Shape),
             _ if text.starts_with('@') => {
                 let found = Pseudo::ALL.iter().find(|pseudo| pseudo.name() == text);
                 return found.map(|pseudo| Self::Pseudo(*pseudo)).ok_or(PathError(
@@ -162,6 +165,7 @@ impl fmt::Display for Field {
             Self::Type => "@type",
             Self::Urgency => "@urgency",
             Self::Pseudo(pseudo) => pseudo.name(),
+            Self::Shape => "@shape",
         })
     }
 }

@@ -19,6 +19,8 @@ const MAX_OCCURRENCE: u16 = 1024;
 pub(crate) struct Declared {
     /// Each with its position in a row.
     paths: Vec<(usize, Path)>,
+    /// Which field of a row is `@shape`: the segments that it names may be named too.
+    shape: Option<usize>,
     /// Whether the check may read whole messages, and so name any place.
     reads_more: bool,
 }
@@ -30,7 +32,8 @@ impl Declared {
             Field::Path(path) => Some((n, *path)),
             _ => None,
         });
-        Self { paths: paths.collect(), reads_more }
+        let shape = fields.iter().position(|field| *field == Field::Shape);
+        Self { paths: paths.collect(), shape, reads_more }
     }
 
     /// Whether a finding about a row may name a place; without a row only one without numbers that
@@ -56,6 +59,9 @@ impl Declared {
                 && (path.field.is_none() || declared.field == path.field)
         });
         let Some(first) = named.next() else {
+            if self.in_shape(path, row) {
+                return Ok(());
+            }
             return Err("a finding's place is not in a field that the manifest declares");
         };
         let there = std::iter::once(first).chain(named).any(|(n, _)| {
@@ -66,6 +72,18 @@ impl Declared {
                 .is_some_and(|one| within(path.repetition, one.split(REPETITION_SEPARATOR).count()))
         });
         if there { Ok(()) } else { Err(BEYOND) }
+    }
+
+    /// Whether the row's `@shape` has the segment as often as the place says.
+    fn in_shape(&self, path: &Path, row: Option<&str>) -> bool {
+        let shape = self.shape.and_then(|n| row?.split(FIELD_SEPARATOR).nth(n));
+        let named = |part: &&str| {
+            part.split(REPETITION_SEPARATOR).next().is_some_and(|s| s.as_bytes() == path.segment)
+        };
+        let times = shape.map_or(0, |s| s.split(OCCURRENCE_SEPARATOR).filter(named).count());
+        times >= path.occurrence.map_or(1, usize::from)
+            && path.field.is_none_or(|n| n <= MAX_FIELD)
+            && path.repetition.is_none_or(|n| n == 1)
     }
 }
 
@@ -96,6 +114,15 @@ mod tests {
             assert!(!allows(bad, row, false), "{bad}");
         }
         assert!(allows("PID-3", None, false) && !allows("PID[2]-3", None, false));
+    }
+
+    #[test]
+    fn a_segment_of_the_shape_can_be_named() {
+        let declared = Declared::new(&[Field::Shape], false);
+        let row = Some("MSH\u{1d}1\u{1c}ZPI\u{1d}2\u{1d}7\u{1c}ZPI");
+        let allows = |at: &str| declared.allows(&Path::parse(at).unwrap(), row).is_ok();
+        assert!(allows("ZPI") && allows("ZPI[2]-7"));
+        assert!(!allows("DOE") && !allows("ZPI[3]") && !allows("ZPI-7231") && !allows("ZPI-7[9]"));
     }
 
     #[test]

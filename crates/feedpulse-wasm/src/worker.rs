@@ -8,6 +8,7 @@ use crate::host::bindings::feedpulse::check::types;
 use crate::instance::{Failure, Instance, StartFailure};
 use crate::judge::{Judge, Objection};
 use crate::limits::Settings;
+use crate::manifest::Manifest;
 use crate::runtime::Plugin;
 use crate::state::States;
 use std::fmt;
@@ -88,6 +89,8 @@ pub struct Status {
 /// again; state lives beside it and outlives it.
 pub struct Worker {
     plugin: Plugin,
+    /// The plugin's own with what the settings declare.
+    manifest: Manifest,
     settings: Settings,
     judge: Judge,
     live: Option<Instance>,
@@ -120,8 +123,13 @@ struct Outcome {
 impl Worker {
     /// Starts the first instance.
     pub(crate) fn start(plugin: Plugin, settings: Settings) -> Result<Self, StartError> {
-        let grants = plugin.manifest().granted(&settings.grants);
-        let judge = Judge::new(plugin.manifest(), &grants, &settings.limits);
+        let config = &settings.config;
+        let manifest = plugin.manifest().with_settings(config).map_err(|e| StartError::Config {
+            name: plugin.manifest().name.clone(),
+            said: e.to_string(),
+        })?;
+        let grants = manifest.granted(&settings.grants);
+        let judge = Judge::new(&manifest, &grants, &settings.limits);
         let mut desk = Some(Box::new(Desk::new(
             grants,
             settings.limits.clone(),
@@ -141,6 +149,7 @@ impl Worker {
         Ok(Self {
             states: States::default(),
             plugin,
+            manifest,
             settings,
             judge,
             live,
@@ -225,6 +234,13 @@ impl Worker {
     #[must_use]
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// What the check declares, together with its settings: the fields of its rows, the words of its
+    /// codes.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// Puts the feed's state on the desk.

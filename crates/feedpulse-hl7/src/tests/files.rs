@@ -87,6 +87,11 @@ fn rows_hold_the_declared_fields_only() {
     ] {
         assert_eq!(row(&fields, text), expected, "{fields:?}");
     }
+    assert_eq!(
+        row(&["@shape"], "MSH|^~\\&|A||C\rPID|||47\rzz|9\rZX1||\"\""),
+        "MSH\u{1D}2\u{1D}3\u{1D}5\u{1C}PID\u{1D}3\u{1C}???\u{1D}1\u{1C}ZX1\u{1D}2",
+        "names and numbers, no value"
+    );
     let other = "MSH#*~\\@#A#B#C#D#2024##ADT*A01#X#P#2.5\rPID#1##4*5@6";
     assert_eq!(row(&["PID-3", "@type"], other), "4^5&6\u{1F}ADT^A01");
     let long = format!("{}OBX|1||||{}", "MSH|^~\\&|A|B\r", "é".repeat(40_000));

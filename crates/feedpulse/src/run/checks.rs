@@ -18,8 +18,8 @@ use feedpulse_hl7::index::Message;
 use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
-    Batch, CheckFinding as Judged, Field, Grant, Level, Limits, MessageAccess, Path as GuestPath,
-    Row, Runtime, Settings, Worker,
+    Batch, CheckFinding as Judged, Grant, Level, Limits, MessageAccess, OCCURRENCE_SEPARATOR,
+    Path as GuestPath, Row, Runtime, Settings, Worker,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -28,6 +28,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 const QUEUE: usize = 256;
 /// Rows of one batch.
 const ROWS: usize = 64;
+/// The longest value that a check with the grant `get` is given, bytes.
+const LONGEST: usize = 3 << 20;
 
 /// The checks that come with the binary.
 const BUILTIN: &[(&str, &[u8])] = &[
@@ -65,9 +67,15 @@ struct Granted(Vec<Phi<Vec<u8>>>);
 impl MessageAccess for Granted {
     fn get(&self, row: u64, path: &GuestPath) -> Option<String> {
         let bytes = self.0.get(usize::try_from(row).ok()?)?.expose();
-        let mut spec = RowSpec::new(&[path.to_string()]).ok()?;
+        // A row's path takes all occurrences; one of them is picked from what it gives.
+        let all = GuestPath { occurrence: None, ..*path };
+        let mut spec = RowSpec::new(&[all.to_string()]).ok()?.longest(LONGEST);
         let mut out = String::new();
-        spec.join_bytes(bytes, &RowMeta::default(), &mut out).then_some(out)
+        if !spec.join_bytes(bytes, &RowMeta::default(), &mut out) {
+            return None;
+        }
+        let Some(n) = path.occurrence else { return Some(out) };
+        out.split(OCCURRENCE_SEPARATOR).nth(usize::from(n) - 1).map(str::to_owned)
     }
 
     fn raw(&self, row: u64) -> Option<String> {
@@ -177,7 +185,7 @@ impl CheckDesk {
                 self.found.add(1);
                 // The subject names the check; its own code is the part behind the slash.
                 let code = found.code.rsplit('/').next().unwrap_or_default();
-                (found.row, false, Label::from(code), severity(found.level))
+                (found.row, false, Label::distinct(code), severity(found.level))
             }
             Judged::Faulty(fault) => {
                 self.faults.add(1);
@@ -245,8 +253,8 @@ fn load_one(
         None => std::fs::read(&check.plugin)?,
     };
     let plugin = runtime.load(&bytes)?;
-    let manifest = plugin.manifest();
-    let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();
+    let manifest = plugin.manifest().with_settings(&check.config)?;
+    let fields: Vec<String> = manifest.fields.iter().map(ToString::to_string).collect();
     let spec = RowSpec::new(&fields)?;
     let types =
         manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
@@ -289,12 +297,4 @@ fn load_one(
         faults: counter("feedpulse_check_faults_total", "Faults of a check itself."),
     };
     Ok((feed, desk))
-}
-
-fn field_text(field: &Field) -> String {
-    match field {
-        Field::Path(path) => path.to_string(),
-        Field::ReceivedMs => "@received-ms".to_owned(),
-        Field::Key => "@key".to_owned(),
-    }
 }
