@@ -18,7 +18,9 @@
 mod batch;
 mod breaker;
 mod cache;
+mod cases;
 mod finding;
+mod handover;
 mod host;
 mod instance;
 mod judge;
@@ -37,7 +39,9 @@ pub use batch::{
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
+pub use cases::{Case, CasesError, Expected};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
+pub use handover::Handover;
 pub use limits::{Limits, Settings};
 pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};
 pub use path::{Field, Path, PathError};
