@@ -135,8 +135,9 @@ impl Client {
             use_monolithic_push: true,
             ..proxied(access)?
         };
-        let inner = oci_client::Client::try_from(config)
-            .map_err(|_| AccessError::Setup("the client of registries cannot be made".to_owned()))?;
+        let inner = oci_client::Client::try_from(config).map_err(|_| {
+            AccessError::Setup("the client of registries cannot be made".to_owned())
+        })?;
         let auth = match &access.basic {
             Some((user, password)) => {
                 RegistryAuth::Basic(user.clone(), password.expose().to_owned())
@@ -163,10 +164,8 @@ impl Client {
         let asked =
             self.inner.pull_manifest_raw(reference.inner(), &self.auth, &[OCI_IMAGE_MEDIA_TYPE]);
         let (manifest, digest) = within(reference, asked).await?;
-        let layer = layer(&manifest).map_err(|what| OciError::NoCheck {
-            name: reference.to_string(),
-            what,
-        })?;
+        let layer = layer(&manifest)
+            .map_err(|what| OciError::NoCheck { name: reference.to_string(), what })?;
         let mut wasm = Bounded(Vec::with_capacity(usize::try_from(layer.size).unwrap_or(0)));
         within(reference, self.inner.pull_blob(reference.inner(), &layer, &mut wasm)).await?;
         Ok(Pulled { wasm: wasm.0, manifest: manifest.to_vec(), digest })
@@ -304,7 +303,8 @@ fn told(reference: &Reference, error: &Library) -> OciError {
         }
         Library::ServerError { code, .. } => of_status(*code, reference, "an error of the server"),
         Library::RegistryError { envelope, .. } => {
-            let codes: Vec<String> = envelope.errors.iter().map(|e| format!("{:?}", e.code)).collect();
+            let codes: Vec<String> =
+                envelope.errors.iter().map(|e| format!("{:?}", e.code)).collect();
             let all = codes.join(", ");
             match &*all {
                 "ManifestUnknown" | "NameUnknown" | "BlobUnknown" | "NotFound" => {

@@ -72,7 +72,8 @@ impl Logins {
             let (user, password) = match text("auth") {
                 "" => (text("username").to_owned(), text("password").to_owned()),
                 auth => {
-                    let plain = STANDARD.decode(auth.trim()).map_err(|_| "an auth is not base64")?;
+                    let plain =
+                        STANDARD.decode(auth.trim()).map_err(|_| "an auth is not base64")?;
                     let plain = String::from_utf8(plain).map_err(|_| "an auth is not UTF-8")?;
                     let (user, password) =
                         plain.split_once(':').ok_or("an auth is not user:password")?;
@@ -135,9 +136,6 @@ mod tests {
             let error = Logins::read(&file).unwrap_err().to_string();
             assert!(error.contains("config.json") && !error.contains("s3cret"), "{error}");
         }
-        assert!(matches!(
-            Logins::read(&folder.path().join("none")),
-            Err(LoginError::Read { .. })
-        ));
+        assert!(matches!(Logins::read(&folder.path().join("none")), Err(LoginError::Read { .. })));
     }
 }

@@ -49,7 +49,8 @@ impl FromStr for Reference {
             .map_err(|error| ReferenceError::Name(error.to_string()))?;
         let sha = |digest: &str| {
             digest.strip_prefix("sha256:").is_some_and(|hex| {
-                hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                hex.len() == 64
+                    && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             })
         };
         if parsed.digest().is_some_and(|digest| !sha(digest)) {

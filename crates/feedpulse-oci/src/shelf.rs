@@ -81,8 +81,12 @@ fn read(path: &Path) -> Option<Vec<u8>> {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
     let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&scratch)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&scratch)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&scratch, path)

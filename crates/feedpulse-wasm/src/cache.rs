@@ -238,8 +238,12 @@ fn new_key(path: &Path) -> io::Result<()> {
     debug_assert_eq!(got, SEAL, "up to 256 bytes come whole (getrandom(2))");
     let scratch = path.with_extension(format!("key.{}.tmp", std::process::id()));
     let write = || {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&scratch)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&scratch)?;
         file.write_all(&key)?;
         file.sync_all()?;
         match fs::hard_link(&scratch, path) {

@@ -3,7 +3,8 @@
 //! for, or nothing was found.
 
 use crate::{
-    backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay, run,
+    backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay,
+    run,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

@@ -40,8 +40,7 @@ pub(super) fn manifest(wasm: &[u8], from: &Path) -> Result<Manifest, Failure> {
 /// What giving it means, as YAML comments.
 fn told(manifest: &Manifest) -> String {
     let mut text = format!("# {} {}: {}\n", manifest.name, manifest.version, manifest.summary);
-    let patient =
-        |field: &&Field| matches!(field, Field::Path(path) if matches!(&path.segment, b"PID" | b"NK1" | b"GT1" | b"IN1"));
+    let patient = |field: &&Field| matches!(field, Field::Path(path) if matches!(&path.segment, b"PID" | b"NK1" | b"GT1" | b"IN1"));
     let about = manifest.fields.iter().filter(patient).count();
     if about > 0 {
         text.push_str(&format!("# {about} of its fields are about the patient or next of kin.\n"));

@@ -3,7 +3,7 @@
 use super::approve::{bytes, manifest};
 use crate::cli::{CONFIG, DATA, Failure, IO, UNAVAILABLE};
 use crate::run;
-use crate::version::approval;
+use crate::version::{approval, content};
 use anyhow::anyhow;
 use clap::Args;
 use feedpulse_http::{Access, ProxyConfig, Secret};
@@ -29,7 +29,8 @@ pub(crate) struct PushArgs {
 /// What is pulled.
 #[derive(Args, Debug)]
 pub(crate) struct PullArgs {
-    /// Which: registry.example/checks/room:1.2.0, or with @sha256:…
+    /// Which: registry.example/checks/room:1.2.0, or with @sha256:…; or builtin:NAME, for a copy of a
+    /// check that comes with Feedpulse.
     reference: String,
     /// Where it is written. Default: NAME.wasm in this folder; a file that is there stays.
     #[arg(long, short, value_name = "FILE")]
@@ -65,9 +66,7 @@ impl Door {
     /// The registry of a host.
     fn registry(&self, host: &str) -> Result<Registry, Failure> {
         let mut registry = match &self.config {
-            Some(file) => {
-                crate::cli::load(file)?.registries.get(host).cloned().unwrap_or_default()
-            }
+            Some(file) => crate::cli::load(file)?.registries.get(host).cloned().unwrap_or_default(),
             None => Registry::default(),
         };
         registry.plain_http |= self.plain_http;
@@ -135,32 +134,43 @@ pub(crate) fn push(args: &PushArgs) -> Result<(), Failure> {
 
 /// Pulls.
 pub(crate) fn pull(args: &PullArgs) -> Result<(), Failure> {
+    let (wasm, plugin) = match args.reference.strip_prefix("builtin:") {
+        Some(name) => {
+            let wasm = content::builtin(name).map_err(|e| Failure::new(64, e))?;
+            (wasm, args.reference.clone())
+        }
+        None => fetch(args)?,
+    };
+    let manifest = Manifest::read(&wasm)
+        .map_err(|e| Failure::new(DATA, anyhow!(e).context(plugin.clone())))?;
+    let file = write(args, &wasm, &manifest)?;
+    eprintln!("pulled {} {} to {}", manifest.name, manifest.version, file.display());
+    print!("{}", approval::entry(&manifest, &plugin));
+    Ok(())
+}
+
+/// A component of a registry, and the reference that pins it.
+fn fetch(args: &PullArgs) -> Result<(Vec<u8>, String), Failure> {
     let reference = reference(&args.reference)?;
     let registry = args.door.registry(reference.host())?;
     let pulled = run::runtime()?.block_on(async { Client::new(&registry)?.pull(&reference).await });
     let pulled = pulled.map_err(failure)?;
-    let pinned = reference.pinned(&pulled.digest).to_string();
-    let manifest = Manifest::read(&pulled.wasm)
-        .map_err(|e| Failure::new(DATA, anyhow!(e).context(pinned.clone())))?;
-    let file = match &args.output {
-        Some(file) => {
-            let written = std::fs::write(file, &pulled.wasm);
-            written.map_err(|e| Failure::new(IO, anyhow!("{}: {e}", file.display())))?;
-            file.clone()
-        }
-        None => {
-            let file = PathBuf::from(format!("{}.wasm", manifest.name));
-            let new = std::fs::File::create_new(&file);
-            let written = new.and_then(|mut f| std::io::Write::write_all(&mut f, &pulled.wasm));
-            written.map_err(|e| {
-                Failure::new(IO, anyhow!("{}: {e}; name another with --output", file.display()))
-            })?;
-            file
-        }
+    Ok((pulled.wasm, reference.pinned(&pulled.digest).to_string()))
+}
+
+/// Writes a component where it is wanted.
+fn write(args: &PullArgs, wasm: &[u8], manifest: &Manifest) -> Result<PathBuf, Failure> {
+    let Some(file) = args.output.clone() else {
+        let file = PathBuf::from(format!("{}.wasm", manifest.name));
+        let new = std::fs::File::create_new(&file);
+        let written = new.and_then(|mut new| std::io::Write::write_all(&mut new, wasm));
+        return written.map(|()| file.clone()).map_err(|e| {
+            Failure::new(IO, anyhow!("{}: {e}; name another with --output", file.display()))
+        });
     };
-    eprintln!("pulled {} {} to {}", manifest.name, manifest.version, file.display());
-    print!("{}", approval::entry(&manifest, &pinned));
-    Ok(())
+    let written = std::fs::write(&file, wasm);
+    written.map_err(|e| Failure::new(IO, anyhow!("{}: {e}", file.display())))?;
+    Ok(file)
 }
 
 fn reference(text: &str) -> Result<Reference, Failure> {

@@ -37,7 +37,11 @@ impl Resolver<'_> {
             );
         }
         if check.config.is_some() && check.config_file.is_some() {
-            self.wrong(&format!("{path}/config_file"), "`config` is stated as well", "either of both");
+            self.wrong(
+                &format!("{path}/config_file"),
+                "`config` is stated as well",
+                "either of both",
+            );
         }
         for (i, field) in check.fields.iter().flatten().enumerate() {
             if field != ANY && Field::parse(field).is_err() {
@@ -65,7 +69,11 @@ impl Resolver<'_> {
         if raw.user.is_some() != raw.password.is_some()
             || (raw.user.is_some() && raw.docker_config.is_some())
         {
-            self.wrong(path, "not clear who asks", "either `user` and `password`, or `docker_config`");
+            self.wrong(
+                path,
+                "not clear who asks",
+                "either `user` and `password`, or `docker_config`",
+            );
         }
         let password = raw.password.as_ref();
         let password = password.and_then(|p| self.secret(&format!("{path}/password"), p));
@@ -90,7 +98,8 @@ impl Resolver<'_> {
             Ok(logins) => {
                 let found = logins.of(host);
                 if found.is_none() && logins.names_helper() {
-                    let what = "it leaves the password to a credential helper, which is not run here";
+                    let what =
+                        "it leaves the password to a credential helper, which is not run here";
                     self.wrong(path, what, "state `user` and `password` instead");
                 } else if found.is_none() {
                     self.wrong(path, format!("it has no login for {host}"), "");
@@ -112,7 +121,9 @@ mod tests {
     const SHA: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     fn text(rest: &str) -> String {
-        format!("waypoints: [{{name: in}}]\nhttp: {{listen: \"127.0.0.1:0\", waypoints: [in]}}\n{rest}")
+        format!(
+            "waypoints: [{{name: in}}]\nhttp: {{listen: \"127.0.0.1:0\", waypoints: [in]}}\n{rest}"
+        )
     }
 
     fn problems(rest: &str) -> String {
@@ -154,7 +165,8 @@ mod tests {
         let access = &config.registries["r.example"].access;
         assert_eq!(access.basic.as_ref().map(|(user, _)| user.as_str()), Some("ann"));
         assert!(access.proxy.is_some());
-        let other = problems(&format!("registries: [{{host: s.example, docker_config: \"{file}\"}}]"));
+        let other =
+            problems(&format!("registries: [{{host: s.example, docker_config: \"{file}\"}}]"));
         assert!(other.contains("no login for s.example") && !other.contains("s3cret"), "{other}");
         let both = problems("registries: [{host: r.example, user: ann}, {host: r.example}]");
         assert!(both.contains("not clear who asks"), "{both}");

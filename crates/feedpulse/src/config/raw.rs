@@ -1,9 +1,9 @@
 //! The configuration file as people write it. The doc comments are the manual: the JSON Schema
 //! (`feedpulse validate --schema`) is generated from them.
 
+use super::raw_access::RawProxy;
 pub(crate) use super::raw_kubernetes::RawKubernetes;
 pub(crate) use super::raw_probes::{RawAllowed, RawExpect, RawHeartbeat, RawProbe};
-use super::raw_access::RawProxy;
 use super::raw_sinks::{
     RawAlertmanager, RawChat, RawDeadMan, RawMail, RawOtlp, RawPager, RawWebhook,
 };

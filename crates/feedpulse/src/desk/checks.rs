@@ -54,7 +54,9 @@ mod tests {
             {"check": "bed", "plugin": "oci://r.example/bed@sha256:0"},
         ]);
         let text = versions(&all);
-        for line in ["room  (/c/room.wasm)", "(sha256 0123456789ab…)", "    + PID-3", "runs no version"] {
+        for line in
+            ["room  (/c/room.wasm)", "(sha256 0123456789ab…)", "    + PID-3", "runs no version"]
+        {
             assert!(text.contains(line), "{line}: {text}");
         }
         assert!(versions(&json!([])).contains("no checks"));

@@ -7,6 +7,8 @@
 
 pub(crate) mod board;
 pub(crate) mod reload;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use super::side::SideBox;

@@ -60,9 +60,10 @@ impl Approval {
 impl Excess {
     /// What it is and the change of the configuration that approves it, as a unified diff.
     pub(crate) fn told(&self, check: &Check) -> String {
-        let all = [&self.fields[..], &self.grants.iter().map(ToString::to_string).collect::<Vec<_>>()]
-            .concat()
-            .join(", ");
+        let all =
+            [&self.fields[..], &self.grants.iter().map(ToString::to_string).collect::<Vec<_>>()]
+                .concat()
+                .join(", ");
         let mut text = format!(
             "version {} asks for more than is approved: {all}. To approve it, change its entry in the \
              configuration:\n@@ checks: {} @@\n   - name: {1}\n",
@@ -106,7 +107,8 @@ fn covers(approved: &str, asked: &Field) -> bool {
 
 /// The YAML of a check's entry that approves a version: to be pasted into a configuration.
 pub(crate) fn entry(manifest: &Manifest, plugin: &str) -> String {
-    let mut text = format!("checks:\n  - name: {}\n    plugin: {}\n", manifest.name, quoted(plugin));
+    let mut text =
+        format!("checks:\n  - name: {}\n    plugin: {}\n", manifest.name, quoted(plugin));
     let mut list = |key: &str, all: Vec<String>| {
         if !all.is_empty() {
             let _ = writeln!(text, "    {key}:");
@@ -155,8 +157,14 @@ mod tests {
     #[test]
     fn what_is_listed_may_run() {
         let asks = manifest(r#""PV1-3.1", "PID-3", "@key""#, r#""get""#);
-        for fields in [&["PV1-3", "PID-3", "@key"][..], &["*"], &["@key", "PV1-3.1", "PID-3", "OBX-5"]] {
-            assert_eq!(Approval::of(&check(Some(fields), &["get"])).excess(&asks), None, "{fields:?}");
+        for fields in
+            [&["PV1-3", "PID-3", "@key"][..], &["*"], &["@key", "PV1-3.1", "PID-3", "OBX-5"]]
+        {
+            assert_eq!(
+                Approval::of(&check(Some(fields), &["get"])).excess(&asks),
+                None,
+                "{fields:?}"
+            );
         }
     }
 

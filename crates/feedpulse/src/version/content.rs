@@ -134,12 +134,15 @@ pub(crate) fn places(check: &Check) -> Vec<PathBuf> {
     places
 }
 
-fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
+/// A check that comes with the binary.
+///
+/// # Errors
+/// None has this name.
+pub(crate) fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
-        let what = format!(
-            "no built-in check is called {name:?}; there is result-status-regression"
-        );
+        let what =
+            format!("no built-in check is called {name:?}; there is result-status-regression");
         Refusal::new("unreadable", what)
     })
 }

@@ -7,7 +7,8 @@ use feedpulse_core::frame::Phi;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
 use feedpulse_wasm::{
-    Batch, Case, CheckFinding, Expected, FIELD_SEPARATOR, Fault, MessageAccess, Plugin, Row, Settings,
+    Batch, Case, CheckFinding, Expected, FIELD_SEPARATOR, Fault, MessageAccess, Plugin, Row,
+    Settings,
 };
 use std::sync::Arc;
 

@@ -33,13 +33,17 @@ pub(crate) struct Board {
 
 impl Board {
     /// Of checks by name and plugin, none of which runs yet.
-    pub(crate) fn new<'a>(checks: impl Iterator<Item = (&'a str, &'a str)>, side: &SideBox) -> Self {
+    pub(crate) fn new<'a>(
+        checks: impl Iterator<Item = (&'a str, &'a str)>,
+        side: &SideBox,
+    ) -> Self {
         let one = |(name, plugin): (&str, &str)| Standing {
             name: name.to_owned(),
             plugin: plugin.to_owned(),
             ..Standing::default()
         };
-        let board = Self { all: Arc::new(Mutex::new(checks.map(one).collect())), side: side.clone() };
+        let board =
+            Self { all: Arc::new(Mutex::new(checks.map(one).collect())), side: side.clone() };
         // What a process before this one found is over unless it is found again.
         for number in 0..u16::try_from(board.list().len()).unwrap_or(u16::MAX) {
             for code in [Code::CheckKeptOut, Code::CheckNotRunning, Code::CheckCacheForeign] {
@@ -114,7 +118,11 @@ impl Board {
         });
         let Some((check, runs)) = runs else { return };
         let goes_on = if runs { "the one before goes on" } else { "none runs" };
-        tracing::error!(check, class = refusal.class, "a version is kept out; {goes_on}: {refusal}");
+        tracing::error!(
+            check,
+            class = refusal.class,
+            "a version is kept out; {goes_on}: {refusal}"
+        );
         self.tell(number, Code::CheckKeptOut, Some(refusal.class));
         if !runs {
             self.tell(number, Code::CheckNotRunning, Some(refusal.class));

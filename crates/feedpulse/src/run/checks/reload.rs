@@ -153,7 +153,7 @@ impl Reloader {
     }
 
     /// One look at everything.
-    fn look(&mut self) {
+    pub(super) fn look(&mut self) {
         self.configuration();
         for number in 0..u16::try_from(self.slots.len()).unwrap_or(u16::MAX) {
             self.look_at(number);
