@@ -14,6 +14,8 @@ use std::{env, fmt, fs};
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Custom section that holds the manifest as JSON.
 const SECTION: &str = "feedpulse:plugin";
+/// Custom section that holds the cases as JSON.
+const CASES: &str = "feedpulse:cases";
 
 /// Why a check was not built: a sentence with the place and what to do.
 #[derive(Debug)]
@@ -48,7 +50,42 @@ pub(crate) fn component(folder: &Path, target: &Path) -> Result<Vec<u8>, Packagi
             ))
         })?;
     append_section(&mut component, SECTION, &manifest);
+    if let Some(cases) = cases_json(folder)? {
+        append_section(&mut component, CASES, &cases);
+    }
     Ok(component)
+}
+
+/// The cases of a check, for the host to try a version with before it runs it: each `cases/NAME.hl7`
+/// with `NAME.expected.json` beside it, and `NAME.settings.json` where it needs settings. None where
+/// there are none. They travel with the component, so they hold made-up patients only.
+pub(crate) fn cases_json(folder: &Path) -> Result<Option<Vec<u8>>, PackagingError> {
+    let Ok(entries) = fs::read_dir(folder.join("cases")) else { return Ok(None) };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "hl7"));
+    files.sort();
+    let mut cases = Vec::new();
+    for file in files {
+        let wrong = |path: &Path, e: &dyn fmt::Display| fail(format!("{}: {e}", path.display()));
+        let json = |path: &Path| -> Result<serde_json::Value, PackagingError> {
+            let text = fs::read_to_string(path).map_err(|e| wrong(path, &e))?;
+            serde_json::from_str(&text).map_err(|e| wrong(path, &e))
+        };
+        let messages = fs::read_to_string(&file).map_err(|e| wrong(&file, &e))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let mut case = serde_json::json!({
+            "name": name, "messages": messages, "expected": json(&file.with_extension("expected.json"))?,
+        });
+        let settings = file.with_extension("settings.json");
+        if settings.exists() {
+            case["settings"] = json(&settings)?;
+        }
+        cases.push(case);
+    }
+    if cases.is_empty() {
+        return Ok(None);
+    }
+    serde_json::to_vec(&cases).map(Some).map_err(|e| fail(format!("{}: {e}", folder.display())))
 }
 
 /// `plugin.toml` as JSON text.

@@ -79,6 +79,18 @@ pub fn roots(access: &Access, needed: bool) -> Result<RootCertStore, AccessError
     Ok(roots)
 }
 
+/// The stated authorities as DER, for a client that is not built here; none where those of the
+/// system are trusted.
+///
+/// # Errors
+/// [`AccessError::File`].
+pub fn authorities(access: &Access) -> Result<Vec<Vec<u8>>, AccessError> {
+    // The store says at once which of them cannot be an authority.
+    roots(access, false)?;
+    let Some(path) = &access.ca_file else { return Ok(Vec::new()) };
+    Ok(certificates(path)?.into_iter().map(|der| der.to_vec()).collect())
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AccessError> {
     let fail = |what: String| AccessError::File { path: path.to_owned(), what };
     let read = || -> Result<Vec<_>, PemError> { CertificateDer::pem_file_iter(path)?.collect() };

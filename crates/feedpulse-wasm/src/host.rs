@@ -111,6 +111,16 @@ impl Log {
         std::mem::take(&mut self.lines)
     }
 
+    /// Goes on after another one: its counts and its lines, in the order of writing.
+    pub(crate) fn go_on(&mut self, mut before: Self) {
+        self.written += before.written;
+        self.dropped += before.dropped;
+        self.withheld += before.withheld;
+        self.waiting += before.waiting;
+        before.lines.append(&mut self.lines);
+        self.lines = before.lines;
+    }
+
     /// Takes a line, within the rate; one that may not pass is counted.
     fn write(&mut self, level: Level, text: &str, passes: bool, most_chars: usize) {
         self.written += 1;

@@ -76,6 +76,27 @@ pub enum Grant {
     FreeText,
 }
 
+impl Grant {
+    /// Every grant.
+    pub const ALL: [Self; 3] = [Self::Get, Self::Raw, Self::FreeText];
+
+    /// Its name in manifests and configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Raw => "raw",
+            Self::FreeText => "free-text",
+        }
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
+    }
+}
+
 /// One thing that a check can find, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

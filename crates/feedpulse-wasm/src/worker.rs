@@ -243,6 +243,21 @@ impl Worker {
         &self.manifest
     }
 
+    /// Goes on from the version before: with its numbers, and with its state if that fits. Gives
+    /// the size of the old state, keys and bytes.
+    pub(crate) fn inherit(&mut self, old: Self, state: bool) -> (usize, usize) {
+        let size = old.states.size();
+        let instances = self.numbers.instances + old.numbers.instances;
+        self.numbers = Status { instances, ..old.numbers };
+        if let (Some(desk), Some(before)) = (&mut self.desk, old.desk) {
+            desk.log.go_on(before.log);
+        }
+        if state {
+            self.states = old.states;
+        }
+        size
+    }
+
     /// Puts the feed's state on the desk.
     fn open(&mut self, feed: &str, monotonic_ms: u64) {
         let state = self.states.take(feed);

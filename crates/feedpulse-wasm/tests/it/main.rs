@@ -11,6 +11,7 @@ mod packaging;
 mod cases;
 mod faults;
 mod findings;
+mod handover;
 mod loading;
 mod quarantine;
 mod support;

@@ -1,10 +1,20 @@
 //! WASM checks: rows are joined where the frame is, judged on a thread per check, and come back as
 //! inputs. A check that is slow sheds its own rows and stalls nobody.
+//!
+//! A new version travels in the same queue as the rows: what was joined before it is judged by the
+//! old one, what is joined after it by the new one, and so each row exactly once. Where versions
+//! come from is in [`reload`]; how they are told in [`board`].
+
+pub(crate) mod board;
+pub(crate) mod reload;
+#[cfg(test)]
+mod tests;
+mod watch;
 
 use super::side::SideBox;
-use crate::cli::{CONFIG, Failure};
 use crate::config::resolve::Check;
-use anyhow::anyhow;
+use crate::version::{Facts, Reading, Version};
+use board::Board;
 use feedpulse_core::codes::Severity;
 use feedpulse_core::finding::CheckFinding;
 use feedpulse_core::frame::{Phi, WaypointId};
@@ -18,11 +28,11 @@ use feedpulse_hl7::index::Message;
 use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
-    Batch, CheckFinding as Judged, Grant, Level, Limits, MessageAccess, OCCURRENCE_SEPARATOR,
-    Path as GuestPath, Row, Runtime, Settings, Worker,
+    Batch, CheckFinding as Judged, Level, MessageAccess, OCCURRENCE_SEPARATOR, Path as GuestPath,
+    Row, Worker,
 };
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 /// Batches that wait for a check.
 const QUEUE: usize = 256;
@@ -30,15 +40,6 @@ const QUEUE: usize = 256;
 const ROWS: usize = 64;
 /// The longest value that a check with the grant `get` is given, bytes.
 const LONGEST: usize = 3 << 20;
-
-/// The checks that come with the binary.
-const BUILTIN: &[(&str, &[u8])] = &[
-    (
-        "result-status-regression",
-        include_bytes!(concat!(env!("OUT_DIR"), "/result_status_regression.wasm")),
-    ),
-    ("troublemaker", include_bytes!(concat!(env!("OUT_DIR"), "/troublemaker.wasm"))),
-];
 
 /// What a row's message was, to make a finding of the guest's answer.
 struct About {
@@ -61,8 +62,43 @@ impl Job {
     }
 }
 
+/// What waits for a check's thread.
+enum Work {
+    /// Rows, joined as the version wants them that runs when they are reached.
+    Judge(Job),
+    /// The next version; None = there is none, and the check rests.
+    Swap(Option<Box<Swap>>),
+}
+
+/// A version on its way to the check's thread.
+struct Swap {
+    worker: Worker,
+    facts: Facts,
+}
+
+/// A version on its way to the engine's end of its check.
+pub(super) struct Next {
+    waypoints: Vec<WaypointId>,
+    reading: Option<Reading>,
+    swap: Option<Box<Swap>>,
+}
+
+impl Next {
+    /// Of a version, for a check as it is configured now.
+    pub(super) fn new(check: &Check, version: Version) -> Self {
+        let Version { worker, reading, facts } = version;
+        let swap = Some(Box::new(Swap { worker, facts }));
+        Self { waypoints: check.waypoints.clone(), reading: Some(reading), swap }
+    }
+
+    /// No version: the check rests.
+    pub(super) fn stop(check: &Check) -> Self {
+        Self { waypoints: check.waypoints.clone(), reading: None, swap: None }
+    }
+}
+
 /// Reads of a check beyond its declared fields, within one batch.
-struct Granted(Vec<Phi<Vec<u8>>>);
+pub(crate) struct Granted(pub(crate) Vec<Phi<Vec<u8>>>);
 
 impl MessageAccess for Granted {
     fn get(&self, row: u64, path: &GuestPath) -> Option<String> {
@@ -87,26 +123,35 @@ impl MessageAccess for Granted {
 /// The engine's end of one check.
 pub(crate) struct CheckFeed {
     waypoints: Vec<WaypointId>,
-    types: Vec<TypeMatch>,
-    spec: RowSpec,
-    keeps_messages: bool,
+    /// How rows are made for the version that runs; None = none runs yet.
+    reading: Option<Reading>,
     pending: Vec<Job>,
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<Work>,
     shed: Counter,
+    /// Rows of no version.
+    skipped: Counter,
+    /// Where the next version comes from.
+    nexts: Receiver<Next>,
+    /// The next version, while the check's queue is full.
+    held: Option<Next>,
 }
 
 /// The guest's end of one check; [`CheckDesk::run`] goes on a thread of its own.
 pub(crate) struct CheckDesk {
     number: u16,
     name: String,
-    worker: Worker,
-    jobs: Receiver<Job>,
+    /// None until the first version comes.
+    worker: Option<Worker>,
+    jobs: Receiver<Work>,
     names: Vec<String>,
     side: SideBox,
+    board: Board,
     rows: Counter,
     skipped: Counter,
     found: Counter,
     faults: Counter,
+    /// What was told of the worker's rows and skipped rows.
+    told: (u64, u64),
 }
 
 impl CheckFeed {
@@ -116,10 +161,13 @@ impl CheckFeed {
         if !self.waypoints.contains(&sighting.waypoint) {
             return;
         }
+        if self.held.is_some() && self.pending.is_empty() {
+            self.change();
+        }
+        let Some(reading) = &mut self.reading else { return self.skipped.add(1) };
         let (code, trigger) = (seen.code.as_str(), seen.trigger.as_str());
-        if !self.types.is_empty()
-            && !self.types.iter().any(|t| t.matches(code.as_bytes(), trigger.as_bytes()))
-        {
+        let wants = |t: &TypeMatch| t.matches(code.as_bytes(), trigger.as_bytes());
+        if !reading.types.is_empty() && !reading.types.iter().any(wants) {
             return;
         }
         let open = self
@@ -132,21 +180,39 @@ impl CheckFeed {
         }
         let Some(job) = self.pending.last_mut() else { return };
         let mut fields = String::with_capacity(128);
-        self.spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
-        if self.keeps_messages {
+        reading.spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
+        if reading.keeps_messages {
             job.messages.push(Phi::new(message.bytes().to_vec()));
         }
         job.rows.push(Row { id: job.rows.len() as u64, fields });
         job.about.push(About { at: sighting.at, key: seen.journey_key, urgency: seen.urgency });
     }
 
-    /// Hands over what was gathered in this step; what does not fit is shed and counted.
+    /// Hands over what was gathered in this step; what does not fit is shed and counted. Then takes
+    /// up the next version, if there is one.
     pub(crate) fn flush(&mut self) {
         for job in self.pending.drain(..) {
             let rows = job.rows.len() as u64;
-            if self.jobs.try_send(job).is_err() {
+            if self.jobs.try_send(Work::Judge(job)).is_err() {
                 self.shed.add(rows);
             }
+        }
+        self.change();
+    }
+
+    /// Puts the next version into the queue, behind the rows of the one before, and makes rows for
+    /// it from then on. Where the queue is full it waits: the old version goes on.
+    fn change(&mut self) {
+        debug_assert!(self.pending.is_empty(), "rows of the old version go first");
+        let Some(next) = self.held.take().or_else(|| self.nexts.try_recv().ok()) else { return };
+        let Next { waypoints, reading, swap } = next;
+        match self.jobs.try_send(Work::Swap(swap)) {
+            Ok(()) => (self.waypoints, self.reading) = (waypoints, reading),
+            Err(TrySendError::Full(Work::Swap(swap))) => {
+                self.held = Some(Next { waypoints, reading, swap });
+            }
+            // The process ends.
+            Err(_) => {}
         }
     }
 }
@@ -155,28 +221,50 @@ impl CheckDesk {
     /// Judges until the engine's end is gone.
     pub(crate) fn run(mut self) {
         let started = std::time::Instant::now();
-        while let Ok(mut job) = self.jobs.recv() {
-            let messages = std::mem::take(&mut job.messages);
-            let now = job.about.last().map_or(Timestamp::EPOCH, |a| a.at);
-            let feed = self.names.get(usize::from(job.waypoint.0)).map_or("?", String::as_str);
-            let judged = self.worker.check(&Batch {
-                feed,
-                now_ms: u64::try_from(now.as_micros() / 1000).unwrap_or(0),
-                monotonic_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-                rows: &job.rows,
-                access: (!messages.is_empty())
-                    .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>),
-            });
-            for one in judged {
-                self.tell(&job, now, one);
+        while let Ok(work) = self.jobs.recv() {
+            let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match work {
+                Work::Judge(job) => self.judge(job, now_ms),
+                Work::Swap(Some(swap)) => self.swap(*swap),
+                Work::Swap(None) => self.worker = None,
             }
-            for line in self.worker.take_log() {
-                tracing::debug!(check = self.name, "{}", line.text);
-            }
-            let status = self.worker.status();
-            self.rows.set(status.rows);
-            self.skipped.set(status.skipped);
         }
+    }
+
+    fn judge(&mut self, mut job: Job, monotonic_ms: u64) {
+        let Some(worker) = &mut self.worker else { return };
+        let messages = std::mem::take(&mut job.messages);
+        let now = job.about.last().map_or(Timestamp::EPOCH, |a| a.at);
+        let feed = self.names.get(usize::from(job.waypoint.0)).map_or("?", String::as_str);
+        let judged = worker.check(&Batch {
+            feed,
+            now_ms: u64::try_from(now.as_micros() / 1000).unwrap_or(0),
+            monotonic_ms,
+            rows: &job.rows,
+            access: (!messages.is_empty())
+                .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>),
+        });
+        for line in worker.take_log() {
+            tracing::debug!(check = self.name, "{}", line.text);
+        }
+        let status = worker.status();
+        self.rows.add(status.rows - self.told.0);
+        self.skipped.add(status.skipped - self.told.1);
+        self.told = (status.rows, status.skipped);
+        for one in judged {
+            self.tell(&job, now, one);
+        }
+    }
+
+    /// Runs the next version from now on.
+    fn swap(&mut self, swap: Swap) {
+        let Swap { mut worker, facts } = swap;
+        let handover = self.worker.take().map(|old| worker.take_over(old));
+        if handover.is_none() {
+            self.told = (0, 0);
+        }
+        self.worker = Some(worker);
+        self.board.runs(self.number, &facts, handover);
     }
 
     fn tell(&self, job: &Job, now: Timestamp, judged: Judged) {
@@ -214,87 +302,46 @@ const fn severity(level: Level) -> Severity {
     }
 }
 
-/// Loads every check. The runtime's ticker must run already.
-///
-/// # Errors
-/// Which check cannot be used, and why.
-pub(crate) fn load(
-    checks: &[Check],
-    runtime: &Runtime,
-    names: &[String],
-    side: &SideBox,
-    registry: &Registry,
-) -> Result<Vec<(CheckFeed, CheckDesk)>, Failure> {
-    let mut loaded = Vec::new();
-    for (number, check) in (0..).zip(checks) {
-        let one = load_one(number, check, runtime, names, side, registry);
-        loaded.push(
-            one.map_err(|e| Failure::new(CONFIG, e.context(format!("check {}", check.name))))?,
-        );
-    }
-    Ok(loaded)
-}
-
-fn load_one(
+/// Both ends of a check that runs no version yet, and where its versions are put.
+pub(super) fn ends(
     number: u16,
     check: &Check,
-    runtime: &Runtime,
     names: &[String],
     side: &SideBox,
+    board: &Board,
     registry: &Registry,
-) -> anyhow::Result<(CheckFeed, CheckDesk)> {
-    let bytes = match check.plugin.strip_prefix("builtin:") {
-        Some(name) => {
-            let found = BUILTIN.iter().find(|(known, _)| *known == name);
-            found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
-                anyhow!("no built-in check is called {name:?}; there is result-status-regression")
-            })?
-        }
-        None => std::fs::read(&check.plugin)?,
-    };
-    let plugin = runtime.load(&bytes)?;
-    let manifest = plugin.manifest().with_settings(&check.config)?;
-    let fields: Vec<String> = manifest.fields.iter().map(ToString::to_string).collect();
-    let spec = RowSpec::new(&fields)?;
-    let types =
-        manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
-    let grants = check.grants.iter().filter_map(|g| match g.as_str() {
-        "get" => Some(Grant::Get),
-        "raw" => Some(Grant::Raw),
-        "free-text" => Some(Grant::FreeText),
-        _ => None,
-    });
-    let grants: Vec<Grant> = grants.collect();
-    let keeps_messages =
-        grants.iter().any(|g| *g != Grant::FreeText && manifest.grants.contains(g));
-    let settings = Settings { config: check.config.clone(), grants, limits: Limits::default() };
-    let worker = plugin.worker(settings)?;
+) -> (CheckFeed, CheckDesk, SyncSender<Next>) {
     let (jobs, receiver) = sync_channel(QUEUE);
+    let (versions, nexts) = sync_channel(1);
     let labels = [("check", check.name.as_str())];
     let counter = |name, help| registry.counter(name, help, "{row}", &labels);
+    let skipped = counter(
+        "feedpulse_check_skipped_total",
+        "Rows that a check did not judge because it was faulty, set aside or not loaded.",
+    );
     let feed = CheckFeed {
         waypoints: check.waypoints.clone(),
-        types,
-        spec,
-        keeps_messages,
+        reading: None,
         pending: Vec::new(),
         jobs,
         shed: counter("feedpulse_check_shed_total", "Rows that a slow check did not get."),
+        skipped: skipped.clone(),
+        nexts,
+        held: None,
     };
     let desk = CheckDesk {
         number,
         name: check.name.clone(),
-        worker,
+        worker: None,
         jobs: receiver,
         names: names.to_vec(),
         side: side.clone(),
+        board: board.clone(),
         rows: counter("feedpulse_check_rows_total", "Rows that a check judged."),
-        skipped: counter(
-            "feedpulse_check_skipped_total",
-            "Rows that a check did not judge because it was faulty or set aside.",
-        ),
+        skipped,
         found: counter("feedpulse_check_findings_total", "Findings of a check."),
         faults: counter("feedpulse_check_faults_total", "Faults of a check itself."),
+        told: (0, 0),
     };
-    Ok((feed, desk))
+    (feed, desk, versions)
 }
