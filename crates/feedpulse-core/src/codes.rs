@@ -149,6 +149,9 @@ codes! {
     CheckFaulted "FP0302" Ticket "A check is faulty"
         "A WASM check trapped, ran over its time or memory, or returned an invalid finding. The message stream and the other checks are not touched; the check is retried with growing pauses and set aside after five faults in a minute."
         "The check's author can replay the message that it failed on with `feedpulse check`; until then its messages count as not checked.";
+    CheckQuarantined "FP0303" Ticket "A check is quarantined"
+        "A WASM check was set aside twelve times in a row, for longer each time, without one calm minute between; it runs no more. Its rows count as not checked. The message stream and the other checks are not touched."
+        "Look at the causes of its faults on the page of checks; give it a version that is mended, or restart with it as it is. Either loads it again.";
     CheckKeptOut "FP0306" Ticket "A version of a check is kept out"
         "A new version of a check, or new settings of it, was found and not taken: it cannot be read, does not compile, asks for more than is approved, refuses its settings, or fails its own cases. The version before goes on. The class is in the evidence, the whole reason in the log, in `feedpulse checks` and at /api/v1/checks/versions."
         "Correct the file, the settings or the approval: a change is noticed at once and tried again. Where it asks for more than is approved, the reason holds the lines to add to the configuration.";

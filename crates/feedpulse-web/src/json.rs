@@ -42,6 +42,7 @@ where
         ("/api/v1/feeds/{id}", get(feed)),
         ("/api/v1/waypoints", get(waypoints)),
         ("/api/v1/probes", get(probes)),
+        ("/api/v1/checks", get(versions)),
         ("/api/v1/checks/versions", get(versions)),
         ("/api/v1/incidents", get(incidents)),
         ("/api/v1/incidents/{id}", get(incident)),

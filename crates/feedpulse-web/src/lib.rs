@@ -16,6 +16,7 @@
 mod api;
 mod auth;
 mod chart;
+mod checks;
 mod config;
 mod desk;
 mod desk_rows;
@@ -56,4 +57,4 @@ pub use prom::encode as encode_metrics;
 pub use serve::{Author, Peer, ServeLimits, serve, serve_local};
 pub use source::{About, OperatorError, Source};
 pub use ui::ui;
-pub use versions::{KeptOutWire, VersionWire};
+pub use versions::{CheckNumbers, KeptOutWire, VersionWire};

@@ -2,6 +2,7 @@
 
 use crate::text::rfc3339;
 use feedpulse_core::time::Timestamp;
+use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 /// One check.
@@ -28,6 +29,8 @@ pub struct VersionWire {
     pub since: Option<Timestamp>,
     /// Versions that took the place of another one since the start.
     pub reloads: u64,
+    /// How it works, since the start of the process.
+    pub numbers: CheckNumbers,
     /// Whether it goes on with the state of the version before: `kept` or `dropped`; absent for the
     /// first one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +38,39 @@ pub struct VersionWire {
     /// What lies where its versions come from and is not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept_out: Option<KeptOutWire>,
+}
+
+/// How a check works, since the start of the process.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CheckNumbers {
+    /// `ready`, `set_aside` (it is tried again), `probation` (it runs after a pause), `quarantined` (it
+    /// runs no more until it is loaded again) or `not_loaded`.
+    pub condition: &'static str,
+    /// Rows that it was handed.
+    pub rows: u64,
+    /// Rows of those that it did not check: it failed on them, or was set aside.
+    pub not_checked: u64,
+    /// Rows that it was too slow for.
+    pub shed: u64,
+    /// Calls.
+    pub calls: u64,
+    /// Half of the batches took at most so long, µs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_p50_us: Option<u64>,
+    /// 99 of 100 batches took at most so long, µs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_p99_us: Option<u64>,
+    /// Findings by its own codes.
+    pub findings: BTreeMap<String, u64>,
+    /// Its own faults by cause.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// Memory of its live instance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<usize>,
+    /// The most memory that an instance of it held after a call.
+    pub memory_max_bytes: usize,
+    /// What it remembers, over all feeds.
+    pub state_bytes: usize,
 }
 
 /// A version that is not run.

@@ -6,6 +6,9 @@
 //! come from is in [`reload`]; how they are told in [`board`].
 
 pub(crate) mod board;
+pub(crate) mod numbers;
+pub(crate) mod offer;
+mod pairs;
 pub(crate) mod reload;
 #[cfg(test)]
 mod tests;
@@ -22,13 +25,12 @@ use feedpulse_core::input::Input;
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Registry};
-use feedpulse_core::sighting::{Seen, Sighting, Urgency};
+use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Timestamp;
-use feedpulse_hl7::index::Message;
-use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
+use feedpulse_sinks::Flag;
 use feedpulse_wasm::{
-    Batch, CheckFinding as Judged, Level, MessageAccess, OCCURRENCE_SEPARATOR, Path as GuestPath,
+    About as Kind, Batch, CheckFinding as Judged, Finding, Level, MessageAccess, OCCURRENCE_SEPARATOR, Path as GuestPath,
     Row, Worker,
 };
 use std::sync::Arc;
@@ -46,8 +48,11 @@ struct About {
     at: Timestamp,
     key: Option<MessageKey>,
     urgency: Urgency,
+    /// What its row is about.
+    kind: Kind,
 }
 
+/// Rows of one waypoint, in order; each call of the check gets those of one kind.
 struct Job {
     waypoint: WaypointId,
     rows: Vec<Row>,
@@ -66,6 +71,8 @@ impl Job {
 enum Work {
     /// Rows, joined as the version wants them that runs when they are reached.
     Judge(Job),
+    /// A second has passed, at these waypoints.
+    Tick(Timestamp, Vec<WaypointId>),
     /// The next version; None = there is none, and the check rests.
     Swap(Option<Box<Swap>>),
 }
@@ -148,46 +155,11 @@ pub(crate) struct CheckDesk {
     board: Board,
     rows: Counter,
     skipped: Counter,
-    found: Counter,
-    faults: Counter,
     /// What was told of the worker's rows and skipped rows.
     told: (u64, u64),
 }
 
 impl CheckFeed {
-    /// Takes a message's row, if the check wants it.
-    pub(crate) fn offer(&mut self, message: &Message<'_>, sighting: &Sighting) {
-        let Seen::Message(seen) = &sighting.what else { return };
-        if !self.waypoints.contains(&sighting.waypoint) {
-            return;
-        }
-        if self.held.is_some() && self.pending.is_empty() {
-            self.change();
-        }
-        let Some(reading) = &mut self.reading else { return self.skipped.add(1) };
-        let (code, trigger) = (seen.code.as_str(), seen.trigger.as_str());
-        let wants = |t: &TypeMatch| t.matches(code.as_bytes(), trigger.as_bytes());
-        if !reading.types.is_empty() && !reading.types.iter().any(wants) {
-            return;
-        }
-        let open = self
-            .pending
-            .last()
-            .is_some_and(|j| j.waypoint == sighting.waypoint && j.rows.len() < ROWS);
-        if !open {
-            let job = Job::new(sighting.waypoint);
-            self.pending.push(job);
-        }
-        let Some(job) = self.pending.last_mut() else { return };
-        let mut fields = String::with_capacity(128);
-        reading.spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
-        if reading.keeps_messages {
-            job.messages.push(Phi::new(message.bytes().to_vec()));
-        }
-        job.rows.push(Row { id: job.rows.len() as u64, fields });
-        job.about.push(About { at: sighting.at, key: seen.journey_key, urgency: seen.urgency });
-    }
-
     /// Hands over what was gathered in this step; what does not fit is shed and counted. Then takes
     /// up the next version, if there is one.
     pub(crate) fn flush(&mut self) {
@@ -225,6 +197,7 @@ impl CheckDesk {
             let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             match work {
                 Work::Judge(job) => self.judge(job, now_ms),
+                Work::Tick(at, waypoints) => self.tick(at, waypoints, now_ms),
                 Work::Swap(Some(swap)) => self.swap(*swap),
                 Work::Swap(None) => self.worker = None,
             }
@@ -232,18 +205,45 @@ impl CheckDesk {
     }
 
     fn judge(&mut self, mut job: Job, monotonic_ms: u64) {
-        let Some(worker) = &mut self.worker else { return };
         let messages = std::mem::take(&mut job.messages);
-        let now = job.about.last().map_or(Timestamp::EPOCH, |a| a.at);
+        let access = (!messages.is_empty())
+            .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>);
+        let mut rows = job.rows.as_slice();
+        for about in job.about.chunk_by(|a, b| a.kind == b.kind) {
+            let (now, rest) = rows.split_at(about.len().min(rows.len()));
+            rows = rest;
+            let at = about.last().map_or(Timestamp::EPOCH, |a| a.at);
+            self.work(&job, at, |worker, feed| {
+                worker.check(&Batch {
+                    feed,
+                    now_ms: millis(at),
+                    monotonic_ms,
+                    rows: now,
+                    access: access.clone(),
+                })
+            });
+        }
+    }
+
+    fn tick(&mut self, at: Timestamp, waypoints: Vec<WaypointId>, monotonic_ms: u64) {
+        for waypoint in waypoints {
+            let none = Job::new(waypoint);
+            self.work(&none, at, |worker, feed| worker.tick(feed, millis(at), monotonic_ms));
+        }
+    }
+
+    /// One call of the worker, and what is told of it.
+    fn work(
+        &mut self,
+        job: &Job,
+        now: Timestamp,
+        call: impl FnOnce(&mut Worker, &str) -> Vec<Judged>,
+    ) {
+        let Some(worker) = &mut self.worker else { return };
         let feed = self.names.get(usize::from(job.waypoint.0)).map_or("?", String::as_str);
-        let judged = worker.check(&Batch {
-            feed,
-            now_ms: u64::try_from(now.as_micros() / 1000).unwrap_or(0),
-            monotonic_ms,
-            rows: &job.rows,
-            access: (!messages.is_empty())
-                .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>),
-        });
+        let began = std::time::Instant::now();
+        let judged = call(worker, feed);
+        let took = began.elapsed();
         for line in worker.take_log() {
             tracing::debug!(check = self.name, "{}", line.text);
         }
@@ -252,8 +252,9 @@ impl CheckDesk {
         self.skipped.add(status.skipped - self.told.1);
         self.told = (status.rows, status.skipped);
         for one in judged {
-            self.tell(&job, now, one);
+            self.tell(job, now, one);
         }
+        self.board.took(self.number, took, status);
     }
 
     /// Runs the next version from now on.
@@ -268,30 +269,64 @@ impl CheckDesk {
     }
 
     fn tell(&self, job: &Job, now: Timestamp, judged: Judged) {
-        let (row, faulty, code, severity) = match &judged {
-            Judged::Found(found) => {
-                self.found.add(1);
-                // The subject names the check; its own code is the part behind the slash.
-                let code = found.code.rsplit('/').next().unwrap_or_default();
-                (found.row, false, Label::distinct(code), severity(found.level))
-            }
-            Judged::Faulty(fault) => {
-                self.faults.add(1);
-                (fault.row, true, Label::from(fault.kind.name()), Severity::Ticket)
-            }
+        let row = match &judged {
+            Judged::Found(found) => found.row,
+            Judged::Faulty(fault) => fault.row,
         };
         let about = row.and_then(|row| job.about.get(usize::try_from(row).ok()?));
+        let (at, key) = (about.map_or(now, |a| a.at), about.and_then(|a| a.key));
+        let (faulty, code, severity) = match judged {
+            Judged::Found(found) => {
+                // The subject names the check; its own code is the part behind the slash.
+                let code = found.code.rsplit('/').next().unwrap_or_default();
+                let code = Label::distinct(code);
+                let severity = severity(found.level);
+                self.board.found(self.number, code);
+                if let Some(key) = key {
+                    self.board.flag(key, flag(&self.name, at, found));
+                }
+                (false, code, severity)
+            }
+            Judged::Faulty(fault) => {
+                let cause = fault.kind.name();
+                tracing::debug!(check = self.name, cause, rows = fault.count, "{}", fault.cause);
+                (true, Label::from(cause), Severity::Ticket)
+            }
+        };
         self.side.put(Input::Found(CheckFinding {
-            at: about.map_or(now, |a| a.at),
+            at,
             check: self.number,
             waypoint: job.waypoint,
             faulty,
             code,
             severity,
-            journey_key: about.and_then(|a| a.key),
+            journey_key: key,
             urgency: about.map_or(Urgency::Routine, |a| a.urgency),
         }));
     }
+}
+
+/// A finding as its journey's trace shows it: nothing but what the manifest declares. Free text stays
+/// out, whatever was granted: traces are read by more people than the grant was given for.
+fn flag(check: &str, at: Timestamp, found: Finding) -> Flag {
+    Flag {
+        at,
+        check: check.to_owned(),
+        code: found.code.to_string(),
+        level: match found.level {
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+            Level::Critical => "critical",
+        },
+        place: found.at.into(),
+        attrs: found.attrs.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_micros() / 1000).unwrap_or(0)
 }
 
 const fn severity(level: Level) -> Severity {
@@ -319,12 +354,14 @@ pub(super) fn ends(
         "feedpulse_check_skipped_total",
         "Rows that a check did not judge because it was faulty, set aside or not loaded.",
     );
+    let shed = counter("feedpulse_check_shed_total", "Rows that a slow check did not get.");
+    board.sheds(number, shed.clone());
     let feed = CheckFeed {
         waypoints: check.waypoints.clone(),
         reading: None,
         pending: Vec::new(),
         jobs,
-        shed: counter("feedpulse_check_shed_total", "Rows that a slow check did not get."),
+        shed,
         skipped: skipped.clone(),
         nexts,
         held: None,
@@ -339,8 +376,6 @@ pub(super) fn ends(
         board: board.clone(),
         rows: counter("feedpulse_check_rows_total", "Rows that a check judged."),
         skipped,
-        found: counter("feedpulse_check_findings_total", "Findings of a check."),
-        faults: counter("feedpulse_check_faults_total", "Faults of a check itself."),
         told: (0, 0),
     };
     (feed, desk, versions)

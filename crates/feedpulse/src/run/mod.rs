@@ -160,12 +160,17 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     first_inputs(&config, &recovered.engine, recovered.blind, &side);
     let (check_feeds, board) =
         checks(&config, options.file, &registry, &side, &mut supervisor, &ticking)?;
+    if let Some(board) = &board {
+        board.trace_to(sinks.clone());
+        let numbers = board.clone();
+        registry.source(move || numbers.families());
+    }
     thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
     recover::notices(&sinks, kept, &mut recovered.engine);
     let pipeline = Pipeline {
         engine: recovered.engine,
         decoders: decoders(&config, key),
-        checks: check_feeds,
+        checks: checks::offer::CheckRows::new(check_feeds, &config.plan),
         recorder: Some(recorder),
         rows: recovered.rows,
         sinks: sinks.clone(),

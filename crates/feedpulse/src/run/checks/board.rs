@@ -9,9 +9,14 @@ use feedpulse_core::effect::Change;
 use feedpulse_core::input::{Input, OperatorAction, OwnState};
 use feedpulse_core::label::Label;
 use feedpulse_core::time::Timestamp;
-use feedpulse_wasm::Handover;
-use feedpulse_web::{KeptOutWire, VersionWire};
-use std::sync::{Arc, Mutex, PoisonError};
+use super::numbers::{self, Numbers, Shown};
+use feedpulse_core::key::MessageKey;
+use feedpulse_core::metrics::{Counter, Family};
+use feedpulse_sinks::{Flag, SinkHandle};
+use feedpulse_wasm::{Condition, Handover, Kind, Status};
+use feedpulse_web::{CheckNumbers, KeptOutWire, VersionWire};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// What is known of one check.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +27,8 @@ struct Standing {
     state: Option<Handover>,
     kept_out: Option<(Refusal, Timestamp)>,
     reloads: u64,
+    numbers: Numbers,
+    shed: Option<Counter>,
 }
 
 /// What is known of all, shared.
@@ -29,6 +36,8 @@ struct Standing {
 pub(crate) struct Board {
     all: Arc<Mutex<Vec<Standing>>>,
     side: SideBox,
+    /// Where traces are made, once that is known.
+    traces: Arc<OnceLock<SinkHandle>>,
 }
 
 impl Board {
@@ -43,10 +52,15 @@ impl Board {
             ..Standing::default()
         };
         let board =
-            Self { all: Arc::new(Mutex::new(checks.map(one).collect())), side: side.clone() };
+            Self { all: Arc::new(Mutex::new(checks.map(one).collect())), side: side.clone(), traces: Arc::default() };
         // What a process before this one found is over unless it is found again.
         for number in 0..u16::try_from(board.list().len()).unwrap_or(u16::MAX) {
-            for code in [Code::CheckKeptOut, Code::CheckNotRunning, Code::CheckCacheForeign] {
+            for code in [
+                Code::CheckQuarantined,
+                Code::CheckKeptOut,
+                Code::CheckNotRunning,
+                Code::CheckCacheForeign,
+            ] {
                 board.tell(number, code, None);
             }
         }
@@ -70,6 +84,61 @@ impl Board {
         }));
     }
 
+    /// Findings go to the traces that are made here.
+    pub(crate) fn trace_to(&self, sinks: SinkHandle) {
+        sinks.expect_flags();
+        let _ = self.traces.set(sinks);
+    }
+
+    /// A finding marks its message's trace.
+    pub(super) fn flag(&self, key: MessageKey, flag: Flag) {
+        if let Some(sinks) = self.traces.get() {
+            sinks.flag(key, flag);
+        }
+    }
+
+    /// A finding, by the check's own code.
+    pub(super) fn found(&self, number: u16, code: Label) {
+        let _ = self.with(number, |s| *s.numbers.found.entry(code).or_default() += 1);
+    }
+
+    /// Who counts the rows that a check did not get.
+    pub(super) fn sheds(&self, number: u16, shed: Counter) {
+        let _ = self.with(number, |s| s.shed = Some(shed));
+    }
+
+    /// A batch or a tick is done.
+    pub(super) fn took(&self, number: u16, time: Duration, status: Status) {
+        let quarantined = |s: &Numbers| numbers::state(true, s) == "quarantined";
+        let turned = self.with(number, |standing| {
+            let before = quarantined(&standing.numbers);
+            standing.numbers.took(time, status);
+            !before && quarantined(&standing.numbers)
+        });
+        if turned == Some(true) {
+            tracing::error!(
+                check = self.with(number, |s| s.name.clone()).unwrap_or_default(),
+                "a check was set aside too often in a row; it runs no more until it is loaded again"
+            );
+            self.tell(number, Code::CheckQuarantined, Some("faults"));
+        }
+    }
+
+    /// Every number, for metrics.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown: Vec<_> = all
+            .iter()
+            .map(|standing| Shown {
+                check: &standing.name,
+                runs: standing.runs.as_ref().map(|(f, _)| (f.version.as_str(), f.digest.as_str())),
+                reloads: standing.reloads,
+                numbers: &standing.numbers,
+            })
+            .collect();
+        numbers::families(&shown)
+    }
+
     /// A version runs from now on.
     pub(crate) fn runs(&self, number: u16, facts: &Facts, state: Option<Handover>) {
         let now = clock::now();
@@ -77,6 +146,11 @@ impl Board {
             standing.reloads += u64::from(standing.runs.is_some());
             standing.runs = Some((facts.clone(), now));
             standing.state = state;
+            // The state of the one before says nothing of this one.
+            standing.numbers.status = standing
+                .numbers
+                .status
+                .map(|status| Status { condition: Condition::Ready, ..status });
             standing.name.clone()
         });
         let Some(check) = name else { return };
@@ -96,6 +170,7 @@ impl Board {
             }
         );
         self.tell(number, Code::CheckNotRunning, None);
+        self.tell(number, Code::CheckQuarantined, None);
         if state.is_some() {
             let what = Label::distinct(&format!("{check} {}", facts.version));
             let change = Change { at: now, kind: Label::from("check"), what };
@@ -168,6 +243,7 @@ fn wire(standing: &Standing) -> VersionWire {
         cases: facts.map(|f| f.cases),
         since: standing.runs.as_ref().map(|(_, since)| *since),
         reloads: standing.reloads,
+        numbers: shown(standing),
         state: standing.state.map(|state| match state {
             Handover::Kept { .. } => "kept",
             Handover::Dropped { .. } => "dropped",
@@ -177,5 +253,30 @@ fn wire(standing: &Standing) -> VersionWire {
             why: refusal.why.clone(),
             at: *at,
         }),
+    }
+}
+
+fn shown(standing: &Standing) -> CheckNumbers {
+    let numbers = &standing.numbers;
+    let Some(status) = numbers.status else {
+        return CheckNumbers {
+            condition: numbers::state(standing.runs.is_some(), numbers),
+            ..CheckNumbers::default()
+        };
+    };
+    let faults = Kind::ALL.into_iter().map(|kind| (kind.name(), status.faults_of(kind)));
+    CheckNumbers {
+        condition: numbers::state(standing.runs.is_some(), numbers),
+        rows: status.rows,
+        not_checked: status.skipped,
+        shed: standing.shed.as_ref().map_or(0, Counter::get),
+        calls: status.calls,
+        batch_p50_us: numbers.times.quantile(0.5),
+        batch_p99_us: numbers.times.quantile(0.99),
+        findings: numbers.found.iter().map(|(code, n)| (code.to_string(), *n)).collect(),
+        faults: faults.filter(|(_, n)| *n > 0).collect(),
+        memory_bytes: status.memory,
+        memory_max_bytes: status.memory_max,
+        state_bytes: status.state_bytes,
     }
 }
