@@ -4,6 +4,8 @@
 mod alerts;
 mod backtest;
 mod capture;
+mod check_canary;
+mod check_rows;
 mod cli;
 mod demo;
 mod desk;

@@ -8,6 +8,7 @@
 pub(crate) mod board;
 pub(crate) mod numbers;
 pub(crate) mod offer;
+pub(crate) mod offline;
 mod pairs;
 pub(crate) mod reload;
 #[cfg(test)]
@@ -195,12 +196,23 @@ impl CheckDesk {
         let started = std::time::Instant::now();
         while let Ok(work) = self.jobs.recv() {
             let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            match work {
-                Work::Judge(job) => self.judge(job, now_ms),
-                Work::Tick(at, waypoints) => self.tick(at, waypoints, now_ms),
-                Work::Swap(Some(swap)) => self.swap(*swap),
-                Work::Swap(None) => self.worker = None,
-            }
+            self.take(work, now_ms);
+        }
+    }
+
+    /// Judges what waits, and returns.
+    fn catch_up(&mut self, monotonic_ms: u64) {
+        while let Ok(work) = self.jobs.try_recv() {
+            self.take(work, monotonic_ms);
+        }
+    }
+
+    fn take(&mut self, work: Work, monotonic_ms: u64) {
+        match work {
+            Work::Judge(job) => self.judge(job, monotonic_ms),
+            Work::Tick(at, waypoints) => self.tick(at, waypoints, monotonic_ms),
+            Work::Swap(Some(swap)) => self.swap(*swap),
+            Work::Swap(None) => self.worker = None,
         }
     }
 
