@@ -446,15 +446,16 @@ impl Worker {
         now_ms: u64,
         outcome: &mut Outcome,
     ) {
-        if e.kind != Kind::NoTicker {
+        let over = |worker: &Self| matches!(worker.breaker.condition(), Condition::Quarantined { .. });
+        let was_over = over(self);
+        if e.kind != Kind::NoTicker && !was_over {
             if e.whole {
                 self.breaker.set_aside(now_ms);
             } else {
                 self.breaker.fault(now_ms);
             }
         }
-        let ended = matches!(self.breaker.condition(), Condition::Quarantined { .. });
-        if ended {
+        if over(self) && !was_over {
             self.live = None;
             let cause = "it was set aside too often in a row; it runs no more until it is loaded again";
             self.report(Failure::new(Kind::Quarantined, cause), None, 1, outcome);

@@ -203,7 +203,7 @@ impl Run {
                     let checks = &mut self.checks;
                     let decoded =
                         decoder.decode_with(&frame, &mut self.sightings, &mut |message, seen| {
-                            if let Some(checks) = checks {
+                            if let Some(checks) = checks.as_mut() {
                                 checks.rows().message(message, seen);
                             }
                         });
