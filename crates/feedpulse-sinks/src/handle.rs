@@ -10,8 +10,8 @@ use crate::notify::text::Style;
 use crate::notify::{
     Counts, alertmanager, chat, check_name, dead_man, mail, notices, pager, webhook,
 };
-use crate::otlp::flags::{Ended, Flag, Flags};
 use crate::otlp::export::{QueueTask, Shipper};
+use crate::otlp::flags::{Ended, Flag, Flags};
 use crate::otlp::logs::{self, LogEvent};
 use crate::otlp::metrics::MetricsTask;
 use crate::otlp::queue::{Accounts, Queue, Signal, Tally};

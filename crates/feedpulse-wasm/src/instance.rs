@@ -91,9 +91,7 @@ impl Instance {
         budget: Duration,
         batch: &types::Batch,
     ) -> Result<Vec<types::Finding>, Failure> {
-        self.call(plugin, desk, budget, |instance| {
-            instance.guest.check(&mut instance.store, batch)
-        })
+        self.call(plugin, desk, budget, |instance| instance.guest.check(&mut instance.store, batch))
     }
 
     /// Ticks; none when the check has no ticker.

@@ -267,7 +267,11 @@ impl Manifest {
 
     /// Whether each declared field is one that a row of a declared kind can have.
     fn kind_problems(&self, all: &mut Problems) {
-        all.unless(!self.about.is_empty(), "about", "at least one of message, ack, outcome, connection");
+        all.unless(
+            !self.about.is_empty(),
+            "about",
+            "at least one of message, ack, outcome, connection",
+        );
         let kinds: Vec<_> = self.about.iter().map(|about| about.name()).collect();
         for (n, field) in self.fields.iter().enumerate() {
             let had = self.about.is_empty() || self.about.iter().any(|about| field.is_of(*about));

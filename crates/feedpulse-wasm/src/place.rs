@@ -108,8 +108,16 @@ mod tests {
             assert!(allows(good, row, false), "{good}");
         }
         for bad in [
-            "PID-5", "DOE-1", "PID-3[3]", "PID[2]-3", "OBX[4]", "OBX[4]-11", "OBX[1]-5[2]", "PID-3.33",
-            "PID-3.1.17", "OBX[7231]-11",
+            "PID-5",
+            "DOE-1",
+            "PID-3[3]",
+            "PID[2]-3",
+            "OBX[4]",
+            "OBX[4]-11",
+            "OBX[1]-5[2]",
+            "PID-3.33",
+            "PID-3.1.17",
+            "OBX[7231]-11",
         ] {
             assert!(!allows(bad, row, false), "{bad}");
         }

@@ -63,7 +63,8 @@ fn modules(wasm: &[u8]) -> Vec<Image<'_>> {
                     let DataKind::Active { memory_index: 0, offset_expr } = data.kind else {
                         continue;
                     };
-                    if let Ok(Operator::I32Const { value }) = offset_expr.get_operators_reader().read()
+                    if let Ok(Operator::I32Const { value }) =
+                        offset_expr.get_operators_reader().read()
                     {
                         module.push((value.cast_unsigned(), data.data));
                     }
@@ -94,7 +95,8 @@ fn place(module: &Image<'_>, words: &[u8]) -> Option<Box<str>> {
     let name = std::str::from_utf8(data.get(from..from + length)?).ok()?;
     // some releases of Rust end the name with a zero
     let name = name.strip_suffix('\0').unwrap_or(name);
-    let in_file = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+');
+    let in_file =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '@' | '+');
     (name.len() > 3 && name.ends_with(".rs") && name.chars().all(in_file))
         .then(|| format!("{name}:{line}:{column}").into())
 }

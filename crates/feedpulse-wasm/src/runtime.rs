@@ -68,7 +68,9 @@ pub enum LoadError {
     #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `cargo xtask plugins`", .0.join(", "))]
     ForeignImports(Vec<String>),
     /// It is built for another version of the interface.
-    #[error("the component does not fit the version of feedpulse:check that its manifest names: {0}")]
+    #[error(
+        "the component does not fit the version of feedpulse:check that its manifest names: {0}"
+    )]
     Interface(String),
 }
 
@@ -205,10 +207,7 @@ impl Plugin {
     }
 
     /// A fresh instance in a store.
-    pub(crate) fn instantiate(
-        &self,
-        store: &mut Store<Host>,
-    ) -> wasmtime::Result<Box<dyn Guest>> {
+    pub(crate) fn instantiate(&self, store: &mut Store<Host>) -> wasmtime::Result<Box<dyn Guest>> {
         self.inner.prepared.instantiate(store)
     }
 }

@@ -130,11 +130,8 @@ impl Worker {
         })?;
         let grants = manifest.granted(&settings.grants);
         let judge = Judge::new(&manifest, &grants, &settings.limits);
-        let mut desk = Some(Box::new(Desk::new(
-            grants,
-            settings.limits.clone(),
-            Arc::clone(plugin.places()),
-        )));
+        let mut desk =
+            Some(Box::new(Desk::new(grants, settings.limits.clone(), Arc::clone(plugin.places()))));
         let name = || plugin.manifest().name.clone();
         let calls = lifetime(&plugin, &settings, 0);
         let live = Instance::start(&plugin, &settings, &mut desk, calls).map_err(|e| match e {
@@ -446,7 +443,8 @@ impl Worker {
         now_ms: u64,
         outcome: &mut Outcome,
     ) {
-        let over = |worker: &Self| matches!(worker.breaker.condition(), Condition::Quarantined { .. });
+        let over =
+            |worker: &Self| matches!(worker.breaker.condition(), Condition::Quarantined { .. });
         let was_over = over(self);
         if e.kind != Kind::NoTicker && !was_over {
             if e.whole {
@@ -457,7 +455,8 @@ impl Worker {
         }
         if over(self) && !was_over {
             self.live = None;
-            let cause = "it was set aside too often in a row; it runs no more until it is loaded again";
+            let cause =
+                "it was set aside too often in a row; it runs no more until it is loaded again";
             self.report(Failure::new(Kind::Quarantined, cause), None, 1, outcome);
         }
         self.report(e, row, u32::try_from(rows).unwrap_or(u32::MAX), outcome);

@@ -50,7 +50,10 @@ impl CheckRow {
             badge: look(check),
             name: check.check.clone(),
             version: version.collect(),
-            digest: check.digest.as_deref().map_or_else(String::new, |d| d.chars().take(12).collect()),
+            digest: check
+                .digest
+                .as_deref()
+                .map_or_else(String::new, |d| d.chars().take(12).collect()),
             since: check.since.map(|at| Moment::new(at, now)),
             reloads: check.reloads,
             finding: finding(check).map(|code| (code.text().code, code.text().title)),

@@ -2,9 +2,9 @@
 
 use crate::api;
 use crate::chart;
+use crate::checks::{self, CheckRow};
 use crate::desk;
 use crate::desk_rows::{NoteRow, PrecisionRow, ShadowRow, WouldBeRow};
-use crate::checks::{self, CheckRow};
 use crate::probes::{self, ProbeRow, TakenRow};
 use crate::rows::{
     Banner, Event, FeedRow, IncidentRow, Moment, Sums, TimesRow, WaypointRow, badge, banners,

@@ -2,8 +2,8 @@
 
 use crate::text::rfc3339;
 use feedpulse_core::time::Timestamp;
-use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// One check.
 #[derive(Clone, Debug, Serialize)]

@@ -18,9 +18,8 @@ fn receiver() -> SocketAddr {
             if first.is_none() {
                 let mut message = [0; 4096];
                 let _ = stream.read(&mut message);
-                let _ = stream.write_all(
-                    b"\x0bMSH|^~\\&|P|P|L|L|20260101||ACK|A1|P|2.5\rMSA|AE|M1\r\x1c\r",
-                );
+                let _ = stream
+                    .write_all(b"\x0bMSH|^~\\&|P|P|L|L|20260101||ACK|A1|P|2.5\rMSA|AE|M1\r\x1c\r");
                 first = Some(stream);
             } else {
                 // what was not read when a socket closes makes the system send a reset

@@ -78,7 +78,12 @@ impl RowMeta<'_> {
 
     /// Of an ACK: the key of the message that it names and the time since, where they are known.
     #[must_use]
-    pub fn of_ack(at: Timestamp, ack: &AckSeen, key: Option<MessageKey>, after_ms: Option<u64>) -> Self {
+    pub fn of_ack(
+        at: Timestamp,
+        ack: &AckSeen,
+        key: Option<MessageKey>,
+        after_ms: Option<u64>,
+    ) -> Self {
         let about = About::Ack { code: ack.code, reason: ack.reason, after_ms };
         Self { key, ..Self::at(at, about) }
     }

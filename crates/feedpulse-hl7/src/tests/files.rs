@@ -119,7 +119,19 @@ fn a_sighting_makes_the_row_meta() {
 #[test]
 fn rows_about_acks_are_read_from_the_ack() {
     let text = "MSH|^~\\&|P|P|L|L|2024||ACK^A01|A1|P|2.5\rMSA|AE|X17|no such\rERR|||204^^HL70357|E";
-    let mut spec = RowSpec::new(&["@about", "MSA-2", "ERR-3.1", "@type", "@ack-code", "@reason", "@ack-ms", "@key", "@urgency", "@waypoint"]).unwrap();
+    let mut spec = RowSpec::new(&[
+        "@about",
+        "MSA-2",
+        "ERR-3.1",
+        "@type",
+        "@ack-code",
+        "@reason",
+        "@ack-ms",
+        "@key",
+        "@urgency",
+        "@waypoint",
+    ])
+    .unwrap();
     let (mut out, mut rows) = (Vec::new(), String::new());
     Decoder::new(config()).decode_with(&frame(text.as_bytes()), &mut out, &mut |message, seen| {
         let Seen::Ack(ack) = &seen.what else { panic!("an ACK") };
@@ -136,8 +148,19 @@ fn rows_about_acks_are_read_from_the_ack() {
 #[test]
 fn rows_about_outcomes_and_connections_hold_words_and_numbers() {
     let mut spec = RowSpec::new(&[
-        "@about", "PID-3", "@type", "@outcome", "@ack-classes", "@tries", "@elapsed-ms", "@ack-code",
-        "@reason", "@event", "@by", "@bytes", "@received-ms",
+        "@about",
+        "PID-3",
+        "@type",
+        "@outcome",
+        "@ack-classes",
+        "@tries",
+        "@elapsed-ms",
+        "@ack-code",
+        "@reason",
+        "@event",
+        "@by",
+        "@bytes",
+        "@received-ms",
     ])
     .unwrap();
     let mut classes = AckClasses::default();

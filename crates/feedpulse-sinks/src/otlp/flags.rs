@@ -9,8 +9,8 @@ use crate::otlp::nanos;
 use crate::otlp::semconv::{Key, Val, attribute};
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::time::Timestamp;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use std::collections::{HashMap, VecDeque};
 
 /// Name of the event.
@@ -138,7 +138,15 @@ impl Flags {
 fn late(ended: Ended, flag: &Flag) -> Span {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
-    (ended.trace, ended.root, flag.at.as_micros(), &flag.check, &flag.code, &flag.place, &flag.attrs)
+    (
+        ended.trace,
+        ended.root,
+        flag.at.as_micros(),
+        &flag.check,
+        &flag.code,
+        &flag.place,
+        &flag.attrs,
+    )
         .hash(&mut hasher);
     Span {
         trace_id: ended.trace.to_be_bytes().to_vec(),
@@ -197,7 +205,10 @@ mod tests {
             for again in 0..20 {
                 flags.flag(key, flag(again));
             }
-            flags.ended(MessageKey::from_u128(1 << 100 | n), Ended { trace: 1, root: 1, kept: true });
+            flags.ended(
+                MessageKey::from_u128(1 << 100 | n),
+                Ended { trace: 1, root: 1, kept: true },
+            );
         }
         assert_eq!((flags.waiting.held.len(), flags.ended.held.len()), (MOST, MOST));
         assert!(flags.waiting.held.values().all(|held| held.len() == MOST_FLAGS));

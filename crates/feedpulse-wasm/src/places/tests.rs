@@ -5,9 +5,7 @@ use super::Places;
 /// A component with one core module that has this data at address 1024.
 fn component(data: &[u8]) -> Vec<u8> {
     let data: String = data.iter().map(|byte| format!("\\{byte:02x}")).collect();
-    let text = format!(
-        "(component (core module (memory 1) (data (i32.const 1024) \"{data}\")))"
-    );
+    let text = format!("(component (core module (memory 1) (data (i32.const 1024) \"{data}\")))");
     wat::parse_str(&text).unwrap()
 }
 

@@ -113,7 +113,8 @@ fn component(wit: &str) -> Vec<u8> {
         "codes": {"seen": {"title": "t", "explanation": "e", "remedy": "r", "level": "info"}},
     });
     let body = [b"\x10feedpulse:plugin", manifest.to_string().as_bytes()].concat();
-    let size = [u8::try_from(body.len() & 0x7f).unwrap() | 0x80, u8::try_from(body.len() >> 7).unwrap()];
+    let size =
+        [u8::try_from(body.len() & 0x7f).unwrap() | 0x80, u8::try_from(body.len() >> 7).unwrap()];
     component.extend([&[0][..], &size, &body].concat());
     component
 }

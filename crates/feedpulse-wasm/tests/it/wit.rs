@@ -46,7 +46,11 @@ fn each_version_keeps_what_the_one_before_it_promised() {
             let (next, _) = resolve.push_dir(root().join("wit").join(after)).unwrap();
             let (prev, next) = (world(&resolve, prev, name), world(&resolve, next, name));
             let kept = semver_check(resolve, prev, next);
-            assert!(kept.is_ok(), "{after} breaks the world {name} of {before}: {:#}", kept.unwrap_err());
+            assert!(
+                kept.is_ok(),
+                "{after} breaks the world {name} of {before}: {:#}",
+                kept.unwrap_err()
+            );
         }
     }
 }

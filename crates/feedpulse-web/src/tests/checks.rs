@@ -38,7 +38,9 @@ async fn the_page_says_how_each_check_is_and_what_it_found() {
 #[tokio::test]
 async fn checks_are_counted_on_the_overview_and_told_as_json() {
     let overview = answer(Fixture::with_checks(trouble(), checks()), "/").await;
-    assert!(overview.contains("<a href=\"/checks\">Checks</a>: 3 in all, <strong>2 not well</strong>"));
+    assert!(
+        overview.contains("<a href=\"/checks\">Checks</a>: 3 in all, <strong>2 not well</strong>")
+    );
     let none = answer(Fixture::new(trouble()), "/").await;
     assert!(!none.contains("/checks"));
     assert!(answer(Fixture::new(trouble()), "/checks").await.contains("None is configured"));

@@ -91,7 +91,8 @@ pub fn checks() -> Vec<VersionWire> {
         ..CheckNumbers::default()
     };
     let none = CheckNumbers { condition: "not_loaded", ..CheckNumbers::default() };
-    let absent = VersionWire { name: None, version: None, digest: None, since: None, ..one("late", none) };
+    let absent =
+        VersionWire { name: None, version: None, digest: None, since: None, ..one("late", none) };
     vec![one("room", well), one("wild", bad), absent]
 }
 

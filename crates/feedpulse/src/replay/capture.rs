@@ -109,7 +109,8 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
         Some(config) => Offline::new(config, &watched.plan)?,
         None => None,
     };
-    let mut run = Run::new(checks, &watched, Timestamp::from_micros(first), Timestamp::from_micros(last));
+    let mut run =
+        Run::new(checks, &watched, Timestamp::from_micros(first), Timestamp::from_micros(last));
     let mut capture = Capture::at(&watched.endpoints);
     let mut decoders = watched.decoders;
     for source in &sources {
@@ -164,12 +165,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(
-        checks: Option<Offline>,
-        watched: &Watched,
-        first: Timestamp,
-        last: Timestamp,
-    ) -> Self {
+    fn new(checks: Option<Offline>, watched: &Watched, first: Timestamp, last: Timestamp) -> Self {
         let names =
             (0..).map(WaypointId).zip(watched.plan.waypoints.iter().map(|w| w.name.clone()));
         let wanted = Wanted { from: first, to: last.plus(Duration::from_micros(1)), feed: None };
@@ -267,7 +263,9 @@ impl Run {
 
     fn step(&mut self, at: Timestamp, input: &Input) {
         self.engine.apply(at, input, &mut self.effects);
-        let Self { effects, summary, gaps, wanted, names, incidents, open, open_total, checks, .. } = self;
+        let Self {
+            effects, summary, gaps, wanted, names, incidents, open, open_total, checks, ..
+        } = self;
         for (_, effect) in effects.drain() {
             match effect {
                 Effect::Journey(record) => match waits_for(&record, self.last) {

@@ -31,8 +31,8 @@ use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_sinks::Flag;
 use feedpulse_wasm::{
-    About as Kind, Batch, CheckFinding as Judged, Finding, Level, MessageAccess, OCCURRENCE_SEPARATOR, Path as GuestPath,
-    Row, Worker,
+    About as Kind, Batch, CheckFinding as Judged, Finding, Level, MessageAccess,
+    OCCURRENCE_SEPARATOR, Path as GuestPath, Row, Worker,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -218,8 +218,8 @@ impl CheckDesk {
 
     fn judge(&mut self, mut job: Job, monotonic_ms: u64) {
         let messages = std::mem::take(&mut job.messages);
-        let access = (!messages.is_empty())
-            .then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>);
+        let access =
+            (!messages.is_empty()).then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>);
         let mut rows = job.rows.as_slice();
         for about in job.about.chunk_by(|a, b| a.kind == b.kind) {
             let (now, rest) = rows.split_at(about.len().min(rows.len()));

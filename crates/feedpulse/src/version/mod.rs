@@ -14,7 +14,9 @@ use approval::Approval;
 use content::Content;
 use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::RowSpec;
-use feedpulse_wasm::{About, CacheUse, Field, Grant, Limits, Manifest, Plugin, Runtime, Settings, Worker};
+use feedpulse_wasm::{
+    About, CacheUse, Field, Grant, Limits, Manifest, Plugin, Runtime, Settings, Worker,
+};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::{Duration, Instant};

@@ -1,17 +1,17 @@
 //! Which version of each check runs, and which one was kept out and why: for the pages, the admin
 //! socket and the engine.
 
+use super::numbers::{self, Numbers, Shown};
 use crate::clock;
 use crate::run::side::SideBox;
 use crate::version::{Facts, Refusal};
 use feedpulse_core::codes::Code;
 use feedpulse_core::effect::Change;
 use feedpulse_core::input::{Input, OperatorAction, OwnState};
-use feedpulse_core::label::Label;
-use feedpulse_core::time::Timestamp;
-use super::numbers::{self, Numbers, Shown};
 use feedpulse_core::key::MessageKey;
+use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Family};
+use feedpulse_core::time::Timestamp;
 use feedpulse_sinks::{Flag, SinkHandle};
 use feedpulse_wasm::{Condition, Handover, Kind, Status};
 use feedpulse_web::{CheckNumbers, KeptOutWire, VersionWire};
@@ -51,8 +51,11 @@ impl Board {
             plugin: plugin.to_owned(),
             ..Standing::default()
         };
-        let board =
-            Self { all: Arc::new(Mutex::new(checks.map(one).collect())), side: side.clone(), traces: Arc::default() };
+        let board = Self {
+            all: Arc::new(Mutex::new(checks.map(one).collect())),
+            side: side.clone(),
+            traces: Arc::default(),
+        };
         // What a process before this one found is over unless it is found again.
         for number in 0..u16::try_from(board.list().len()).unwrap_or(u16::MAX) {
             for code in [
