@@ -151,77 +151,125 @@ const TOLD: [Told; 13] = [
 
 /// The families of all checks.
 pub(super) fn families(all: &[Shown<'_>]) -> Vec<Family> {
-    let label = |shown: &Shown<'_>| ("check", shown.check.to_owned());
-    let family = |name, help, unit, kind| Family { name, help, unit, kind, points: Vec::new() };
-    let mut out = Vec::new();
-    for (name, help, unit, kind, of) in TOLD {
-        let mut one = family(name, help, unit, kind);
-        one.points.extend(all.iter().filter_map(|shown| {
-            let value = number(of(shown.numbers.status.as_ref()?)?);
-            Some(Point { labels: vec![label(shown)], value })
-        }));
-        out.push(one);
-    }
-    let mut times =
-        family("feedpulse_check_seconds", "Time that a check took for a batch.", "s", Shape::Brief);
-    let mut found = family(
-        "feedpulse_check_findings_total",
-        "Findings of a check, by its own code.",
-        "{finding}",
-        Shape::Counter,
-    );
-    let mut faults = family(
-        "feedpulse_check_faults_total",
-        "Faults of a check itself, by cause.",
-        "{fault}",
-        Shape::Counter,
-    );
-    let mut states = family(
-        "feedpulse_check_state",
-        "1 for the state that a check is in, 0 for the others.",
-        "1",
-        Shape::Gauge,
-    );
-    let mut info = family(
-        "feedpulse_check_info",
-        "The version of a check that runs; always 1.",
-        "1",
-        Shape::Gauge,
-    );
-    let mut reloads = family(
-        "feedpulse_check_reloads_total",
-        "Versions of a check that took the place of another one.",
-        "{version}",
-        Shape::Counter,
-    );
-    for shown in all {
-        let with = |name: &'static str, value: &str| vec![label(shown), (name, value.to_owned())];
-        let numbers = shown.numbers;
-        let value = Value::Times(Box::new(numbers.times.clone()));
-        times.points.push(Point { labels: vec![label(shown)], value });
-        found.points.extend(
-            numbers
-                .found
-                .iter()
-                .map(|(code, n)| Point { labels: with("code", code.as_str()), value: number(*n) }),
-        );
-        for kind in Kind::ALL {
-            let n = numbers.status.map_or(0, |status| status.faults_of(kind));
-            faults.points.push(Point { labels: with("cause", kind.name()), value: number(n) });
-        }
-        let now = state(shown.runs.is_some(), numbers);
-        for name in STATES {
-            states
-                .points
-                .push(Point { labels: with("state", name), value: number(u64::from(name == now)) });
-        }
-        if let Some((version, digest)) = shown.runs {
-            let labels =
-                vec![label(shown), ("version", version.to_owned()), ("digest", digest.to_owned())];
-            info.points.push(Point { labels, value: number(1) });
-        }
-        reloads.points.push(Point { labels: vec![label(shown)], value: number(shown.reloads) });
-    }
-    out.extend([times, found, faults, states, info, reloads]);
+    let mut out: Vec<Family> = TOLD
+        .into_iter()
+        .map(|(name, help, unit, kind, of)| {
+            let told = |shown: &Shown<'_>| Some(number(of(shown.numbers.status.as_ref()?)?));
+            let one = |shown: &Shown<'_>| Some(point(shown, &[], told(shown)?));
+            family(name, help, unit, kind, all.iter().filter_map(one).collect())
+        })
+        .collect();
+    out.extend([times(all), found(all), faults(all), states(all), info(all), reloads(all)]);
     out
+}
+
+fn family(
+    name: &'static str,
+    help: &'static str,
+    unit: &'static str,
+    kind: Shape,
+    points: Vec<Point>,
+) -> Family {
+    Family { name, help, unit, kind, points }
+}
+
+/// A point of a check, with further labels.
+fn point(shown: &Shown<'_>, more: &[(&'static str, &str)], value: Value) -> Point {
+    let own = std::iter::once(("check", shown.check));
+    let labels = own.chain(more.iter().copied()).map(|(name, text)| (name, text.to_owned()));
+    Point { labels: labels.collect(), value }
+}
+
+fn times(all: &[Shown<'_>]) -> Family {
+    let one = |s: &Shown<'_>| point(s, &[], Value::Times(Box::new(s.numbers.times.clone())));
+    let help = "Time that a check took for a batch.";
+    family("feedpulse_check_seconds", help, "s", Shape::Brief, all.iter().map(one).collect())
+}
+
+fn found(all: &[Shown<'_>]) -> Family {
+    let mut points = Vec::new();
+    for shown in all {
+        for (code, n) in &shown.numbers.found {
+            points.push(point(shown, &[("code", code.as_str())], number(*n)));
+        }
+    }
+    let help = "Findings of a check, by its own code.";
+    family("feedpulse_check_findings_total", help, "{finding}", Shape::Counter, points)
+}
+
+fn faults(all: &[Shown<'_>]) -> Family {
+    let mut points = Vec::new();
+    for shown in all {
+        for kind in Kind::ALL {
+            let n = shown.numbers.status.map_or(0, |status| status.faults_of(kind));
+            points.push(point(shown, &[("cause", kind.name())], number(n)));
+        }
+    }
+    let help = "Faults of a check itself, by cause.";
+    family("feedpulse_check_faults_total", help, "{fault}", Shape::Counter, points)
+}
+
+fn states(all: &[Shown<'_>]) -> Family {
+    let mut points = Vec::new();
+    for shown in all {
+        let now = state(shown.runs.is_some(), shown.numbers);
+        for name in STATES {
+            points.push(point(shown, &[("state", name)], number(u64::from(name == now))));
+        }
+    }
+    let help = "1 for the state that a check is in, 0 for the others.";
+    family("feedpulse_check_state", help, "1", Shape::Gauge, points)
+}
+
+fn info(all: &[Shown<'_>]) -> Family {
+    let one = |shown: &Shown<'_>| {
+        let (version, digest) = shown.runs?;
+        Some(point(shown, &[("version", version), ("digest", digest)], number(1)))
+    };
+    let help = "The version of a check that runs; always 1.";
+    family("feedpulse_check_info", help, "1", Shape::Gauge, all.iter().filter_map(one).collect())
+}
+
+fn reloads(all: &[Shown<'_>]) -> Family {
+    let points = all.iter().map(|shown| point(shown, &[], number(shown.reloads))).collect();
+    let help = "Versions of a check that took the place of another one.";
+    family("feedpulse_check_reloads_total", help, "{version}", Shape::Counter, points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn each_state_is_a_point_and_one_of_them_holds() {
+        let numbers = Numbers::default();
+        let one = |runs| Shown { check: "room", runs, reloads: 3, numbers: &numbers };
+        let shown = [one(Some(("1.2.3", "abcd"))), one(None)];
+        let families = families(&shown);
+        let names: HashSet<_> = families.iter().map(|family| family.name).collect();
+        assert_eq!(names.len(), families.len(), "each name once");
+        let states = families.iter().find(|f| f.name == "feedpulse_check_state").unwrap();
+        let held: Vec<_> = states
+            .points
+            .iter()
+            .filter(|point| matches!(point.value, Value::Number(n) if n > 0.5))
+            .map(|point| point.labels[1].1.as_str())
+            .collect();
+        assert_eq!(held, ["ready", "not_loaded"]);
+        assert_eq!(states.points.len(), 2 * STATES.len());
+    }
+
+    #[test]
+    fn a_batch_is_a_time_and_a_status() {
+        let mut numbers = Numbers::default();
+        assert_eq!(state(true, &numbers), "ready");
+        numbers.times.record(40);
+        numbers.found.insert(Label::from("room-missing"), 2);
+        let shown = [Shown { check: "room", runs: None, reloads: 0, numbers: &numbers }];
+        let found = found(&shown);
+        assert_eq!(found.points[0].labels[1], ("code", "room-missing".to_owned()));
+        let Value::Times(times) = &times(&shown).points[0].value else { panic!("times") };
+        assert_eq!(times.count(), 1);
+    }
 }
