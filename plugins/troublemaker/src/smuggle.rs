@@ -34,10 +34,10 @@ pub(crate) fn out(row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
     out.push(seen().attr("count", &digits));
     // an honest finding, so that the row is told of at all
     out.push(seen());
-    match digits.bytes().last().unwrap_or_default() % 4 {
-        0 => Err(format!("cannot read {first}")),
-        1 => panic!("the name is {first}"),
-        2 => {
+    match digits.bytes().last().map(|digit| digit % 4) {
+        Some(0) => Err(format!("cannot read {first}")),
+        Some(1) => panic!("the name is {first}"),
+        Some(2) => {
             log::write(Level::Error, &format!("panicked at src/{first}.rs:7:7"));
             panic!("and {digits}")
         }
