@@ -8,6 +8,7 @@
 #[path = "../../../../plugins/packaging.rs"]
 mod packaging;
 
+mod canary;
 mod cases;
 mod faults;
 mod findings;
