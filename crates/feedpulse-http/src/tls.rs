@@ -24,6 +24,13 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// Makes it the one that the process has for libraries that build their clients themselves. Ours are
+/// given theirs by hand and do not look.
+pub fn install() {
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The TLS side of a client; `needed` tells whether it will be used at all: the system's
 /// authorities are read only then, files always, so that a wrong path is found early.
 ///

@@ -114,9 +114,7 @@ impl Client {
     /// # Errors
     /// [`OciError::Access`].
     pub fn new(registry: &Registry) -> Result<Self, OciError> {
-        // The library builds its client itself and asks for the process's own provider: ours. The
-        // other clients of this process are given theirs by hand and do not see it.
-        let _ = tls::provider().install_default();
+        tls::install();
         let access = &registry.access;
         let config = ClientConfig {
             protocol: if registry.plain_http {
@@ -244,7 +242,8 @@ pub(crate) fn layer(manifest: &[u8]) -> Result<OciDescriptor, String> {
         return Err(format!("its configuration is {kind}, not {CONFIG}"));
     }
     match usize::try_from(layer.size) {
-        Ok(size) if size <= MAX_COMPONENT => Ok(layer.clone()),
+        // Addresses beside the registry are not followed.
+        Ok(size) if size <= MAX_COMPONENT => Ok(OciDescriptor { urls: None, ..layer.clone() }),
         _ => Err(format!("it has {} bytes, more than 67108864", layer.size)),
     }
 }

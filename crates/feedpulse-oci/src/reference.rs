@@ -79,20 +79,15 @@ impl Reference {
         self.0.digest()
     }
 
-    /// The same artifact, pinned.
+    /// The same artifact, pinned; without tag and digest it is the one with the tag `latest`.
     #[must_use]
     pub fn pinned(&self, digest: &str) -> Self {
         let mut name = format!("{}/{}", self.0.registry(), self.0.repository());
-        if let Some(tag) = self.0.tag().filter(|_| self.names_tag()) {
+        if let Some(tag) = self.0.tag() {
             name = format!("{name}:{tag}");
         }
         oci_client::Reference::try_from(format!("{name}@{digest}"))
             .map_or_else(|_| self.clone(), Self)
-    }
-
-    /// Whether it has a tag that somebody wrote; without tag and digest the library adds `latest`.
-    fn names_tag(&self) -> bool {
-        self.0.digest().is_none() || self.0.tag().is_some()
     }
 
     /// As the library has it.

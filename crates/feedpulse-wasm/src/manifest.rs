@@ -147,7 +147,7 @@ pub enum ManifestError {
     NotComponent,
     /// The file is what rustc makes, before packaging.
     #[error(
-        "this is a core WebAssembly module, not a component; package it with `cargo xtask plugins`"
+        "this is a core WebAssembly module, not a component; package it with `feedpulse check build`"
     )]
     CoreModule,
     /// The file ends too early.
@@ -155,7 +155,7 @@ pub enum ManifestError {
     Damaged,
     /// There is no manifest, or there are two.
     #[error(
-        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `cargo xtask plugins`"
+        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `feedpulse check build`"
     )]
     NotOne,
     /// Too long.

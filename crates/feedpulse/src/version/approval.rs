@@ -60,10 +60,8 @@ impl Approval {
 impl Excess {
     /// What it is and the change of the configuration that approves it, as a unified diff.
     pub(crate) fn told(&self, check: &Check) -> String {
-        let all =
-            [&self.fields[..], &self.grants.iter().map(ToString::to_string).collect::<Vec<_>>()]
-                .concat()
-                .join(", ");
+        let grants: Vec<String> = self.grants.iter().map(|grant| (*grant).to_owned()).collect();
+        let all = [&self.fields[..], &grants[..]].concat().join(", ");
         let mut text = format!(
             "version {} asks for more than is approved: {all}. To approve it, change its entry in the \
              configuration:\n@@ checks: {} @@\n   - name: {1}\n",
@@ -84,7 +82,6 @@ impl Excess {
         };
         let before = check.fields.as_deref().unwrap_or_default();
         list("fields", self.stated, before, &self.fields);
-        let grants: Vec<String> = self.grants.iter().map(ToString::to_string).collect();
         list("grants", !check.grants.is_empty(), &check.grants, &grants);
         text.trim_end().to_owned()
     }
@@ -144,7 +141,7 @@ mod tests {
     }
 
     fn check(fields: Option<&[&str]>, grants: &[&str]) -> Check {
-        let own = |list: &[&str]| list.iter().map(ToString::to_string).collect();
+        let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
         Check {
             name: "room-present".into(),
             plugin: "/checks/room.wasm".into(),

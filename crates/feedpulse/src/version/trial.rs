@@ -42,7 +42,8 @@ pub(crate) fn pass(
         if rows.is_empty() {
             return Err(why("it holds no message".to_owned()));
         }
-        let access = reading.keeps_messages.then(|| Arc::new(Granted(messages)) as _);
+        let access =
+            reading.keeps_messages.then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>);
         let (found, faults) = judge(plugin, &settings, &rows, access).map_err(why)?;
         if let Some(fault) = faults.first() {
             return Err(why(said(fault)));

@@ -297,13 +297,11 @@ impl Reloader {
             slot.check = check;
             // Even what runs may be approved no longer, and then it does not run on.
             let over = slot.runs.as_ref().and_then(|(_, m)| Approval::of(&slot.check).excess(m));
-            if let Some(excess) = over {
+            if over.is_some() {
                 slot.runs = None;
                 slot.waiting = Some(Next::stop(&slot.check));
                 slot.hand_over();
-                let refusal = Refusal::new("not-approved", excess.told(&slot.check));
-                self.board.stopped(number, refusal.class);
-                self.board.kept_out(number, &refusal);
+                self.board.stopped(number, "not-approved");
             }
         }
     }

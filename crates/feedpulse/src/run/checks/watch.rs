@@ -34,8 +34,8 @@ impl Watch {
         let (send, notices) = sync_channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Our own reading gives notices too.
-            let counts = event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
-            if counts {
+            let reads = |event: notify::Event| matches!(event.kind, EventKind::Access(_));
+            if !event.is_ok_and(reads) {
                 // One that waits already says the same.
                 let _ = send.try_send(());
             }
