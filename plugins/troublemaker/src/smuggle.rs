@@ -10,6 +10,9 @@ static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// One row by one way each time, in turn.
 pub(crate) fn out(row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
     let loot = loot(row);
+    if loot.is_empty() {
+        return Ok(());
+    }
     let first = loot.first().cloned().unwrap_or_default();
     let code: &'static str = Box::leak(first.clone().into_boxed_str());
     let digits: String = first.chars().filter(char::is_ascii_digit).collect();

@@ -4,6 +4,7 @@
 
 use crate::gaps::Watched;
 use feedpulse_sim::AckCode::Ae;
+use feedpulse_tests::checks::{component, with_manifest};
 use feedpulse_tests::clinic::Answer::Refuse;
 use feedpulse_tests::clinic::{CANARIES, Fate, Lab};
 use feedpulse_tests::parts::{Collector, get};
@@ -11,9 +12,16 @@ use feedpulse_tests::product::Product;
 use std::path::Path;
 
 /// The thief reads whole messages, and may not speak in words of its own.
-const THIEF: &str = "checks:\n  - name: thief\n    plugin: builtin:troublemaker\n    \
-                     config: {smuggle: true}\n    grants: [get, raw]\n    \
-                     waypoints: [engine-in, portal-in]\n";
+fn thief(folder: &Path) -> String {
+    let grants = serde_json::json!(["get", "raw"]);
+    let file = folder.join("thief.wasm");
+    let wasm = with_manifest(component("troublemaker"), |m| m["grants"] = grants);
+    std::fs::write(&file, wasm).unwrap();
+    format!(
+        "checks:\n  - name: thief\n    plugin: {file:?}\n    config: {{smuggle: true}}\n    \
+         fields: [\"*\"]\n    grants: [get, raw]\n    waypoints: [engine-in, portal-in]\n"
+    )
+}
 
 /// A sample of a family of numbers of the thief.
 fn sample(product: &Product, family: &str, label: &str) -> f64 {
@@ -43,7 +51,7 @@ fn nothing_of_a_patient_gets_out_by_a_check() {
     let otlp = collector
         .as_ref()
         .map_or_else(String::new, |c| format!("otlp: {{endpoint: \"http://{}\"}}\n", c.grpc()));
-    let mut at = Watched::start(&format!("{THIEF}{otlp}"));
+    let mut at = Watched::start(&format!("{}{otlp}", thief(folder.path())));
     let refused = Refuse(Ae, "ERR|||204^CANARYNAME8X^HL70357|E||||CANARYRECORD8X\r");
     // The last digit of the control id says how the thief ends: well, with an error, with a panic.
     for (n, last) in (1..).zip([3, 7, 3, 7, 0, 3, 7, 1, 3, 2, 7, 3, 0, 7, 1]) {

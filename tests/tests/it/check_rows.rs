@@ -2,6 +2,7 @@
 //! incident, the metrics and the page.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
+use feedpulse_tests::checks::{component, with_manifest};
 use feedpulse_tests::parts::get;
 use feedpulse_tests::product::{Product, Setup, Waypoint};
 use std::io::{Read as _, Write as _};
@@ -49,8 +50,13 @@ fn resets_after_a_refusal_and_what_became_of_the_message_are_told() {
         ..Waypoint::new("portal-in", receiver())
     };
     let mut setup = Setup::new(vec![portal]);
-    setup.more = "expire_after: 5s\nchecks:\n  - {name: wild, plugin: \"builtin:troublemaker\"}\n"
-        .to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wild.wasm");
+    let wasm = with_manifest(component("troublemaker"), |m| m["grants"] = serde_json::json!([]));
+    std::fs::write(&file, wasm).unwrap();
+    setup.more = format!(
+        "expire_after: 5s\nchecks:\n  - {{name: wild, plugin: {file:?}, fields: [\"*\"]}}\n"
+    );
     let mut product = Product::start(&setup);
     let mut sender = TcpStream::connect(product.listener(0)).unwrap();
     sender.write_all(&message("M1")).unwrap();
