@@ -232,12 +232,21 @@ impl Run {
 
     /// The checks judge what they were shown; what they find goes into the engine, as it does live.
     fn judge(&mut self, at: Timestamp, tick: bool) {
+        let mut found = Vec::new();
         let Some(checks) = &mut self.checks else { return };
         if tick {
             checks.rows().flush();
             checks.rows().tick(at);
         }
         for input in checks.judge(at) {
+            if let Input::Found(found) = &input {
+                let code = if found.faulty { "(fault)" } else { found.code.as_str() };
+                let key = format!("{}/{code}", checks.name(found.check));
+                *self.summary.checks.entry(key).or_default() += 1;
+            }
+            found.push(input);
+        }
+        for input in found {
             self.step(at, &input);
         }
     }

@@ -24,6 +24,7 @@ use std::thread::JoinHandle;
 pub(crate) struct Offline {
     rows: CheckRows,
     desks: Vec<CheckDesk>,
+    names: Vec<String>,
     side: SideBox,
     /// The first moment of the recording.
     first: Option<Timestamp>,
@@ -71,12 +72,18 @@ impl Offline {
             desks.push(desk);
         }
         let rows = CheckRows::new(feeds, plan);
-        Ok(Some(Self { rows, desks, side, first: None, stop, ticker }))
+        let names = config.checks.iter().map(|check| check.name.clone()).collect();
+        Ok(Some(Self { rows, desks, names, side, first: None, stop, ticker }))
     }
 
     /// Where rows are put.
     pub(crate) const fn rows(&mut self) -> &mut CheckRows {
         &mut self.rows
+    }
+
+    /// The name of a check.
+    pub(crate) fn name(&self, number: u16) -> &str {
+        self.names.get(usize::from(number)).map_or("?", String::as_str)
     }
 
     /// Judges all that was put there; gives what was found.
