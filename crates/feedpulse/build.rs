@@ -32,6 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, file) in CHECKS {
         let folder = root.join("plugins").join(name);
         watch(&folder, &OWN)?;
+        // Not every check has them, and cargo would build each time when one that it watches is missing.
+        if folder.join("cases").is_dir() {
+            watch(&folder, &["cases"])?;
+        }
         match packaging::component(&folder, &out.join("plugins")) {
             Ok(component) => fs::write(out.join(file), component)?,
             Err(e) => {

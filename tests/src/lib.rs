@@ -1,6 +1,8 @@
 //! Shared harness of the integration tests.
 #![forbid(unsafe_code)]
 
+pub mod checks;
 pub mod clinic;
 pub mod parts;
 pub mod product;
+pub mod section;

@@ -57,6 +57,7 @@ pub mod bindings {
     }
 }
 
+mod about;
 mod finding;
 pub mod host;
 mod row;
@@ -65,6 +66,7 @@ pub mod runtime;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
+pub use about::{About, AckCode, Event, Outcome, Reason};
 pub use finding::{Finding, Findings, Level};
 pub use host::{log, state};
 pub use row::{Field, Row};

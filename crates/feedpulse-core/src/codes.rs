@@ -149,6 +149,18 @@ codes! {
     CheckFaulted "FP0302" Ticket "A check is faulty"
         "A WASM check trapped, ran over its time or memory, or returned an invalid finding. The message stream and the other checks are not touched; the check is retried with growing pauses and set aside after five faults in a minute."
         "The check's author can replay the message that it failed on with `feedpulse check`; until then its messages count as not checked.";
+    CheckQuarantined "FP0303" Ticket "A check is quarantined"
+        "A WASM check was set aside twelve times in a row, for longer each time, without one calm minute between; it runs no more. Its rows count as not checked. The message stream and the other checks are not touched."
+        "Look at the causes of its faults on the page of checks; give it a version that is mended, or restart with it as it is. Either loads it again.";
+    CheckKeptOut "FP0306" Ticket "A version of a check is kept out"
+        "A new version of a check, or new settings of it, was found and not taken: it cannot be read, does not compile, asks for more than is approved, refuses its settings, or fails its own cases. The version before goes on. The class is in the evidence, the whole reason in the log, in `feedpulse checks` and at /api/v1/checks/versions."
+        "Correct the file, the settings or the approval: a change is noticed at once and tried again. Where it asks for more than is approved, the reason holds the lines to add to the configuration.";
+    CheckNotRunning "FP0307" Ticket "A check does not run"
+        "No version of a check runs: its registry could not be reached and it was never fetched before, or what ran is approved no longer. Its messages count as skipped."
+        "`feedpulse checks` says why. It is tried again every 30 s.";
+    CheckCacheForeign "FP0308" Note "Compiled code of a check was not ours"
+        "The cache of compiled checks held a file for this check that this Feedpulse did not write, or that was changed since. It was not loaded; the check was compiled anew."
+        "A disk error, a store that was copied from another machine, or somebody who can write there: the folder `compiled` in the store's folder must belong to Feedpulse's user alone.";
     LateAck "FP0401" Note "ACKs come too late"
         "An ACK named a message that had already ended unanswered: its sender has resent it or moved on."
         "Raise the sender's ACK time-out above this receiver's slow answers; more threads only add duplicates.";

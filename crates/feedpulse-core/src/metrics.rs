@@ -14,6 +14,20 @@ pub enum Kind {
     Gauge,
     /// Times, in seconds when shown.
     Histogram,
+    /// Times far below a second: as a histogram, with bounds from 10 µs to 1 s.
+    Brief,
+}
+
+impl Kind {
+    /// Upper bounds of the buckets that are shown, µs; none of numbers.
+    #[must_use]
+    pub const fn bounds(self) -> &'static [u64] {
+        match self {
+            Self::Counter | Self::Gauge => &[],
+            Self::Histogram => BOUNDS_MICROS,
+            Self::Brief => BRIEF_MICROS,
+        }
+    }
 }
 
 /// A family of numbers with one name.
@@ -69,6 +83,12 @@ pub const BOUNDS_MICROS: &[u64] = &[
     3_600_000_000,
     14_400_000_000,
     86_400_000_000,
+];
+
+/// As [`BOUNDS_MICROS`], of what takes far less than a second: 10 µs to 1 s.
+pub const BRIEF_MICROS: &[u64] = &[
+    10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
+    1_000_000,
 ];
 
 /// A counter that a shell holds.
@@ -139,7 +159,11 @@ struct Entry {
 #[derive(Clone, Default)]
 pub struct Registry {
     entries: Arc<Mutex<Vec<Entry>>>,
+    sources: Arc<Mutex<Vec<Families>>>,
 }
+
+/// Makes families of numbers that are held elsewhere.
+type Families = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
 
 impl core::fmt::Debug for Registry {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -195,9 +219,22 @@ impl Registry {
         gauge
     }
 
-    /// Every registered number as families, in order of registration.
+    /// Registers what makes families of numbers that it holds itself. It is called by whoever reads the
+    /// numbers, so it must return at once.
+    pub fn source(&self, families: impl Fn() -> Vec<Family> + Send + Sync + 'static) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::new(families));
+    }
+
+    /// Every registered number as families, in order of registration, then those of the sources.
     #[must_use]
     pub fn families(&self) -> Vec<Family> {
+        let mut families = self.own_families();
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        families.extend(sources.iter().flat_map(|source| source()));
+        families
+    }
+
+    fn own_families(&self) -> Vec<Family> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let mut families: Vec<Family> = Vec::new();
         for entry in entries.iter() {

@@ -407,6 +407,11 @@ impl<'a> Message<'a> {
         self.index.span.of(self.frame)
     }
 
+    /// The bytes that spans of segments count in.
+    pub(crate) fn frame(&self) -> &'a [u8] {
+        self.frame
+    }
+
     /// MSH-`n`, from 2 to 21, raw; empty when absent.
     #[must_use]
     pub fn header(&self, n: usize) -> &'a [u8] {

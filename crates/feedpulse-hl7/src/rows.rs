@@ -4,21 +4,23 @@
 //! these and U+001E (which parts rows) are replaced by U+FFFD inside values. Delimiters inside a
 //! value are always `^` and `&`, whatever the message uses. A value without parts has its escape
 //! sequences resolved; one that still has components keeps them, so that it can be taken apart.
-//! Absent is empty; the explicit null `""` stays `""`. A value over [`MAX_VALUE`] bytes is cut.
+//! Absent is empty; the explicit null `""` stays `""`. `@shape` holds no value: one part for each
+//! segment in message order, its name and the numbers of its filled fields as repetitions. A value over [`MAX_VALUE`] bytes is cut.
 
-use crate::index::{Index, MSH, Message, Notes, Segment, nth_opt};
+use crate::index::{Index, MSH, Message, Name, Notes, Segment, nth_opt};
 use crate::keys::at_path;
 use crate::path::{Path, PathError, Repetition};
 use crate::structure::{pick, structure};
 use crate::text::{Charset, unescape};
 use crate::walk::{Unit, walk};
-use feedpulse_core::key::MessageKey;
-use feedpulse_core::sighting::{MessageSeen, Urgency};
-use feedpulse_core::time::Timestamp;
 use memchr::memchr3;
 use std::fmt::Write as _;
 
+mod told;
+
 pub use crate::path::{TypeError, TypeMatch};
+use told::Pseudo;
+pub use told::{About, RowMeta, Told};
 
 /// Parts declared fields.
 pub const FIELD: char = '\u{1F}';
@@ -30,8 +32,10 @@ pub const OCCURRENCE: char = '\u{1C}';
 pub const MAX_FIELDS: usize = 64;
 /// The longest value in bytes; longer ones are cut and end in `…`.
 pub const MAX_VALUE: usize = 64 << 10;
-/// The most occurrences of one segment.
+/// The most occurrences of one segment; the most segments of `@shape`.
 pub const MAX_OCCURRENCES: usize = 1024;
+/// The most fields of one segment in `@shape`.
+const MAX_SHAPE_FIELDS: usize = 255;
 
 /// What cannot be declared.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +44,7 @@ pub enum RowError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// A pseudo-field that does not exist.
-    #[error("`{0}` is no pseudo-field: there are @received-ms, @key, @type and @urgency")]
+    #[error("`{0}` is no pseudo-field; wit/README.md lists those that each kind of row has")]
     Pseudo(String),
     /// None or too many.
     #[error("{0} fields are declared: from 1 to {MAX_FIELDS} are possible")]
@@ -54,33 +58,22 @@ enum Field {
     Key,
     Type,
     Urgency,
-}
-
-/// What a row says beside the message's own fields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowMeta {
-    /// `@received-ms`: milliseconds since the epoch, by our clock.
-    pub received_ms: i64,
-    /// `@key`: the journey key, in 32 hexadecimal digits.
-    pub key: Option<MessageKey>,
-    /// `@urgency`: `routine`, `correction` or `critical`.
-    pub urgency: Urgency,
-}
-
-impl RowMeta {
-    /// Of a decoded message.
-    #[must_use]
-    pub fn of(at: Timestamp, seen: &MessageSeen) -> Self {
-        let received_ms = at.as_micros().div_euclid(1000);
-        Self { received_ms, key: seen.journey_key, urgency: seen.urgency }
-    }
+    Pseudo(Pseudo),
+    Shape,
 }
 
 /// A list of declared fields; keeps its buffers.
 #[derive(Clone, Debug)]
 pub struct RowSpec {
     fields: Vec<Field>,
+    room: Room,
+}
+
+/// Where values are resolved, and how long one may be.
+#[derive(Clone, Debug)]
+struct Room {
     scratch: Vec<u8>,
+    longest: usize,
 }
 
 impl RowSpec {
@@ -97,11 +90,21 @@ impl RowSpec {
             "@key" => Ok(Field::Key),
             "@type" => Ok(Field::Type),
             "@urgency" => Ok(Field::Urgency),
-            text if text.starts_with('@') => Err(RowError::Pseudo(text.to_owned())),
+            "@shape" => Ok(Field::Shape),
+            text if text.starts_with('@') => Pseudo::named(text)
+                .map(Field::Pseudo)
+                .ok_or_else(|| RowError::Pseudo(text.to_owned())),
             text => Ok(Field::At(text.parse()?)),
         };
         let fields = fields.iter().map(one).collect::<Result<_, RowError>>()?;
-        Ok(Self { fields, scratch: Vec::new() })
+        Ok(Self { fields, room: Room { scratch: Vec::new(), longest: MAX_VALUE } })
+    }
+
+    /// With another longest value than [`MAX_VALUE`], bytes.
+    #[must_use]
+    pub const fn longest(mut self, bytes: usize) -> Self {
+        self.room.longest = bytes;
+        self
     }
 
     /// Whether two checks can share their rows.
@@ -110,33 +113,54 @@ impl RowSpec {
         self.fields == other.fields
     }
 
-    /// Appends the row of a message.
-    pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta, out: &mut String) {
-        let charset = Charset::of(message);
+    /// Appends the row of a message, or of an ACK.
+    pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta<'_>, out: &mut String) {
+        self.write(Some((message, Charset::of(message))), meta, out);
+    }
+
+    /// Appends a row that no message is at hand for: its HL7 fields are empty.
+    pub fn join_told(&mut self, meta: &RowMeta<'_>, out: &mut String) {
+        self.write(None, meta, out);
+    }
+
+    fn write(
+        &mut self,
+        message: Option<(&Message<'_>, Charset)>,
+        meta: &RowMeta<'_>,
+        out: &mut String,
+    ) {
         for (number, field) in self.fields.iter().enumerate() {
             if number > 0 {
                 out.push(FIELD);
             }
             let written = match field {
                 Field::At(path) => {
-                    value(message, charset, path, &mut self.scratch, out);
+                    if let Some((message, charset)) = message {
+                        value(message, charset, path, &mut self.room, out);
+                    }
                     Ok(())
                 }
                 Field::ReceivedMs => write!(out, "{}", meta.received_ms),
                 Field::Key => meta.key.map_or(Ok(()), |key| write!(out, "{key:?}")),
-                Field::Type => {
-                    let msh9 = charset.decode(message.header(9));
-                    push(&msh9, message, out);
-                    Ok(())
-                }
+                Field::Type => match (message, meta.about) {
+                    (Some((message, charset)), _) => {
+                        push(&charset.decode(message.header(9)), message, out);
+                        Ok(())
+                    }
+                    (None, About::Outcome(Told { kind: (code, trigger), .. })) => {
+                        told_type(code.as_str(), trigger.as_str(), out);
+                        Ok(())
+                    }
+                    (None, _) => Ok(()),
+                },
                 Field::Urgency => {
-                    out.push_str(match meta.urgency {
-                        Urgency::Routine => "routine",
-                        Urgency::Correction => "correction",
-                        Urgency::Critical => "critical",
-                    });
+                    if matches!(meta.about, About::Message | About::Outcome(_)) {
+                        out.push_str(meta.urgency.name());
+                    }
                     Ok(())
                 }
+                Field::Pseudo(pseudo) => pseudo.write(meta, out),
+                Field::Shape => message.map_or(Ok(()), |(message, _)| shape(message, out)),
             };
             written.expect("writing to a String cannot fail");
         }
@@ -144,7 +168,7 @@ impl RowSpec {
 
     /// Appends the row of the first message in bytes that are not indexed yet; false when there is
     /// none.
-    pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta, out: &mut String) -> bool {
+    pub fn join_bytes(&mut self, bytes: &[u8], meta: &RowMeta<'_>, out: &mut String) -> bool {
         let (mut index, mut notes, mut found) = (Index::new(), Notes::default(), false);
         walk(bytes, &mut index, &mut notes, &mut |unit| {
             if let Unit::Message(message, ..) = unit
@@ -158,18 +182,51 @@ impl RowSpec {
     }
 }
 
-fn value(
-    message: &Message<'_>,
-    charset: Charset,
-    path: &Path,
-    scratch: &mut Vec<u8>,
-    out: &mut String,
-) {
+/// A type as MSH-9 has it.
+fn told_type(code: &str, trigger: &str, out: &mut String) {
+    clean(code, out);
+    if !trigger.is_empty() {
+        out.push('^');
+        clean(trigger, out);
+    }
+}
+
+/// A name of the configuration.
+fn told_name(name: &str, out: &mut String) -> std::fmt::Result {
+    clean(name, out);
+    Ok(())
+}
+
+/// Writes which segments a message has, in order, and which of their fields are filled: names and
+/// numbers only. A line without a segment name is `???`, since it may be anything.
+fn shape(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
+    let field = message.delimiters().field;
+    for (place, segment) in message.segments().iter().take(MAX_OCCURRENCES).enumerate() {
+        if place > 0 {
+            out.push(OCCURRENCE);
+        }
+        let name = segment.name.bytes();
+        let name = core::str::from_utf8(&name).ok().filter(|_| segment.name != Name::NONE);
+        out.push_str(name.unwrap_or("???"));
+        // MSH-1 is the separator itself.
+        let first = usize::from(segment.name == MSH);
+        let text = segment.span.of(message.frame());
+        let parts = text.split(|byte| *byte == field).skip(1).take(MAX_SHAPE_FIELDS);
+        for (number, part) in (first + 1..).zip(parts) {
+            if !part.is_empty() {
+                write!(out, "{REPETITION}{number}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value(message: &Message<'_>, charset: Charset, path: &Path, room: &mut Room, out: &mut String) {
     for (number, segment) in message.named(path.segment).take(MAX_OCCURRENCES).enumerate() {
         if number > 0 {
             out.push(OCCURRENCE);
         }
-        occurrence(message, charset, segment, path, scratch, out);
+        occurrence(message, charset, segment, path, room, out);
     }
 }
 
@@ -178,13 +235,13 @@ fn occurrence(
     charset: Charset,
     segment: Segment,
     path: &Path,
-    scratch: &mut Vec<u8>,
+    room: &mut Room,
     out: &mut String,
 ) {
     let raw = message.field_of(segment, usize::from(path.field));
     let d = message.delimiters();
     if segment.name == MSH && path.field <= 2 {
-        leaf(raw, charset, message, scratch, out, false);
+        leaf(raw, charset, message, room, out, false);
         return;
     }
     let parts = |byte: &u8| {
@@ -194,7 +251,7 @@ fn occurrence(
         let first = |n: Option<u16>| n.is_none_or(|n| n == 1);
         let there = !matches!(path.repetition, Repetition::One(n) if n > 1);
         if there && first(path.component) && first(path.subcomponent) {
-            leaf(raw, charset, message, scratch, out, true);
+            leaf(raw, charset, message, room, out, true);
         }
         return;
     }
@@ -215,13 +272,13 @@ fn occurrence(
         match &parsed {
             Some(field) => {
                 let part = pick(field, repetition, path.component, path.subcomponent);
-                leaf(part.as_bytes(), Charset::Undeclared, message, scratch, out, true);
+                leaf(part.as_bytes(), Charset::Undeclared, message, room, out, true);
             }
             None => {
                 // Too long or odd for the parser: our own splitting of the raw bytes.
                 let one = Path { repetition: Repetition::One(repetition), ..*path };
                 let part = at_path(message, segment, &one);
-                leaf(part, charset, message, scratch, out, true);
+                leaf(part, charset, message, room, out, true);
             }
         }
     }
@@ -232,16 +289,16 @@ fn leaf(
     raw: &[u8],
     charset: Charset,
     message: &Message<'_>,
-    scratch: &mut Vec<u8>,
+    room: &mut Room,
     out: &mut String,
     resolve: bool,
 ) {
     let d = message.delimiters();
-    let cut = raw.len() > MAX_VALUE;
-    let raw = &raw[..raw.len().min(MAX_VALUE)];
+    let cut = raw.len() > room.longest;
+    let raw = &raw[..raw.len().min(room.longest)];
     let has_parts = raw.contains(&d.component) || !nth_opt(raw, d.subcomponent, 2).is_empty();
     if resolve && !has_parts {
-        clean(&charset.decode(unescape(raw, d, scratch)), out);
+        clean(&charset.decode(unescape(raw, d, &mut room.scratch)), out);
     } else if resolve {
         push(&charset.decode(raw), message, out);
     } else {

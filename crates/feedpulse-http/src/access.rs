@@ -60,6 +60,12 @@ impl ProxyConfig {
     }
 }
 
+/// A user or password as an address has it (RFC 3986 §3.2.1).
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
 /// A setting that cannot work: what, and what to do. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {

@@ -17,7 +17,7 @@ mod proxy;
 mod secret;
 pub mod tls;
 
-pub use access::{Access, AccessError, ClientCertificate, ProxyConfig};
+pub use access::{Access, AccessError, ClientCertificate, ProxyConfig, percent_encode};
 pub use class::class;
 pub use client::{Answer, Client, Lookup, Settings, address, headers, status_class};
 pub use proxy::{NoTunnel, Proxy, connect};

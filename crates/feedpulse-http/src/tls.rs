@@ -24,6 +24,13 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// Makes it the one that the process has for libraries that build their clients themselves. Ours are
+/// given theirs by hand and do not look.
+pub fn install() {
+    // An error says that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// The TLS side of a client; `needed` tells whether it will be used at all: the system's
 /// authorities are read only then, files always, so that a wrong path is found early.
 ///
@@ -77,6 +84,18 @@ pub fn roots(access: &Access, needed: bool) -> Result<RootCertStore, AccessError
         }
     }
     Ok(roots)
+}
+
+/// The stated authorities as DER, for a client that is not built here; none where those of the
+/// system are trusted.
+///
+/// # Errors
+/// [`AccessError::File`].
+pub fn authorities(access: &Access) -> Result<Vec<Vec<u8>>, AccessError> {
+    // The store says at once which of them cannot be an authority.
+    roots(access, false)?;
+    let Some(path) = &access.ca_file else { return Ok(Vec::new()) };
+    Ok(certificates(path)?.into_iter().map(|der| der.to_vec()).collect())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AccessError> {

@@ -9,6 +9,7 @@ use crate::notify::routes::Routes;
 use crate::notify::text::Style;
 use crate::notify::{Counts, alertmanager, check_name, dead_man, notices};
 use crate::otlp::export::{QueueTask, Shipper};
+use crate::otlp::flags::{Ended, Flag, Flags};
 use crate::otlp::logs::{self, LogEvent};
 use crate::otlp::metrics::MetricsTask;
 use crate::otlp::queue::{Accounts, Queue, Signal, Tally};
@@ -20,6 +21,7 @@ use crate::task::{Deps, Kind, Task};
 use feedpulse_codec::OutboxRow;
 use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{Effect, EffectId, IncidentChange, JourneyRecord};
+use feedpulse_core::key::MessageKey;
 use feedpulse_core::metrics::{Counter, Registry};
 use feedpulse_core::time::Timestamp;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -31,6 +33,7 @@ struct TraceSide {
     sampler: Mutex<Sampler>,
     queue: Arc<Queue<Span>>,
     names: Mutex<Arc<Names>>,
+    flags: Mutex<Flags>,
 }
 
 struct Inner {
@@ -76,13 +79,38 @@ impl SinkHandle {
 
     fn journey(&self, journey: &JourneyRecord) {
         let Some(side) = &self.inner.traces else { return };
-        let keep = side.sampler.lock().unwrap_or_else(PoisonError::into_inner).keep(journey);
+        let names = Arc::clone(&side.names.lock().unwrap_or_else(PoisonError::into_inner));
+        let (trace, root) = traces::ids(journey, names.relation);
+        let mut keep = side.sampler.lock().unwrap_or_else(PoisonError::into_inner).keep(journey);
+        let found = {
+            let mut flags = side.flags.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = flags.of(journey.key);
+            // What a check found something in is worth a look.
+            keep |= !found.is_empty();
+            flags.ended(journey.key, Ended { trace, root, kept: keep });
+            found
+        };
         if !keep {
             self.inner.sampled_out.add(1);
             return;
         }
-        let names = Arc::clone(&side.names.lock().unwrap_or_else(PoisonError::into_inner));
-        side.queue.offer(traces::span_count(journey), || traces::spans_of(journey, &names));
+        side.queue.offer(traces::span_count(journey), || traces::flagged(journey, &names, &found));
+    }
+
+    /// There are checks: from now on the ends of journeys are remembered, for what comes after.
+    pub fn expect_flags(&self) {
+        if let Some(side) = &self.inner.traces {
+            side.flags.lock().unwrap_or_else(PoisonError::into_inner).expect();
+        }
+    }
+
+    /// Offers what a check found about a message, by the message's journey key.
+    pub fn flag(&self, key: MessageKey, flag: Flag) {
+        let Some(side) = &self.inner.traces else { return };
+        let late = side.flags.lock().unwrap_or_else(PoisonError::into_inner).flag(key, flag);
+        if let Some(span) = late {
+            side.queue.offer(1, || vec![span]);
+        }
     }
 
     fn incident(&self, change: &IncidentChange, again: bool) {
@@ -374,6 +402,7 @@ impl Builder<'_> {
                     sampler: Mutex::new(Sampler::new(otlp.sample_per_minute, otlp.sample_ratio)),
                     queue: Arc::clone(&queue),
                     names: Mutex::new(Arc::new(names)),
+                    flags: Mutex::default(),
                 });
                 Kind::Spans(QueueTask { queue, way, shipper, wrap: traces::wrap, batch, linger })
             }

@@ -24,6 +24,7 @@ mod task;
 pub use feedpulse_http::Secret;
 pub use handle::{SinkHandle, build, check};
 pub use namespace::{ACCOUNT, ChangeReporter, NamespaceConfig, NamespaceTask};
+pub use otlp::flags::Flag;
 pub use task::{Delivered, Deps, Task, Told};
 
 use feedpulse_core::input::OwnState;

@@ -20,6 +20,24 @@ pub enum Condition {
         /// Since when.
         since_ms: u64,
     },
+    /// It ran into too many pauses in a row, and runs no more until it is loaded again.
+    Quarantined {
+        /// Since when.
+        since_ms: u64,
+    },
+}
+
+impl Condition {
+    /// Its word in metrics, JSON and pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::SetAside { .. } => "set_aside",
+            Self::Probation { .. } => "probation",
+            Self::Quarantined { .. } => "quarantined",
+        }
+    }
 }
 
 /// Counts faults and decides.
@@ -30,6 +48,9 @@ pub(crate) struct Breaker {
     faults: VecDeque<u64>,
     /// Length of the last pause; 0 = none yet, or long ago.
     last_pause_ms: u64,
+    /// Pauses since it was calm.
+    pauses: u32,
+    most_pauses: u32,
     allowed: usize,
     window_ms: u64,
     first_ms: u64,
@@ -44,6 +65,8 @@ impl Breaker {
             condition: Condition::Ready,
             faults: VecDeque::new(),
             last_pause_ms: 0,
+            pauses: 0,
+            most_pauses: limits.pauses.max(1),
             allowed: limits.faults.max(1),
             window_ms: ms(limits.fault_window),
             first_ms: ms(limits.pause_first).max(1),
@@ -54,6 +77,7 @@ impl Breaker {
     /// Whether the check may run now. Ends a pause that is over, and a probation without faults.
     pub(crate) fn admits(&mut self, now_ms: u64) -> bool {
         match self.condition {
+            Condition::Quarantined { .. } => return false,
             Condition::SetAside { until_ms, .. } if now_ms < until_ms => return false,
             Condition::SetAside { .. } => {
                 self.condition = Condition::Probation { since_ms: now_ms };
@@ -62,7 +86,7 @@ impl Breaker {
                 if now_ms.saturating_sub(since_ms) >= self.window_ms =>
             {
                 self.condition = Condition::Ready;
-                self.last_pause_ms = 0;
+                (self.last_pause_ms, self.pauses) = (0, 0);
                 self.faults.clear();
             }
             Condition::Ready | Condition::Probation { .. } => {}
@@ -87,15 +111,20 @@ impl Breaker {
         false
     }
 
-    /// Sets the check aside whatever was before: it cannot run at all.
+    /// Sets the check aside whatever was before, for longer each time and in the end for good.
     pub(crate) fn set_aside(&mut self, now_ms: u64) {
+        self.faults.clear();
+        if self.pauses >= self.most_pauses {
+            self.condition = Condition::Quarantined { since_ms: now_ms };
+            return;
+        }
+        self.pauses += 1;
         let pause_ms = match self.last_pause_ms {
             0 => self.first_ms,
             last => last.saturating_mul(2),
         }
         .min(self.longest_ms);
         self.last_pause_ms = pause_ms;
-        self.faults.clear();
         self.condition =
             Condition::SetAside { until_ms: now_ms.saturating_add(pause_ms), pause_ms };
     }
@@ -151,5 +180,20 @@ mod tests {
         assert!(!breaker.fault(now + 360_001), "as at the start");
         breaker.set_aside(now);
         assert!(matches!(breaker.condition(), Condition::SetAside { pause_ms: 1000, .. }));
+    }
+
+    #[test]
+    fn twelve_pauses_in_a_row_end_in_quarantine() {
+        let mut breaker = Breaker::new(&Limits::default());
+        breaker.set_aside(0);
+        let mut pauses = 0;
+        while let Condition::SetAside { until_ms, .. } = breaker.condition() {
+            pauses += 1;
+            assert!(breaker.admits(until_ms));
+            assert!(breaker.fault(until_ms + 59_999), "just before it would count as calm");
+        }
+        assert_eq!(pauses, 12);
+        assert_eq!(breaker.condition().name(), "quarantined");
+        assert!(!breaker.admits(u64::MAX), "for good");
     }
 }

@@ -89,11 +89,13 @@ pub enum Kind {
     RowTooLong,
     /// No [`crate::Ticker`] lives, so a guest could not be stopped; nothing was run.
     NoTicker,
+    /// It was set aside too often in a row, and runs no more until it is loaded again.
+    Quarantined,
 }
 
 impl Kind {
     /// All of them, in the order of the counters.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Trapped,
         Self::TimedOut,
         Self::OutOfMemory,
@@ -101,6 +103,7 @@ impl Kind {
         Self::BadFinding,
         Self::RowTooLong,
         Self::NoTicker,
+        Self::Quarantined,
     ];
 
     /// Stable name for labels.
@@ -114,6 +117,7 @@ impl Kind {
             Self::BadFinding => "bad_finding",
             Self::RowTooLong => "row_too_long",
             Self::NoTicker => "no_ticker",
+            Self::Quarantined => "quarantined",
         }
     }
 }

@@ -5,18 +5,16 @@ use crate::host::bindings::feedpulse::check::types;
 use crate::host::{Desk, Host, Meter, Space, clip};
 use crate::limits::Settings;
 use crate::runtime::Plugin;
+use crate::served::{Findings, Guest};
 use std::time::Duration;
-use wasmtime::component::TypedFunc;
 use wasmtime::{Error, Store, Trap};
-
-/// What a check's functions give: findings, or an error text that is never passed on.
-type Findings = Result<Vec<types::Finding>, String>;
 
 /// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
 pub(crate) struct Instance {
     store: Store<Host>,
-    check: crate::host::bindings::Check,
-    tick: Option<TypedFunc<(String, u64), (Findings,)>>,
+    guest: Box<dyn Guest>,
+    /// Calls that it still takes before a fresh one takes its place.
+    calls_left: u64,
 }
 
 /// Why a call gave nothing.
@@ -52,6 +50,7 @@ impl Instance {
         plugin: &Plugin,
         settings: &Settings,
         desk: &mut Option<Box<Desk>>,
+        calls_left: u64,
     ) -> Result<Self, StartFailure> {
         let limits = &settings.limits;
         let Some(_running) = plugin.gate().enter() else {
@@ -68,15 +67,15 @@ impl Instance {
             desk.readable = false;
             desk.panicked = None;
         }
-        let started = plugin.instantiate(&mut store).and_then(|(check, tick)| {
-            let said = check.feedpulse_check_checker().call_init(&mut store, &settings.config)?;
-            Ok((check, tick, said))
+        let started = plugin.instantiate(&mut store).and_then(|guest| {
+            let said = guest.init(&mut store, &settings.config)?;
+            Ok((guest, said))
         });
         let failure = started.as_ref().err().map(|e| failure(e, store.data()));
         *desk = store.data_mut().desk.take();
         match (started, failure) {
-            (Ok((check, tick, Ok(()))), _) => Ok(Self { store, check, tick }),
-            (Ok((_, _, Err(said))), _) => Err(StartFailure::Config(clip(&said, limits.text_chars))),
+            (Ok((guest, Ok(()))), _) => Ok(Self { store, guest, calls_left }),
+            (Ok((_, Err(said))), _) => Err(StartFailure::Config(clip(&said, limits.text_chars))),
             (Err(_), failure) => {
                 let unknown = || Failure::new(Kind::Trapped, "it cannot be instantiated");
                 Err(StartFailure::Failed(failure.unwrap_or_else(unknown)))
@@ -92,9 +91,7 @@ impl Instance {
         budget: Duration,
         batch: &types::Batch,
     ) -> Result<Vec<types::Finding>, Failure> {
-        self.call(plugin, desk, budget, |instance| {
-            instance.check.feedpulse_check_checker().call_check(&mut instance.store, batch)
-        })
+        self.call(plugin, desk, budget, |instance| instance.guest.check(&mut instance.store, batch))
     }
 
     /// Ticks; none when the check has no ticker.
@@ -106,15 +103,19 @@ impl Instance {
         feed: &str,
         now_ms: u64,
     ) -> Result<Vec<types::Finding>, Failure> {
-        let Some(tick) = self.tick else { return Ok(Vec::new()) };
         self.call(plugin, desk, budget, |instance| {
-            Ok(tick.call(&mut instance.store, (feed.to_owned(), now_ms))?.0)
+            instance.guest.tick(&mut instance.store, feed, now_ms)
         })
     }
 
     /// Bytes of memory that the guest holds.
     pub(crate) fn memory(&self) -> usize {
         self.store.data().space.used
+    }
+
+    /// Whether it has taken as many calls as it should.
+    pub(crate) fn is_old(&self) -> bool {
+        self.calls_left == 0
     }
 
     /// Lends the desk to the guest for one call, within a budget.
@@ -126,6 +127,7 @@ impl Instance {
         run: impl FnOnce(&mut Self) -> wasmtime::Result<Findings>,
     ) -> Result<Vec<types::Finding>, Failure> {
         let Some(_running) = plugin.gate().enter() else { return Err(no_ticker()) };
+        self.calls_left = self.calls_left.saturating_sub(1);
         let host = self.store.data_mut();
         host.desk = desk.take();
         host.space.refused = false;

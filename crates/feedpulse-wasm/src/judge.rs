@@ -1,12 +1,14 @@
 //! Lets through what the manifest allows of a guest's findings.
 
+use crate::batch::Row;
 use crate::finding::{Finding, Level};
 use crate::host::bindings::feedpulse::check::types;
 use crate::host::clip;
 use crate::limits::Limits;
 use crate::manifest::{Attr, Grant, Manifest};
-use crate::path::{Field, Path};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::path::Path;
+use crate::place::Declared;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The manifest, in the shape in which findings are compared with it.
@@ -15,8 +17,8 @@ pub(crate) struct Judge {
     /// By the guest's code: the full code and its level.
     codes: HashMap<String, (Arc<str>, Level)>,
     attrs: HashMap<String, (Arc<str>, Attr)>,
-    /// Segments that a place may name; none = any.
-    segments: Option<HashSet<[u8; 3]>>,
+    /// Fields that a place may name.
+    declared: Declared,
     free_text: bool,
     most_attrs: usize,
     text_chars: usize,
@@ -36,22 +38,18 @@ impl Judge {
             .attrs
             .iter()
             .map(|(name, attr)| (name.clone(), (name.as_str().into(), attr.clone())));
-        let declared = manifest.fields.iter().filter_map(|field| match field {
-            Field::Path(path) => Some(path.segment),
-            Field::ReceivedMs | Field::Key => None,
-        });
         let reads_more = grants.contains(&Grant::Get) || grants.contains(&Grant::Raw);
         Self {
             codes: codes.collect(),
             attrs: attrs.collect(),
-            segments: (!reads_more).then(|| declared.collect()),
+            declared: Declared::new(&manifest.fields, reads_more),
             free_text: grants.contains(&Grant::FreeText),
             most_attrs: limits.attrs,
             text_chars: limits.text_chars,
         }
     }
 
-    /// A guest's finding as one of ours, and whether its text was dropped. `ids` names the rows
+    /// A guest's finding as one of ours, and whether its text was dropped. `rows` are those
     /// that the guest was handed.
     ///
     /// # Errors
@@ -59,13 +57,13 @@ impl Judge {
     pub(crate) fn pass(
         &self,
         f: types::Finding,
-        ids: &[u64],
+        rows: &[Row],
     ) -> Result<(Finding, bool), Objection> {
         let row = match f.row {
             None => None,
             Some(index) => {
-                let id = usize::try_from(index).ok().and_then(|i| ids.get(i));
-                Some(*id.ok_or("a finding names a row that was not handed over")?)
+                let row = usize::try_from(index).ok().and_then(|i| rows.get(i));
+                Some(row.ok_or("a finding names a row that was not handed over")?)
             }
         };
         let Some((code, most)) = self.codes.get(&f.code) else {
@@ -87,25 +85,21 @@ impl Judge {
             }
             attrs.push((name.clone(), value.into()));
         }
-        let at = self.place(&f.at)?;
+        let at = self.place(&f.at, row)?;
         let text = (self.free_text && !f.text.is_empty()).then(|| clip(&f.text, self.text_chars));
         let dropped = !f.text.is_empty() && text.is_none();
         let level = Level::from(f.level).min(*most);
+        let row = row.map(|row| row.id);
         Ok((Finding { row, code: code.clone(), level, at, attrs, text }, dropped))
     }
 
     /// A place, if it is one that the check may know.
-    fn place(&self, at: &str) -> Result<Box<str>, Objection> {
-        if at.is_empty() {
-            return Ok("".into());
+    fn place(&self, at: &str, row: Option<&Row>) -> Result<Box<str>, Objection> {
+        if !at.is_empty() {
+            let path = Path::parse(at).map_err(|_| "a finding's place is not an HL7 path")?;
+            self.declared.allows(&path, row.map(|row| row.fields.as_str()))?;
         }
-        let path = Path::parse(at).map_err(|_| "a finding's place is not an HL7 path")?;
-        match &self.segments {
-            Some(segments) if !segments.contains(&path.segment) => {
-                Err("a finding's place is in a segment of which the manifest declares no field")
-            }
-            _ => Ok(at.into()),
-        }
+        Ok(at.into())
     }
 }
 

@@ -15,29 +15,40 @@
 //! one call in the private module `cache`.
 #![deny(unsafe_code)]
 
+mod about;
 mod batch;
 mod breaker;
 mod cache;
+mod cases;
+mod declared;
 mod finding;
+mod handover;
 mod host;
 mod instance;
 mod judge;
 mod limits;
 mod manifest;
 mod path;
+mod place;
+mod places;
 mod runtime;
 mod section;
+mod served;
 mod state;
 mod ticker;
 mod worker;
 
+pub use about::{About, Pseudo};
 pub use batch::{
     Batch, FIELD_SEPARATOR, MessageAccess, OCCURRENCE_SEPARATOR, REPETITION_SEPARATOR,
     ROW_SEPARATOR, Row, sanitize,
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
+pub use cases::{Case, CasesError, Expected};
+pub use declared::{FromSettings, SettingsError};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
+pub use handover::Handover;
 pub use limits::{Limits, Settings};
 pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};
 pub use path::{Field, Path, PathError};

@@ -50,6 +50,12 @@ pub struct Limits {
     pub pause_first: Duration,
     /// Longest pause.
     pub pause_longest: Duration,
+    /// Pauses in a row, with no calm [`Limits::fault_window`] between them, after which the check is
+    /// quarantined in place of the next one: it runs no more until it is loaded again.
+    pub pauses: u32,
+    /// Calls after which an instance is replaced by a fresh one, give or take a quarter of them, so
+    /// that the instances of several checks are not all replaced at once.
+    pub recycle_calls: u64,
 }
 
 impl Default for Limits {
@@ -77,6 +83,8 @@ impl Default for Limits {
             fault_window: Duration::from_secs(60),
             pause_first: Duration::from_secs(1),
             pause_longest: Duration::from_secs(300),
+            pauses: 12,
+            recycle_calls: 1_000_000,
         }
     }
 }

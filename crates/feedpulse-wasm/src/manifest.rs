@@ -1,9 +1,13 @@
 //! What a check says about itself: read from the component, checked, never run.
 
+use crate::about::{About, having};
+use crate::declared::FromSettings;
 use crate::finding::Level;
 use crate::path::Field;
 use crate::section::{self, SectionError};
+use crate::served;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -12,11 +16,14 @@ const SECTION: &str = "feedpulse:plugin";
 /// Longest manifest, bytes.
 const MAX_BYTES: usize = 64 << 10;
 /// Most declared fields, codes or attributes.
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 /// Longest text of a code, bytes.
-const MAX_TEXT: usize = 2000;
-/// The interface that this host speaks; any patch version of it.
-const WIT: &str = "feedpulse:check@0.1.";
+pub(crate) const MAX_TEXT: usize = 2000;
+/// Most whole numbers that an attribute can tell apart: the digits of one are too few for the
+/// record number of a patient.
+const MAX_SPAN: u64 = 1_000_001;
+/// Most bits that the attributes of a finding can hold together.
+const MAX_ATTR_BITS: u32 = 64;
 
 /// A check's own description. The format is in `wit/README.md`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,6 +41,9 @@ pub struct Manifest {
     /// Message types to hand over, `ORU^R01` or `ORU^*`; empty = all.
     #[serde(default)]
     pub message_types: Vec<String>,
+    /// What it wants rows about: messages where nothing is said.
+    #[serde(default = "messages")]
+    pub about: BTreeSet<About>,
     /// Fields of a row, in order.
     #[serde(deserialize_with = "fields")]
     pub fields: Vec<Field>,
@@ -41,6 +51,7 @@ pub struct Manifest {
     #[serde(default)]
     pub grants: BTreeSet<Grant>,
     /// What it can find.
+    #[serde(default)]
     pub codes: BTreeMap<String, Code>,
     /// Attributes of its findings.
     #[serde(default)]
@@ -48,6 +59,9 @@ pub struct Manifest {
     /// What the author expects it to use.
     #[serde(default)]
     pub budget: Budget,
+    /// Where the operator's settings declare more fields and codes.
+    #[serde(default)]
+    pub from_settings: Option<FromSettings>,
 }
 
 /// Something that reaches beyond the declared fields, and so needs the operator's word.
@@ -60,6 +74,27 @@ pub enum Grant {
     Raw,
     /// Words of its own in findings and in the log, which may quote patients.
     FreeText,
+}
+
+impl Grant {
+    /// Every grant.
+    pub const ALL: [Self; 3] = [Self::Get, Self::Raw, Self::FreeText];
+
+    /// Its name in manifests and configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Raw => "raw",
+            Self::FreeText => "free-text",
+        }
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
+    }
 }
 
 /// One thing that a check can find, in words for people.
@@ -112,7 +147,7 @@ pub enum ManifestError {
     NotComponent,
     /// The file is what rustc makes, before packaging.
     #[error(
-        "this is a core WebAssembly module, not a component; package it with `cargo xtask plugins`"
+        "this is a core WebAssembly module, not a component; package it with `feedpulse check build`"
     )]
     CoreModule,
     /// The file ends too early.
@@ -120,7 +155,7 @@ pub enum ManifestError {
     Damaged,
     /// There is no manifest, or there are two.
     #[error(
-        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `cargo xtask plugins`"
+        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `feedpulse check build`"
     )]
     NotOne,
     /// Too long.
@@ -140,7 +175,7 @@ pub struct Problem {
     /// The key, as `codes.room-missing.title`.
     pub key: String,
     /// What is expected.
-    pub expected: &'static str,
+    pub expected: Cow<'static, str>,
 }
 
 impl fmt::Display for Problem {
@@ -197,8 +232,7 @@ impl Manifest {
         let mut all = Problems(Vec::new());
         all.unless(is_name(&self.name), "name", NAME);
         all.unless(is_version(&self.version), "version", "three numbers with dots, such as 0.1.0");
-        let patch = self.wit.strip_prefix(WIT).is_some_and(|n| n.parse::<u16>().is_ok());
-        all.unless(patch, "wit", "this Feedpulse speaks feedpulse:check@0.1.0");
+        all.unless(served::place(&self.wit).is_some(), "wit", served::SPOKEN);
         all.unless(self.summary.len() <= MAX_TEXT, "summary", TEXT);
         for (n, text) in self.message_types.iter().enumerate() {
             let ok = is_message_type(text);
@@ -207,7 +241,15 @@ impl Manifest {
         all.unless((1..=MAX_ITEMS).contains(&self.fields.len()), "fields", "1 to 64 fields");
         let distinct = self.fields.iter().collect::<std::collections::HashSet<_>>().len();
         all.unless(distinct == self.fields.len(), "fields", "each field once");
-        all.unless((1..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        self.kind_problems(&mut all);
+        let by_settings = self.from_settings.as_ref();
+        let fewest = usize::from(by_settings.is_none_or(|from| from.codes.is_none()));
+        all.unless((fewest..=MAX_ITEMS).contains(&self.codes.len()), "codes", "1 to 64 codes");
+        if let Some(from) = by_settings {
+            let ok =
+                from.places().all(|place| place.starts_with('/')) && from.fields.len() <= MAX_ITEMS;
+            all.unless(ok, "from-settings", "at most 64 places, each such as /rules/*/path");
+        }
         for (name, code) in &self.codes {
             all.unless(is_name(name), &format!("codes.{name}"), NAME);
             for (key, text) in [
@@ -219,6 +261,31 @@ impl Manifest {
                 all.unless(ok, &format!("codes.{name}.{key}"), TEXT);
             }
         }
+        self.attr_problems(&mut all);
+        all.0
+    }
+
+    /// Whether each declared field is one that a row of a declared kind can have.
+    fn kind_problems(&self, all: &mut Problems) {
+        all.unless(
+            !self.about.is_empty(),
+            "about",
+            "at least one of message, ack, outcome, connection",
+        );
+        let kinds: Vec<_> = self.about.iter().map(|about| about.name()).collect();
+        for (n, field) in self.fields.iter().enumerate() {
+            let had = self.about.is_empty() || self.about.iter().any(|about| field.is_of(*about));
+            let expected = format!(
+                "`{field}` is a field of rows about {}, and `about` names only {}",
+                having(field),
+                kinds.join(", ")
+            );
+            all.unless(had, &format!("fields[{n}]"), expected);
+        }
+    }
+
+    /// What is wrong with the attributes.
+    fn attr_problems(&self, all: &mut Problems) {
         all.unless(self.attrs.len() <= MAX_ITEMS, "attrs", "at most 64 attributes");
         for (name, attr) in &self.attrs {
             all.unless(is_name(name), &format!("attrs.{name}"), NAME);
@@ -227,41 +294,70 @@ impl Manifest {
                     let fits =
                         |v: &String| (1..=64).contains(&v.len()) && !v.contains(char::is_control);
                     let ok = (1..=MAX_ITEMS).contains(&values.len()) && values.iter().all(fits);
-                    all.unless(
-                        ok,
-                        &format!("attrs.{name}.values"),
-                        "1 to 64 values of 1 to 64 bytes",
-                    );
+                    let key = format!("attrs.{name}.values");
+                    all.unless(ok, &key, "1 to 64 values of 1 to 64 bytes");
                 }
                 Attr::Number { min, max } => {
-                    all.unless(min <= max, &format!("attrs.{name}"), "min is not above max");
+                    let key = format!("attrs.{name}");
+                    all.unless(min <= max, &key, "min is not above max");
+                    all.unless(min > max || attr.choices() <= MAX_SPAN, &key, SPAN);
                 }
             }
         }
-        all.0
+        let bits = self.attr_bits();
+        let expected = format!(
+            "at most {MAX_ATTR_BITS} bits over all attributes, so that no finding can hold an \
+             identifier; these can hold {bits}: take coarser units, shorter lists or fewer attributes"
+        );
+        all.unless(bits <= MAX_ATTR_BITS, "attrs", expected);
+    }
+
+    /// The most bits that the attributes of one finding can hold together. A check could hide as
+    /// many bits of what it read in its choice of values; `wit/README.md` says more.
+    #[must_use]
+    pub fn attr_bits(&self) -> u32 {
+        // an attribute may also be left out
+        self.attrs.values().map(|attr| u64::BITS - attr.choices().leading_zeros()).sum()
     }
 }
 
+impl Attr {
+    /// How many values it can have.
+    fn choices(&self) -> u64 {
+        match self {
+            Self::Listed { values } => values.len() as u64,
+            Self::Number { min, max } => max.abs_diff(*min).saturating_add(1),
+        }
+    }
+}
+
+/// Rows about messages only.
+fn messages() -> BTreeSet<About> {
+    BTreeSet::from([About::Message])
+}
+
 /// What is expected of a name.
-const NAME: &str =
+pub(crate) const NAME: &str =
     "lower-case letters, digits and single hyphens, starting with a letter, at most 64";
+/// What is expected of a range.
+const SPAN: &str = "min and max at most 1000000 apart: a wider range could hold the number of a patient; take a coarser unit";
 /// What is expected of a text.
-const TEXT: &str = "a text of at most 2000 bytes";
+pub(crate) const TEXT: &str = "a text of at most 2000 bytes";
 
 /// Collects [`Problem`]s.
 struct Problems(Vec<Problem>);
 
 impl Problems {
     /// Notes a problem unless all is well.
-    fn unless(&mut self, ok: bool, key: &str, expected: &'static str) {
+    fn unless(&mut self, ok: bool, key: &str, expected: impl Into<Cow<'static, str>>) {
         if !ok {
-            self.0.push(Problem { key: key.to_owned(), expected });
+            self.0.push(Problem { key: key.to_owned(), expected: expected.into() });
         }
     }
 }
 
 /// Kebab-case.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let part =
         |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     text.len() <= 64
@@ -319,6 +415,8 @@ mod tests {
         let manifest = parse(&good()).unwrap();
         assert_eq!(manifest.fields[1], Field::ReceivedMs);
         assert_eq!(manifest.attrs["age"], Attr::Number { min: 0, max: 9 });
+        assert_eq!(manifest.about, messages(), "messages, where nothing is said");
+        assert_eq!(manifest.attr_bits(), 4 + 1, "ten numbers or none, one value or none");
         assert!(manifest.wants("ADT", "A08") && manifest.wants("ORU", "R01"));
         assert!(!manifest.wants("ORU", "R30") && !manifest.wants("SIU", "S12"));
         assert!(manifest.granted(&[Grant::Raw]).is_empty(), "not asked for, so not granted");
@@ -347,6 +445,44 @@ mod tests {
             "attrs.kind.values",
         ];
         assert_eq!(keys, all);
+    }
+
+    #[test]
+    fn a_field_that_no_declared_kind_has_is_named_with_the_kinds_that_have_it() {
+        let says = |about: Value, fields: Value| {
+            let mut one = good();
+            (one["about"], one["fields"]) = (about, fields);
+            parse(&one).map_err(|e| e.to_string())
+        };
+        let all = json!(["message", "ack", "outcome", "connection"]);
+        assert!(says(all, json!(["PID-3", "@about", "@event", "@outcome"])).is_ok());
+        let error = says(json!(["connection"]), json!(["@event", "PID-3"])).unwrap_err();
+        let expected = "fields[1]: `PID-3` is a field of rows about message or ack, and `about` names only connection";
+        assert!(error.contains(expected), "{error}");
+        let error = says(json!(["message"]), json!(["@outcome"])).unwrap_err();
+        assert!(error.contains("rows about outcome"), "{error}");
+        assert!(says(json!([]), json!(["PID-3"])).unwrap_err().contains("at least one of"));
+        assert!(says(json!(["acks"]), json!(["PID-3"])).unwrap_err().contains("unknown variant"));
+        assert!(says(json!(["ack"]), json!(["@acks"])).unwrap_err().contains("`@acks`"));
+    }
+
+    #[test]
+    fn attributes_hold_too_little_for_the_number_of_a_patient() {
+        let says = |attrs: Value| {
+            let mut one = good();
+            one["attrs"] = attrs;
+            parse(&one).map_err(|e| e.to_string())
+        };
+        assert!(says(json!({"n": {"min": -500_000, "max": 500_000}})).is_ok());
+        assert!(says(json!({"n": {"min": 0, "max": 1_000_001}})).unwrap_err().contains("1000000"));
+        let wide = json!({"min": i64::MIN, "max": i64::MAX});
+        assert!(says(json!({"n": wide})).unwrap_err().contains("attrs.n: min and max"));
+        let digits = |n: usize| {
+            let one = |n: usize| (format!("d{n}"), json!({"min": 0, "max": 9}));
+            Value::Object((0..n).map(one).collect())
+        };
+        assert!(says(digits(16)).is_ok());
+        assert!(says(digits(17)).unwrap_err().contains("these can hold 68"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Paths to places in a message: `OBX-5`, `PID-3.1`, `OBX[2]-5[1].1.2`.
 
+use crate::about::Pseudo;
 use std::fmt;
 
 /// A place in an HL7 message. Numbers count from 1, as in HL7.
@@ -28,6 +29,14 @@ pub enum Field {
     ReceivedMs,
     /// `@key`: opaque name of the message, the same for the same message.
     Key,
+    /// `@type`: MSH-9 as sent.
+    Type,
+    /// `@urgency`: `routine`, `correction` or `critical`.
+    Urgency,
+    /// `@shape`: which segments there are and which of their fields are filled; no value.
+    Shape,
+    /// One of those that say more than a message does.
+    Pseudo(Pseudo),
 }
 
 /// Why a text is no path.
@@ -84,7 +93,7 @@ impl Path {
 
 impl Field {
     /// Reads a declared field: `SEG-field`, `SEG-field.component`, `SEG-field.component.subcomponent`,
-    /// `@received-ms` or `@key`.
+    /// or one of those with `@`, which `wit/README.md` lists.
     ///
     /// # Errors
     /// A sentence that says what is expected.
@@ -92,8 +101,14 @@ impl Field {
         match text {
             "@received-ms" => return Ok(Self::ReceivedMs),
             "@key" => return Ok(Self::Key),
+            "@type" => return Ok(Self::Type),
+            "@urgency" => return Ok(Self::Urgency),
+            "@shape" => return Ok(Self::Shape),
             _ if text.starts_with('@') => {
-                return Err(PathError("the fields with @ are @received-ms and @key"));
+                let found = Pseudo::ALL.iter().find(|pseudo| pseudo.name() == text);
+                return found.map(|pseudo| Self::Pseudo(*pseudo)).ok_or(PathError(
+                    "there is no such field with @; wit/README.md lists those that each kind of row has",
+                ));
             }
             _ => {}
         }
@@ -138,6 +153,21 @@ fn number(rest: &mut &[u8]) -> Result<u16, PathError> {
     let n = rest[..digits].iter().fold(0, |n, b| n * 10 + u16::from(b - b'0'));
     *rest = &rest[digits..];
     Ok(n)
+}
+
+/// As it is declared.
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Path(path) => return path.fmt(f),
+            Self::ReceivedMs => "@received-ms",
+            Self::Key => "@key",
+            Self::Type => "@type",
+            Self::Urgency => "@urgency",
+            Self::Pseudo(pseudo) => pseudo.name(),
+            Self::Shape => "@shape",
+        })
+    }
 }
 
 impl fmt::Display for Path {

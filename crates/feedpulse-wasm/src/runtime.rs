@@ -1,19 +1,18 @@
 //! Compiles checks, and refuses what is not one.
 
 use crate::cache::{Cache, CacheUse};
-use crate::host::{Host, bindings};
+use crate::host::Host;
 use crate::limits::Settings;
 use crate::manifest::{Manifest, ManifestError};
+use crate::places::Places;
+use crate::served::{self, Guest, Prepared, Version};
 use crate::ticker::{Gate, Ticker};
 use crate::worker::{StartError, Worker};
-use bindings::feedpulse::check::types;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use wasmtime::component::{
-    Component, ComponentExportIndex, HasSelf, InstancePre, Linker, TypedFunc,
-};
+use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Store};
 
 /// Largest component, bytes.
@@ -22,17 +21,11 @@ const MAX_COMPONENT: usize = 64 << 20;
 const MAX_STACK: usize = 512 << 10;
 /// Where a check may import from.
 const OURS: &str = "feedpulse:check/";
-/// The optional export.
-const TICKER: &str = "feedpulse:check/ticker@0.1.0";
-
-/// Findings of a tick, or its error.
-type TickFunc = TypedFunc<(String, u64), (Result<Vec<types::Finding>, String>,)>;
-
 /// The engine that all checks share.
 #[derive(Clone)]
 pub struct Runtime {
     engine: Engine,
-    linker: Arc<Linker<Host>>,
+    versions: Arc<Vec<Box<dyn Version>>>,
     gate: Arc<Gate>,
     cache: Option<Cache>,
 }
@@ -72,10 +65,12 @@ pub enum LoadError {
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// It wants what no check gets.
-    #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `cargo xtask plugins`", .0.join(", "))]
+    #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `feedpulse check build`", .0.join(", "))]
     ForeignImports(Vec<String>),
     /// It is built for another version of the interface.
-    #[error("the component does not fit feedpulse:check@0.1.0: {0}")]
+    #[error(
+        "the component does not fit the version of feedpulse:check that its manifest names: {0}"
+    )]
     Interface(String),
 }
 
@@ -93,9 +88,7 @@ impl Runtime {
             .wasm_backtrace_max_frames(None)
             .max_wasm_stack(MAX_STACK);
         let engine = Engine::new(&config).map_err(|e| RuntimeError::Engine(first_line(&e)))?;
-        let mut linker = Linker::new(&engine);
-        bindings::Check::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)
-            .map_err(|e| RuntimeError::Engine(first_line(&e)))?;
+        let versions = served::all(&engine).map_err(|e| RuntimeError::Engine(first_line(&e)))?;
         let cache = match cache {
             None => None,
             Some(folder) => Some(
@@ -103,7 +96,7 @@ impl Runtime {
                     .map_err(|source| RuntimeError::Cache { folder: folder.to_owned(), source })?,
             ),
         };
-        Ok(Self { engine, linker: Arc::new(linker), gate: Arc::default(), cache })
+        Ok(Self { engine, versions: Arc::new(versions), gate: Arc::default(), cache })
     }
 
     /// The heartbeat, to be run at once on an OS thread of the caller. One is enough.
@@ -136,22 +129,16 @@ impl Runtime {
         if !foreign.is_empty() {
             return Err(LoadError::ForeignImports(foreign));
         }
-        let fits = |e: wasmtime::Error| LoadError::Interface(first_line(&e));
-        let pre = self.linker.instantiate_pre(&component).map_err(fits)?;
-        let indices = bindings::CheckIndices::new(&pre).map_err(fits)?;
-        let tick = component
-            .get_export_index(None, TICKER)
-            .and_then(|ticker| component.get_export_index(Some(&ticker), "tick"));
-        Ok(Plugin {
-            inner: Arc::new(Inner {
-                manifest,
-                pre,
-                indices,
-                tick,
-                cache_use,
-                runtime: self.clone(),
-            }),
-        })
+        let version = served::place(&manifest.wit).and_then(|place| self.versions.get(place));
+        let Some(version) = version else {
+            return Err(LoadError::Interface(served::SPOKEN.to_owned()));
+        };
+        let prepared =
+            version.prepare(&component).map_err(|e| LoadError::Interface(first_line(&e)))?;
+        let places = Arc::new(Places::of(wasm));
+        let runtime = self.clone();
+        let inner = Inner { manifest, prepared, places, cache_use, runtime };
+        Ok(Plugin { inner: Arc::new(inner) })
     }
 }
 
@@ -164,9 +151,8 @@ pub struct Plugin {
 /// What the clones of a plugin share.
 struct Inner {
     manifest: Arc<Manifest>,
-    pre: InstancePre<Host>,
-    indices: bindings::CheckIndices,
-    tick: Option<ComponentExportIndex>,
+    prepared: Box<dyn Prepared>,
+    places: Arc<Places>,
     cache_use: CacheUse,
     runtime: Runtime,
 }
@@ -187,7 +173,7 @@ impl Plugin {
     /// Whether it wants to be called about once a second, [`Worker::tick`].
     #[must_use]
     pub fn ticks(&self) -> bool {
-        self.inner.tick.is_some()
+        self.inner.prepared.ticks()
     }
 
     /// What the cache did for it.
@@ -215,18 +201,14 @@ impl Plugin {
         &self.inner.runtime.gate
     }
 
+    /// Where it can panic.
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.inner.places
+    }
+
     /// A fresh instance in a store.
-    pub(crate) fn instantiate(
-        &self,
-        store: &mut Store<Host>,
-    ) -> wasmtime::Result<(bindings::Check, Option<TickFunc>)> {
-        let instance = self.inner.pre.instantiate(&mut *store)?;
-        let check = self.inner.indices.load(&mut *store, &instance)?;
-        let tick = match &self.inner.tick {
-            Some(index) => Some(instance.get_typed_func(&mut *store, index)?),
-            None => None,
-        };
-        Ok((check, tick))
+    pub(crate) fn instantiate(&self, store: &mut Store<Host>) -> wasmtime::Result<Box<dyn Guest>> {
+        self.inner.prepared.instantiate(store)
     }
 }
 

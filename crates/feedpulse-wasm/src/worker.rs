@@ -8,10 +8,13 @@ use crate::host::bindings::feedpulse::check::types;
 use crate::instance::{Failure, Instance, StartFailure};
 use crate::judge::{Judge, Objection};
 use crate::limits::Settings;
+use crate::manifest::Manifest;
 use crate::runtime::Plugin;
 use crate::state::States;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a check does not start.
@@ -66,6 +69,8 @@ pub struct Status {
     pub log_withheld: u64,
     /// Instances made.
     pub instances: u64,
+    /// Instances that were replaced for their age or the memory that they held, without a fault.
+    pub recycled: u64,
     /// State entries that made room for others.
     pub state_evicted: u64,
     /// Feeds whose state was forgotten to make room for others.
@@ -76,12 +81,16 @@ pub struct Status {
     pub state_bytes: usize,
     /// Memory of the live instance, bytes; none when there is none.
     pub memory: Option<usize>,
+    /// The most memory that an instance held after a call, bytes.
+    pub memory_max: usize,
 }
 
 /// One check with its settings, owned by one thread. It keeps one instance and uses it again and
 /// again; state lives beside it and outlives it.
 pub struct Worker {
     plugin: Plugin,
+    /// The plugin's own with what the settings declare.
+    manifest: Manifest,
     settings: Settings,
     judge: Judge,
     live: Option<Instance>,
@@ -114,11 +123,18 @@ struct Outcome {
 impl Worker {
     /// Starts the first instance.
     pub(crate) fn start(plugin: Plugin, settings: Settings) -> Result<Self, StartError> {
-        let grants = plugin.manifest().granted(&settings.grants);
-        let judge = Judge::new(plugin.manifest(), &grants, &settings.limits);
-        let mut desk = Some(Box::new(Desk::new(grants, settings.limits.clone())));
+        let config = &settings.config;
+        let manifest = plugin.manifest().with_settings(config).map_err(|e| StartError::Config {
+            name: plugin.manifest().name.clone(),
+            said: e.to_string(),
+        })?;
+        let grants = manifest.granted(&settings.grants);
+        let judge = Judge::new(&manifest, &grants, &settings.limits);
+        let mut desk =
+            Some(Box::new(Desk::new(grants, settings.limits.clone(), Arc::clone(plugin.places()))));
         let name = || plugin.manifest().name.clone();
-        let live = Instance::start(&plugin, &settings, &mut desk).map_err(|e| match e {
+        let calls = lifetime(&plugin, &settings, 0);
+        let live = Instance::start(&plugin, &settings, &mut desk, calls).map_err(|e| match e {
             StartFailure::Config(said) => StartError::Config { name: name(), said: said.into() },
             StartFailure::Failed(Failure { kind, cause, .. }) => {
                 StartError::Failed { name: name(), kind, cause: cause.into() }
@@ -130,6 +146,7 @@ impl Worker {
         Ok(Self {
             states: States::default(),
             plugin,
+            manifest,
             settings,
             judge,
             live,
@@ -181,7 +198,7 @@ impl Worker {
             let called =
                 self.enter(|plugin, desk, live| live.tick(plugin, desk, budget, feed, now_ms));
             match called {
-                Ok(found) => self.pass(found, &mut outcome),
+                Ok(found) => self.pass(found, &[], &mut outcome),
                 Err(e) => self.blame(e, None, 0, monotonic_ms, &mut outcome),
             }
         }
@@ -214,6 +231,28 @@ impl Worker {
     #[must_use]
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// What the check declares, together with its settings: the fields of its rows, the words of its
+    /// codes.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Goes on from the version before: with its numbers, and with its state if that fits. Gives
+    /// the size of the old state, keys and bytes.
+    pub(crate) fn inherit(&mut self, old: Self, state: bool) -> (usize, usize) {
+        let size = old.states.size();
+        let instances = self.numbers.instances + old.numbers.instances;
+        self.numbers = Status { instances, ..old.numbers };
+        if let (Some(desk), Some(before)) = (&mut self.desk, old.desk) {
+            desk.log.go_on(before.log);
+        }
+        if state {
+            self.states = old.states;
+        }
+        size
     }
 
     /// Puts the feed's state on the desk.
@@ -281,7 +320,7 @@ impl Worker {
             let called = self.enter(|plugin, desk, live| live.check(plugin, desk, budget, &rows));
             self.scratch = rows;
             match called {
-                Ok(found) => self.pass(found, outcome),
+                Ok(found) => self.pass(found, &batch.rows[range], outcome),
                 Err(e) if range.len() > 1 && !e.whole => {
                     let middle = range.start + range.len() / 2;
                     todo.extend([middle..range.end, range.start..middle]);
@@ -330,7 +369,8 @@ impl Worker {
     ) -> Result<T, Failure> {
         if self.live.is_none() {
             self.numbers.instances += 1;
-            let started = Instance::start(&self.plugin, &self.settings, &mut self.desk);
+            let calls = lifetime(&self.plugin, &self.settings, self.numbers.instances);
+            let started = Instance::start(&self.plugin, &self.settings, &mut self.desk, calls);
             let failed = |e| match e {
                 StartFailure::Failed(failure) => Failure { whole: true, ..failure },
                 StartFailure::Config(_) => {
@@ -345,9 +385,13 @@ impl Worker {
         };
         self.numbers.calls += 1;
         let called = call(&self.plugin, &mut self.desk, live);
-        let crowded = live.memory() / 3 > self.settings.limits.memory / 4;
-        if crowded || called.as_ref().is_err_and(|e| e.fatal) {
+        let memory = live.memory();
+        self.numbers.memory_max = self.numbers.memory_max.max(memory);
+        let worn = memory / 3 > self.settings.limits.memory / 4 || live.is_old();
+        let broken = called.as_ref().is_err_and(|e| e.fatal);
+        if worn || broken {
             self.live = None;
+            self.numbers.recycled += u64::from(!broken);
         }
         if let Some(desk) = &mut self.desk {
             if called.is_ok() {
@@ -367,11 +411,10 @@ impl Worker {
     }
 
     /// Passes on what the manifest allows.
-    fn pass(&mut self, found: Vec<types::Finding>, outcome: &mut Outcome) {
-        let ids = self.desk.as_ref().map_or(&[][..], |desk| &desk.ids);
+    fn pass(&mut self, found: Vec<types::Finding>, rows: &[Row], outcome: &mut Outcome) {
         for finding in found {
             let index = finding.row.and_then(|row| usize::try_from(row).ok());
-            match self.judge.pass(finding, ids) {
+            match self.judge.pass(finding, rows) {
                 Ok((finding, text_dropped)) => {
                     self.numbers.texts_dropped += u64::from(text_dropped);
                     if outcome.findings >= self.settings.limits.findings {
@@ -383,7 +426,7 @@ impl Worker {
                     outcome.out.push(CheckFinding::Found(finding));
                 }
                 Err(objection) => {
-                    let row = index.and_then(|index| ids.get(index)).copied();
+                    let row = index.and_then(|index| rows.get(index)).map(|row| row.id);
                     let (_, count, _) = outcome.bad.get_or_insert((row, 0, objection));
                     *count = count.saturating_add(1);
                 }
@@ -400,12 +443,21 @@ impl Worker {
         now_ms: u64,
         outcome: &mut Outcome,
     ) {
-        if e.kind != Kind::NoTicker {
+        let over =
+            |worker: &Self| matches!(worker.breaker.condition(), Condition::Quarantined { .. });
+        let was_over = over(self);
+        if e.kind != Kind::NoTicker && !was_over {
             if e.whole {
                 self.breaker.set_aside(now_ms);
             } else {
                 self.breaker.fault(now_ms);
             }
+        }
+        if over(self) && !was_over {
+            self.live = None;
+            let cause =
+                "it was set aside too often in a row; it runs no more until it is loaded again";
+            self.report(Failure::new(Kind::Quarantined, cause), None, 1, outcome);
         }
         self.report(e, row, u32::try_from(rows).unwrap_or(u32::MAX), outcome);
     }
@@ -444,11 +496,13 @@ impl Status {
             log_dropped: 0,
             log_withheld: 0,
             instances: 0,
+            recycled: 0,
             state_evicted: 0,
             feeds_forgotten: 0,
             state_keys: 0,
             state_bytes: 0,
             memory: None,
+            memory_max: 0,
         }
     }
 
@@ -457,6 +511,16 @@ impl Status {
     pub fn faults_of(&self, kind: Kind) -> u64 {
         Kind::ALL.iter().zip(self.faults).find(|(k, _)| **k == kind).map_or(0, |(_, n)| n)
     }
+}
+
+/// Calls that an instance takes: as the limits say, give or take a quarter. The spread comes from
+/// the check's name and the number of the instance, so that a replay is the same.
+fn lifetime(plugin: &Plugin, settings: &Settings, instance: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&plugin.manifest().name, instance).hash(&mut hasher);
+    let calls = settings.limits.recycle_calls.max(1);
+    let quarter = calls / 4;
+    calls - quarter + hasher.finish() % (2 * quarter + 1)
 }
 
 /// A record without rows.

@@ -24,7 +24,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = bind("ui", std::net::SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let local = listener.local_addr()?;
     let config = UiConfig::new(local, token, SiteKey::new(*b"an example's key"))?;
-    let source: Arc<dyn feedpulse_web::Source> = fixture::Fixture::new(view);
+    let source: Arc<dyn feedpulse_web::Source> =
+        fixture::Fixture::with_checks(view, fixture::checks());
     println!("http://{local}/");
     serve(listener, ui(&config, local, source), ServeLimits::default(), CancellationToken::new())
         .await;

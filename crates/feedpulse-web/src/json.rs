@@ -42,6 +42,8 @@ where
         ("/api/v1/feeds/{id}", get(feed)),
         ("/api/v1/waypoints", get(waypoints)),
         ("/api/v1/probes", get(probes)),
+        ("/api/v1/checks", get(versions)),
+        ("/api/v1/checks/versions", get(versions)),
         ("/api/v1/incidents", get(incidents)),
         ("/api/v1/incidents/{id}", get(incident)),
         ("/api/v1/incidents/{id}/claim", post(claim)),
@@ -79,6 +81,10 @@ async fn waypoints(State(api): State<Api>) -> Response {
 async fn probes(State(api): State<Api>) -> Response {
     let (view, now) = (api.source.view(), api.source.about().now);
     Json(view.probes.iter().map(|p| probe_wire(p, now)).collect::<Vec<_>>()).into_response()
+}
+
+async fn versions(State(api): State<Api>) -> Response {
+    Json(api.source.versions()).into_response()
 }
 
 async fn incidents(State(api): State<Api>) -> Response {

@@ -16,6 +16,7 @@
 mod api;
 mod auth;
 mod chart;
+mod checks;
 mod config;
 mod desk;
 mod desk_rows;
@@ -32,6 +33,7 @@ mod serve;
 mod source;
 mod text;
 mod ui;
+mod versions;
 
 #[cfg(test)]
 extern crate self as feedpulse_web;
@@ -55,3 +57,4 @@ pub use prom::encode as encode_metrics;
 pub use serve::{Author, Peer, ServeLimits, serve, serve_local};
 pub use source::{About, OperatorError, Source};
 pub use ui::ui;
+pub use versions::{CheckNumbers, KeptOutWire, VersionWire};

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::chart;
+use crate::checks::{self, CheckRow};
 use crate::desk;
 use crate::desk_rows::{NoteRow, PrecisionRow, ShadowRow, WouldBeRow};
 use crate::probes::{self, ProbeRow, TakenRow};
@@ -11,6 +12,7 @@ use crate::rows::{
 };
 use crate::source::{About, Source};
 use crate::text;
+use crate::versions::VersionWire;
 use askama::Template;
 use feedpulse_core::class::AckClass;
 use feedpulse_core::codes::{Code, CodeText};
@@ -41,13 +43,20 @@ pub(crate) struct Frame {
 pub(crate) struct Reading {
     pub(crate) view: Arc<View>,
     pub(crate) about: About,
+    checks: Vec<VersionWire>,
     ready: Result<(), String>,
     token: bool,
 }
 
 impl Reading {
     pub(crate) fn new(source: &dyn Source, token: bool) -> Self {
-        Self { view: source.view(), about: source.about(), ready: source.ready(), token }
+        Self {
+            view: source.view(),
+            about: source.about(),
+            checks: source.versions(),
+            ready: source.ready(),
+            token,
+        }
     }
 
     fn frame(&self) -> Frame {
@@ -86,6 +95,8 @@ struct Overview {
     shadow: (usize, u64),
     /// Probes and heartbeats; of these the loud ones, and those of which nothing was heard yet.
     probes: (usize, usize, usize),
+    /// Checks; of these the ones that are not well.
+    checks: (usize, usize),
 }
 
 /// `/`: page `page` of the feeds, from 0.
@@ -120,6 +131,7 @@ pub(crate) fn overview(reading: &Reading, page: usize) -> askama::Result<String>
             desk::shadow_wire(view).total.open,
         ),
         probes: probes::counts(view),
+        checks: checks::counts(&reading.checks),
         frame: reading.frame(),
     }
     .render()
@@ -239,6 +251,19 @@ pub(crate) fn shadow(reading: &Reading) -> askama::Result<String> {
 struct ProbesPage {
     frame: Frame,
     probes: Vec<ProbeRow>,
+}
+
+#[derive(Template)]
+#[template(path = "checks.html")]
+struct ChecksPage {
+    frame: Frame,
+    checks: Vec<CheckRow>,
+}
+
+/// `/checks`: which checks run, and how they are.
+pub(crate) fn checks(reading: &Reading) -> askama::Result<String> {
+    let checks = CheckRow::all(&reading.checks, reading.about.now);
+    ChecksPage { frame: reading.frame(), checks }.render()
 }
 
 /// `/probes`: what surrounds the stream, and how it is.

@@ -1,7 +1,7 @@
 //! The Prometheus text exposition format 0.0.4, written from the one registry's families.
 
 use feedpulse_core::hist::Histogram;
-use feedpulse_core::metrics::{BOUNDS_MICROS, Family, Kind, Point, Value};
+use feedpulse_core::metrics::{Family, Kind, Point, Value};
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ pub fn encode(families: &[Family]) -> String {
         let kind = match family.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            Kind::Histogram | Kind::Brief => "histogram",
         };
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(out, "# HELP {} {}", family.name, escaped(family.help, false));
@@ -31,28 +31,29 @@ pub fn encode(families: &[Family]) -> String {
         let same = families.iter().filter(|f| f.name == family.name && f.kind == family.kind);
         for point in same.flat_map(|f| &f.points) {
             let labels = labels(point);
-            let fits = matches!(&point.value, Value::Times(_)) == (family.kind == Kind::Histogram);
+            let bounds = family.kind.bounds();
+            let fits = matches!(&point.value, Value::Times(_)) != bounds.is_empty();
             if fits && seen.insert(labels.clone()) {
-                write_point(&mut out, family.name, &labels, &point.value);
+                write_point(&mut out, family.name, &labels, &point.value, bounds);
             }
         }
     }
     out
 }
 
-fn write_point(out: &mut String, name: &str, labels: &str, value: &Value) {
+fn write_point(out: &mut String, name: &str, labels: &str, value: &Value, bounds: &[u64]) {
     match value {
         Value::Number(number) if number.is_finite() => {
             let _ = writeln!(out, "{name}{} {number}", braced(labels, ""));
         }
         Value::Number(_) => {}
-        Value::Times(times) => write_times(out, name, labels, times),
+        Value::Times(times) => write_times(out, name, labels, times, bounds),
     }
 }
 
-fn write_times(out: &mut String, name: &str, labels: &str, times: &Histogram) {
+fn write_times(out: &mut String, name: &str, labels: &str, times: &Histogram, bounds: &[u64]) {
     let count = times.count();
-    for bound in BOUNDS_MICROS {
+    for bound in bounds {
         let le = format!("le=\"{}\"", seconds(*bound));
         let n = times.at_most(*bound).min(count);
         let _ = writeln!(out, "{name}_bucket{} {n}", braced(labels, &le));

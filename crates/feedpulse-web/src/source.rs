@@ -1,5 +1,6 @@
 //! What the listeners read: the engine's view, the registry's families, and a few facts.
 
+use crate::versions::VersionWire;
 use feedpulse_core::input::OperatorAction;
 use feedpulse_core::metrics::Family;
 use feedpulse_core::time::Timestamp;
@@ -22,6 +23,10 @@ pub trait Source: Send + Sync + 'static {
     fn alive(&self) -> bool;
     /// Who answers.
     fn about(&self) -> About;
+    /// The versions of the checks, in the plan's order.
+    fn versions(&self) -> Vec<VersionWire> {
+        Vec::new()
+    }
     /// Hands an operator's action to the engine as an input.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Ui>)> {
         ("/incidents/{id}", get(incident)),
         ("/shadow", get(shadow)),
         ("/probes", get(probes)),
+        ("/checks", get(checks)),
         ("/codes/{code}", get(code)),
         ("/style.css", get(style)),
         ("/login", get(async || Redirect::to("/")).post(login)),
@@ -178,6 +179,10 @@ async fn shadow(State(ui): State<Ui>) -> Response {
 
 async fn probes(State(ui): State<Ui>) -> Response {
     ui.page(Some(pages::probes(&ui.reading())), "This page")
+}
+
+async fn checks(State(ui): State<Ui>) -> Response {
+    ui.page(Some(pages::checks(&ui.reading())), "This page")
 }
 
 async fn code(State(ui): State<Ui>, Path(code): Path<String>) -> Response {

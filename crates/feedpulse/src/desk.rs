@@ -1,6 +1,7 @@
 //! The operators' commands: `incidents`, `incident`, `claim`, `release`, `mute`, `unmute`, `note`,
-//! `confirm`, `dismiss`, `shadow`, `change`. They talk to the running process over its admin socket.
+//! `confirm`, `dismiss`, `shadow`, `checks`, `change`. They talk to the running process over its admin socket.
 
+mod checks;
 mod text;
 
 use crate::cli::{Failure, NO_INPUT, UNAVAILABLE};
@@ -89,6 +90,14 @@ pub(crate) enum Desk {
         #[command(flatten)]
         door: Door,
     },
+    /// Show which version of each check runs, and what was kept out and why.
+    Checks {
+        /// As the JSON of `GET /api/v1/checks/versions`.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        door: Door,
+    },
     /// Tell Feedpulse that something around the stream was just changed: it stands in the timeline of
     /// what comes.
     Change {
@@ -161,6 +170,11 @@ pub(crate) fn main(command: Desk) -> Result<(), Failure> {
         Desk::Dismiss(judge) => judge.send("dismiss", "not worth a notice"),
         Desk::Shadow { json, door } => {
             print(&door.ask("/api/v1/shadow", None)?, json, text::shadow)
+        }
+        Desk::Checks { json, door } => {
+            print(&door.ask("/api/v1/checks/versions", None)?, json, |all| {
+                Ok(checks::versions(all))
+            })
         }
         Desk::Change { kind, what, door } => {
             door.ask("/api/v1/changes", Some(&json!({ "kind": kind, "what": what })))?;

@@ -68,7 +68,7 @@ fn live(args: &InitArgs, time: Duration) -> Result<String, Failure> {
     let config = own(&text)?;
     let runtime = run::runtime()?;
     let view = runtime.block_on(async {
-        let options = run::Options { watcher: None, keep_wire: false, quiet: true };
+        let options = run::Options { watcher: None, keep_wire: false, quiet: true, file: None };
         let running = run::start(config, options).await?;
         eprintln!("listening on {listen} for {time:?}; end earlier with Ctrl-C");
         tokio::select! {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backtest;
+mod check;
 mod civil;
 mod cli;
 mod clock;
@@ -20,6 +21,7 @@ mod lessons;
 mod probe;
 mod replay;
 mod run;
+mod version;
 
 use std::process::ExitCode;
 

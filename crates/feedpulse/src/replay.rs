@@ -40,6 +40,9 @@ struct Summary {
     outcomes: BTreeMap<&'static str, u64>,
     defects: BTreeMap<&'static str, u64>,
     findings: BTreeMap<&'static str, u64>,
+    /// What the configuration's checks found, as `check/code`, and their own faults as `check/(fault)`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    checks: BTreeMap<String, u64>,
     incidents: u64,
 }
 
@@ -102,6 +105,9 @@ impl Summary {
         self.incidents += other.incidents;
         for (kind, count) in other.by_type {
             *self.by_type.entry(kind).or_default() += count;
+        }
+        for (code, count) in other.checks {
+            *self.checks.entry(code).or_default() += count;
         }
         let counts = [
             (&mut self.outcomes, other.outcomes),
@@ -289,6 +295,9 @@ fn write_text(
     }
     for (code, times) in &summary.findings {
         writeln!(out, "finding {code}, {times} times")?;
+    }
+    for (code, times) in &summary.checks {
+        writeln!(out, "check {code}, {times} times")?;
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ const GO: &str = "install Go 1.24 or newer, then run `cargo xtask parts`";
 const DEBIAN: &str = "`cargo xtask parts` unpacks Debian's package; elsewhere put it on PATH";
 
 /// Every real part, in the order in which they are fetched.
-pub const PINS: [Pin; 10] = [
+pub const PINS: [Pin; 11] = [
     Pin {
         name: "kafka",
         version: "3.9.1",
@@ -110,6 +110,17 @@ pub const PINS: [Pin; 10] = [
         fetched_with: &["apt-get"],
         used_by: "the tests of pages in a real browser",
         remedy: "install Chromium (Debian: `apt-get install chromium` as root)",
+    },
+    Pin {
+        name: "registry",
+        version: "3.1.1",
+        folder: "registry-3.1.1",
+        inside: Some("registry"),
+        on_path: &[],
+        runs_with: &[],
+        fetched_with: &["go"],
+        used_by: "the tests on a real OCI registry",
+        remedy: GO,
     },
     Pin {
         name: "helm",

@@ -221,7 +221,19 @@ fn eval(rest: &[String]) -> Result<()> {
     run(eval.args(rest))
 }
 
+/// Reloads of `bench reload`.
+const RELOADS: &str = "1000";
+
 fn bench(rest: &[String]) -> Result<()> {
+    if let [group] = rest
+        && group == "reload"
+    {
+        // It needs the inside of the product, so it is a test of it; a short run is among the others.
+        let mut bench = cargo();
+        bench.args(["test", "--release", "-q", "-p", "feedpulse", "--bin", "feedpulse"]);
+        bench.args(["reloads_under_full_load", "--", "--nocapture"]);
+        return run(bench.env("FEEDPULSE_RELOADS", RELOADS));
+    }
     let mut bench = cargo();
     bench.args(["run", "--release", "-q", "-p", "feedpulse-tests", "--bin", "bench", "--"]);
     run(bench.args(rest))

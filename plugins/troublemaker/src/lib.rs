@@ -1,12 +1,25 @@
 //! Misbehaves on demand: the beginning of MSH-10 says how. For tests of the host's limits.
 
-use feedpulse_check::{Check, Finding, Findings, Level, Row, Tick, log, state};
+mod resets;
+mod smuggle;
 
-/// Holds nothing: what is remembered is in the host's state.
-struct Troublemaker;
+use feedpulse_check::{About, Check, Finding, Findings, Level, Row, Tick, log, state};
+
+/// Places of the declared fields, behind MSH-10 and PID-5.
+const ABOUT: usize = 2;
+const RECEIVED: usize = 3;
+const EVENT: usize = 4;
+const ACK_CODE: usize = 5;
+const OUTCOME: usize = 6;
+
+/// Holds nothing but its orders: what is remembered is in the host's state.
+struct Troublemaker {
+    /// Whether it tries to carry every row out.
+    smuggles: bool,
+}
 
 /// What [`Troublemaker`] knows to do, by the beginning of MSH-10.
-const DEEDS: [(&str, Deed); 18] = [
+const DEEDS: [(&str, Deed); 19] = [
     ("SEEN", |_, out| {
         out.push(seen());
         Ok(())
@@ -58,6 +71,7 @@ const DEEDS: [(&str, Deed); 18] = [
         Ok(())
     }),
     ("READ", read),
+    ("SMUGGLE", smuggle::out),
 ];
 
 /// One deed.
@@ -68,10 +82,16 @@ impl Check for Troublemaker {
         if settings.contains("\"refuse\"") {
             return Err("the setting `refuse` asks me to refuse".to_owned());
         }
-        Ok(Self)
+        Ok(Self { smuggles: settings.contains("\"smuggle\"") })
     }
 
     fn check(&mut self, row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
+        if self.smuggles {
+            return smuggle::out(row, out);
+        }
+        if !matches!(row.field(ABOUT).about(), None | Some(About::Message)) {
+            return resets::watch(row, out);
+        }
         let wish = row.field(0).text();
         match DEEDS.iter().find(|(name, _)| wish.starts_with(name)) {
             Some((_, deed)) => deed(row, out),
@@ -93,6 +113,11 @@ impl Tick for Troublemaker {
 /// The declared finding.
 fn seen() -> Finding {
     Finding::new("seen", Level::Warning)
+}
+
+/// The same, with what it is about.
+fn seen_with(name: &'static str, value: &str) -> Finding {
+    seen().attr(name, value)
 }
 
 /// Never ends.
@@ -137,6 +162,19 @@ feedpulse_check::export_with_tick!(Troublemaker);
 mod tests {
     use super::*;
     use feedpulse_check::testing;
+
+    #[test]
+    fn three_resets_in_a_minute_after_a_refusal_are_told() {
+        let row = |about, at, event, code| ["", "", about, at, event, code, ""];
+        let reset = |at| row("connection", at, "reset", "");
+        let quiet = [reset("1000"), reset("2000"), reset("3000")];
+        let refused = [row("ack", "4000", "", "AE"), reset("5000"), reset("70000")];
+        let end = [reset("71000"), reset("72000"), reset("73000")];
+        let all: Vec<_> = quiet.iter().chain(&refused).chain(&end).map(|r| &r[..]).collect();
+        let found = testing::run::<Troublemaker>("{}", "portal", &all).unwrap();
+        let told: Vec<_> = found.iter().map(|f| (f.row, f.code)).collect();
+        assert_eq!(told, [(Some(7), "resets-after-refusal")]);
+    }
 
     #[test]
     fn counts_in_the_state() {

@@ -115,7 +115,7 @@ impl MailServer {
 }
 
 /// An authority, and a certificate of this host that it signed.
-fn certificates(folder: &Path) -> io::Result<()> {
+pub(super) fn certificates(folder: &Path) -> io::Result<()> {
     let made = || -> Result<(String, String, String), rcgen::Error> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

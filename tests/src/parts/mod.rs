@@ -1,5 +1,5 @@
 //! Real servers for tests: Apache Kafka, an OpenTelemetry Collector, Prometheus, Alertmanager, a
-//! mail server.
+//! mail server, an OCI registry.
 //!
 //! Each `start` gives `None` where the part is not on this machine, after printing why and how to
 //! get it; with `CI=true` that is a failed test instead. Servers listen on free loopback ports,
@@ -18,6 +18,7 @@ mod kafka;
 mod kafka_wire;
 mod mail;
 mod prometheus;
+mod registry;
 mod server;
 
 pub use alertmanager::Alertmanager;
@@ -26,6 +27,7 @@ pub use http::{Response, get, post};
 pub use kafka::Kafka;
 pub use mail::{MailServer, PASSWORD, USER};
 pub use prometheus::Prometheus;
+pub use registry::Registry;
 pub use server::{StartError, free_address, wait_until};
 
 use std::io::Write as _;

@@ -5,10 +5,13 @@ use crate::decode::Decoder;
 use crate::inspect::Inspector;
 use crate::json::{Encoding, ReceiptFormat, ValueFormat};
 use crate::keys::control_id_key;
-use crate::rows::{RowError, RowMeta, RowSpec};
+use crate::rows::{About, FIELD, REPETITION, RowError, RowMeta, RowSpec, Told};
 use crate::split::{Next, next_piece, split_file};
+use feedpulse_core::class::{AckClass, AckClasses};
 use feedpulse_core::defect::{DefectCode, Verdict};
-use feedpulse_core::sighting::{Outcome, Seen};
+use feedpulse_core::effect::JourneyEnd;
+use feedpulse_core::label::Label;
+use feedpulse_core::sighting::{AckCode, LinkEvent, Outcome, ReasonClass, Seen};
 use feedpulse_core::time::Timestamp;
 
 fn pieces(text: &str) -> Vec<&str> {
@@ -87,6 +90,11 @@ fn rows_hold_the_declared_fields_only() {
     ] {
         assert_eq!(row(&fields, text), expected, "{fields:?}");
     }
+    assert_eq!(
+        row(&["@shape"], "MSH|^~\\&|A||C\rPID|||47\rzz|9\rZX1||\"\""),
+        "MSH\u{1D}2\u{1D}3\u{1D}5\u{1C}PID\u{1D}3\u{1C}???\u{1D}1\u{1C}ZX1\u{1D}2",
+        "names and numbers, no value"
+    );
     let other = "MSH#*~\\@#A#B#C#D#2024##ADT*A01#X#P#2.5\rPID#1##4*5@6";
     assert_eq!(row(&["PID-3", "@type"], other), "4^5&6\u{1F}ADT^A01");
     let long = format!("{}OBX|1||||{}", "MSH|^~\\&|A|B\r", "é".repeat(40_000));
@@ -106,6 +114,79 @@ fn a_sighting_makes_the_row_meta() {
     });
     let key = message(ADT).journey_key.unwrap();
     assert_eq!(rows, format!("{key:?}\u{1F}1700000000000"));
+}
+
+#[test]
+fn rows_about_acks_are_read_from_the_ack() {
+    let text = "MSH|^~\\&|P|P|L|L|2024||ACK^A01|A1|P|2.5\rMSA|AE|X17|no such\rERR|||204^^HL70357|E";
+    let mut spec = RowSpec::new(&[
+        "@about",
+        "MSA-2",
+        "ERR-3.1",
+        "@type",
+        "@ack-code",
+        "@reason",
+        "@ack-ms",
+        "@key",
+        "@urgency",
+        "@waypoint",
+    ])
+    .unwrap();
+    let (mut out, mut rows) = (Vec::new(), String::new());
+    Decoder::new(config()).decode_with(&frame(text.as_bytes()), &mut out, &mut |message, seen| {
+        let Seen::Ack(ack) = &seen.what else { panic!("an ACK") };
+        let meta = RowMeta::of_ack(seen.at, ack, None, Some(40));
+        spec.join(message, &RowMeta { waypoint: "portal", ..meta }, &mut rows);
+    });
+    let fields: Vec<&str> = rows.split(FIELD).collect();
+    assert_eq!(
+        fields,
+        ["ack", "X17", "204", "ACK^A01", "AE", "unknown_key", "40", "", "", "portal"]
+    );
+}
+
+#[test]
+fn rows_about_outcomes_and_connections_hold_words_and_numbers() {
+    let mut spec = RowSpec::new(&[
+        "@about",
+        "PID-3",
+        "@type",
+        "@outcome",
+        "@ack-classes",
+        "@tries",
+        "@elapsed-ms",
+        "@ack-code",
+        "@reason",
+        "@event",
+        "@by",
+        "@bytes",
+        "@received-ms",
+    ])
+    .unwrap();
+    let mut classes = AckClasses::default();
+    classes.add(AckClass::Late);
+    classes.add(AckClass::Retry);
+    let told = Told {
+        kind: (Label::from("ORU"), Label::from("R01")),
+        end: JourneyEnd::Failed(Outcome::Errored),
+        ack: Some(AckCode::AE),
+        ack_ms: Some(12),
+        reason: ReasonClass::Locked,
+        classes,
+        tries: 3,
+        elapsed_ms: 4_500,
+    };
+    let mut row = |about| {
+        let mut out = String::new();
+        spec.join_told(&RowMeta::at(Timestamp::from_micros(5_000), about), &mut out);
+        out.replace(FIELD, "|").replace(REPETITION, "~")
+    };
+    let outcome = row(About::Outcome(told));
+    assert_eq!(outcome, "outcome||ORU^R01|errored|late_ack~retry|3|4500|AE|locked||||5");
+    let reset = row(About::Connection(LinkEvent::Reset { by_receiver: true }));
+    assert_eq!(reset, "connection|||||||||reset|receiver||5");
+    let closed = row(About::Connection(LinkEvent::Closed { bytes: 9 }));
+    assert_eq!(closed, "connection|||||||||closed||9|5");
 }
 
 fn frames(format: &ValueFormat, value: &[u8]) -> Result<Vec<String>, DefectCode> {

@@ -7,7 +7,7 @@ use crate::otlp::{nanos, scope, text};
 use crate::{Clock, FamilySource};
 use core::time::Duration;
 use feedpulse_core::hist::Histogram as Times;
-use feedpulse_core::metrics::{BOUNDS_MICROS, Family, Kind, Point, Value};
+use feedpulse_core::metrics::{Family, Kind, Point, Value};
 use feedpulse_core::time::Timestamp;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -94,9 +94,10 @@ fn metric(family: &Family, points: &[Point], span: Span) -> (Metric, usize) {
             let n = data_points.len();
             (Data::Gauge(Gauge { data_points }), n)
         }
-        Kind::Histogram => {
+        Kind::Histogram | Kind::Brief => {
+            let bounds = family.kind.bounds();
             let data_points: Vec<_> =
-                points.iter().filter_map(|point| histogram(point, span)).collect();
+                points.iter().filter_map(|point| histogram(point, span, bounds)).collect();
             let n = data_points.len();
             let data = Histogram { data_points, aggregation_temporality: temporality };
             (Data::Histogram(data), n)
@@ -132,7 +133,7 @@ fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-fn histogram(point: &Point, span: Span) -> Option<HistogramDataPoint> {
+fn histogram(point: &Point, span: Span, bounds: &[u64]) -> Option<HistogramDataPoint> {
     let Value::Times(times) = &point.value else { return None };
     Some(HistogramDataPoint {
         attributes: attributes(point),
@@ -140,18 +141,18 @@ fn histogram(point: &Point, span: Span) -> Option<HistogramDataPoint> {
         time_unix_nano: span.now,
         count: times.count(),
         sum: Some(seconds(times.sum())),
-        bucket_counts: buckets(times),
-        explicit_bounds: BOUNDS_MICROS.iter().map(|micros| seconds(*micros)).collect(),
+        bucket_counts: buckets(times, bounds),
+        explicit_bounds: bounds.iter().map(|micros| seconds(*micros)).collect(),
         max: times.max().map(seconds),
         ..HistogramDataPoint::default()
     })
 }
 
 /// One count for each bound, then those above the last; their sum is the count.
-fn buckets(times: &Times) -> Vec<u64> {
-    let mut counts = Vec::with_capacity(BOUNDS_MICROS.len() + 1);
+fn buckets(times: &Times, bounds: &[u64]) -> Vec<u64> {
+    let mut counts = Vec::with_capacity(bounds.len() + 1);
     let mut below = 0;
-    for bound in BOUNDS_MICROS {
+    for bound in bounds {
         let up_to = times.at_most(*bound).clamp(below, times.count().max(below));
         counts.push(up_to - below);
         below = up_to;

@@ -2,6 +2,7 @@
 //! connection, retries and exact accounts.
 
 pub(crate) mod export;
+pub mod flags;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod queue;

@@ -47,6 +47,11 @@ keys! {
     SourceAge "feedpulse.source_age_s" "Event to first waypoint in seconds, where the sender's clock can be read to the second.";
     Late "feedpulse.late" "Whether it broke its transit objective.";
     Checks "feedpulse.checks" "Codes of checks about it.";
+    Check "feedpulse.check" "A check's name in the configuration.";
+    CheckCode "feedpulse.check.code" "A code of its manifest, as `name/code`.";
+    CheckLevel "feedpulse.check.level" "`info`, `warning`, `error` or `critical`.";
+    CheckAt "feedpulse.check.at" "The place that it names, an HL7 path that it declared.";
+    CheckAttrs "feedpulse.check.attrs" "`name=value` pairs that its manifest lists.";
     Size "feedpulse.size" "Bytes of the message.";
     Type "feedpulse.message.type" "MSH-9.1.";
     Trigger "feedpulse.message.trigger" "MSH-9.2.";
@@ -79,6 +84,8 @@ pub enum Val {
     Labels(Vec<Label>),
     /// A name from configuration or made by the engine, or a key in hex.
     Name(String),
+    /// Several of those.
+    Names(Vec<String>),
     /// A count.
     Int(i64),
     /// A measure; must be finite.
@@ -99,6 +106,9 @@ pub fn attribute(key: Key, value: Val) -> KeyValue {
                 .iter()
                 .map(|label| any(Value::StringValue(label.as_str().to_owned())))
                 .collect(),
+        }),
+        Val::Names(names) => Value::ArrayValue(ArrayValue {
+            values: names.into_iter().map(|name| any(Value::StringValue(name))).collect(),
         }),
         Val::Name(text) => Value::StringValue(text),
         Val::Int(n) => Value::IntValue(n),

@@ -2,6 +2,7 @@
 //! derived, so a journey that is exported twice after a crash is one trace, not two.
 
 use crate::config::{ControlIds, Relation};
+use crate::otlp::flags::Flag;
 use crate::otlp::semconv::{self, Key, SCHEMA_URL, Val, attribute};
 use crate::otlp::transport::Payload;
 use crate::otlp::{nanos, scope};
@@ -144,6 +145,21 @@ struct Maker<'a> {
     trace: u128,
     root: u64,
     made: Vec<Span>,
+}
+
+/// The ids of a journey's trace and of its root span.
+pub(crate) fn ids(journey: &JourneyRecord, relation: Relation) -> (u128, u64) {
+    let trace = trace_id(journey, relation);
+    (trace, span_id(trace, journey, 0))
+}
+
+/// As [`spans_of`], with what checks found as events of the root.
+pub(crate) fn flagged(journey: &JourneyRecord, names: &Names, flags: &[Flag]) -> Vec<Span> {
+    let mut spans = spans_of(journey, names);
+    if let Some(root) = spans.first_mut() {
+        root.events.extend(flags.iter().map(Flag::event));
+    }
+    spans
 }
 
 /// The spans of one journey: the root first, then sendings in order, then legs. Times are those of

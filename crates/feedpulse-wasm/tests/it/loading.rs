@@ -97,10 +97,47 @@ fn compiled_code_is_kept_and_a_damaged_file_is_compiled_anew() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(file, &bytes).unwrap();
-    assert_eq!(load(), CacheUse::Stored, "one wrong bit is noticed");
+    assert_eq!(load(), CacheUse::Replaced, "one wrong bit is noticed");
     fs::write(file, &bytes[..middle]).unwrap();
-    assert_eq!(load(), CacheUse::Stored);
+    assert_eq!(load(), CacheUse::Replaced);
     assert_eq!(load(), CacheUse::Hit);
+}
+
+#[test]
+fn compiled_code_that_somebody_else_sealed_is_never_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = |name: &str| folder.path().join(name).join("compiled");
+    let load = |name: &str, wasm: &[u8]| {
+        let runtime = Runtime::new(Some(&cache(name))).unwrap();
+        runtime.load(wasm).unwrap().cache_use()
+    };
+    let only = |name: &str| {
+        let files: Vec<_> = fs::read_dir(cache(name)).unwrap().map(|e| e.unwrap().path()).collect();
+        let [file] = &files[..] else { panic!("{files:?}") };
+        file.clone()
+    };
+    let (one, other) = (component("troublemaker"), component("result-status-regression"));
+    assert_eq!((load("a", one), load("b", one)), (CacheUse::Stored, CacheUse::Stored));
+    let key = cache("a").with_extension("key");
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    // Good code, from another store: it has another key.
+    fs::copy(only("b"), only("a")).unwrap();
+    assert_eq!(load("a", one), CacheUse::Replaced);
+    // Good code of another check, put in this one's place.
+    assert_eq!(load("c", other), CacheUse::Stored);
+    let name = only("c").file_name().unwrap().to_owned();
+    fs::copy(only("a"), cache("a").join(name)).unwrap();
+    assert_eq!(load("a", other), CacheUse::Replaced);
+    assert_eq!(load("a", other), CacheUse::Hit);
+    // A link that leads out of the folder, though to good code.
+    let place = only("b");
+    fs::rename(&place, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("elsewhere"), &place).unwrap();
+    assert_eq!(load("b", one), CacheUse::Replaced);
+    // A key that others can read is refused.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    let error = Runtime::new(Some(&cache("a"))).unwrap_err();
+    assert!(error.to_string().contains("compiled.key"), "{error}");
 }
 
 #[test]

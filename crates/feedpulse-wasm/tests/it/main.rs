@@ -8,8 +8,12 @@
 #[path = "../../../../plugins/packaging.rs"]
 mod packaging;
 
+mod canary;
 mod cases;
 mod faults;
 mod findings;
+mod handover;
 mod loading;
+mod quarantine;
 mod support;
+mod wit;

@@ -18,7 +18,7 @@ use feedpulse_core::plan::FeedId;
 use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::view::{FeedState, FeedView, ProbeView, Totals, View, WaypointView};
-use feedpulse_web::{About, OperatorError, Source};
+use feedpulse_web::{About, CheckNumbers, OperatorError, Source, VersionWire};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,14 +40,60 @@ pub struct Fixture {
     pub well: AtomicBool,
     /// What operators did.
     pub actions: Mutex<Vec<OperatorAction>>,
+    /// Its checks.
+    pub checks: Vec<VersionWire>,
 }
 
 impl Fixture {
     /// With this view, at [`NOW`], ready and alive.
     pub fn new(view: View) -> Arc<Self> {
-        let (well, actions) = (AtomicBool::new(true), Mutex::default());
-        Arc::new(Self { view: Arc::new(view), now: NOW, well, actions })
+        Self::with_checks(view, Vec::new())
     }
+
+    /// The same, with these checks.
+    pub fn with_checks(view: View, checks: Vec<VersionWire>) -> Arc<Self> {
+        let (well, actions) = (AtomicBool::new(true), Mutex::default());
+        Arc::new(Self { view: Arc::new(view), now: NOW, well, actions, checks })
+    }
+}
+
+/// Three checks: one well, one quarantined, one that never ran.
+pub fn checks() -> Vec<VersionWire> {
+    let one = |check: &str, numbers: CheckNumbers| VersionWire {
+        check: check.to_owned(),
+        plugin: format!("{check}.wasm"),
+        name: Some(format!("{check}-own")),
+        version: Some("1.2.3".to_owned()),
+        digest: Some("0123456789abcdef".repeat(4)),
+        cases: Some(3),
+        since: Some(NOW.minus(Duration::from_secs(90))),
+        reloads: 2,
+        numbers,
+        state: None,
+        kept_out: None,
+    };
+    let well = CheckNumbers {
+        condition: "ready",
+        rows: 12_345,
+        shed: 7,
+        calls: 300,
+        batch_p50_us: Some(42),
+        batch_p99_us: Some(180),
+        findings: [("room-missing".to_owned(), 9)].into(),
+        memory_bytes: Some(1_179_648),
+        ..CheckNumbers::default()
+    };
+    let bad = CheckNumbers {
+        condition: "quarantined",
+        rows: 64,
+        not_checked: 64,
+        faults: [("trapped", 61), ("timed_out", 4)].into(),
+        ..CheckNumbers::default()
+    };
+    let none = CheckNumbers { condition: "not_loaded", ..CheckNumbers::default() };
+    let absent =
+        VersionWire { name: None, version: None, digest: None, since: None, ..one("late", none) };
+    vec![one("room", well), one("wild", bad), absent]
 }
 
 impl Source for Fixture {
@@ -67,6 +113,10 @@ impl Source for Fixture {
             kind: Kind::Histogram,
             points: self.view.feeds.iter().map(feed).collect(),
         }]
+    }
+
+    fn versions(&self) -> Vec<VersionWire> {
+        self.checks.clone()
     }
 
     fn ready(&self) -> Result<(), String> {

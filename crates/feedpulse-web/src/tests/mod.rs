@@ -1,6 +1,7 @@
 //! Tests of the listeners: routers asked directly, and a few over real loopback sockets.
 
 mod chart;
+mod checks;
 mod desk;
 #[expect(unreachable_pub, reason = "the example `pages` uses it too")]
 mod fixture;

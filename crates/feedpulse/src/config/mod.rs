@@ -2,6 +2,7 @@
 
 mod access;
 mod calendar;
+mod checks;
 mod decoding;
 pub(crate) mod document;
 mod kubernetes;

@@ -188,13 +188,7 @@ impl Resolver<'_> {
                     );
                 }
             }
-            if !check.plugin.starts_with("builtin:") && !Path::new(&check.plugin).is_file() {
-                self.wrong(
-                    &format!("{path}/plugin"),
-                    "no such file",
-                    "a .wasm component, or builtin:result-status-regression",
-                );
-            }
+            self.check_source(&path, check);
             let mut waypoints: Vec<WaypointId> = Vec::new();
             for (i, w) in check.waypoints.iter().enumerate() {
                 waypoints.push(self.waypoint(&format!("{path}/waypoints/{i}"), w));
@@ -213,7 +207,9 @@ impl Resolver<'_> {
             checks.push(Check {
                 name: check.name.clone(),
                 plugin: check.plugin.clone(),
-                config: check.config.clone().unwrap_or_else(|| serde_json::json!({})).to_string(),
+                config: check.config.as_ref().map(ToString::to_string),
+                config_file: check.config_file.as_ref().map(Into::into),
+                fields: check.fields.clone(),
                 grants: check.grants.clone(),
                 waypoints,
             });

@@ -1,6 +1,7 @@
 //! The configuration file as people write it. The doc comments are the manual: the JSON Schema
 //! (`feedpulse validate --schema`) is generated from them.
 
+use super::raw_access::RawProxy;
 pub(crate) use super::raw_kubernetes::RawKubernetes;
 pub(crate) use super::raw_probes::{RawAllowed, RawExpect, RawHeartbeat, RawProbe};
 use super::raw_sinks::{
@@ -61,6 +62,8 @@ pub(crate) struct Raw {
     pub files: Vec<RawFiles>,
     /// WASM checks.
     pub checks: Vec<RawCheck>,
+    /// Registries that checks come from, where they need more than TLS and nobody's login.
+    pub registries: Vec<RawRegistry>,
     /// Probes of what surrounds the stream.
     pub probes: Vec<RawProbe>,
     /// Jobs that must say each time that they ran.
@@ -488,17 +491,52 @@ pub(crate) struct RawFiles {
 pub(crate) struct RawCheck {
     /// Unique name.
     pub name: String,
-    /// Path of a component, or `builtin:result-status-regression`.
+    /// Path of a component, of a folder that holds one, `builtin:result-status-regression`, or an
+    /// OCI artifact such as `oci://registry.example/checks/room@sha256:…`.
     pub plugin: String,
     /// The check's own settings, as its README says.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
+    /// A file with the check's own settings, YAML or JSON, instead of `config`.
+    #[serde(default)]
+    pub config_file: Option<String>,
+    /// The fields that it may see, such as `[PID-3, OBX-5]`; `feedpulse check approve FILE.wasm`
+    /// prints them. `PID-3` covers its components; `*` any field. Needed but for `builtin:` ones.
+    #[serde(default)]
+    pub fields: Option<Vec<String>>,
     /// What it may do beyond its declared fields: `get`, `raw`, `free-text`.
     #[serde(default)]
     pub grants: Vec<String>,
     /// Names of the waypoints whose messages it sees; empty = the first of each route.
     #[serde(default)]
     pub waypoints: Vec<String>,
+}
+
+/// A registry that checks come from.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRegistry {
+    /// Its host as the artifacts' names have it: `registry.example` or `registry.example:5000`.
+    pub host: String,
+    /// User of basic authentication.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Its password.
+    #[serde(default)]
+    pub password: Option<RawSecret>,
+    /// A Docker `config.json` with who logs in, instead of `user` and `password`.
+    #[serde(default)]
+    pub docker_config: Option<String>,
+    /// File of the CA certificates to trust, PEM. Default: those of the system.
+    #[serde(default)]
+    pub ca_file: Option<String>,
+    /// HTTP proxy on the way, such as `http://proxy:3128`. Default none; the environment is not
+    /// asked.
+    #[serde(default)]
+    pub proxy: Option<RawProxy>,
+    /// Speak HTTP without TLS. Digests are verified all the same; logins are not protected.
+    #[serde(default)]
+    pub plain_http: bool,
 }
 
 /// A listener for people or Prometheus.

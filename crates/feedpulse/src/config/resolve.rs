@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub files: Vec<(PathBuf, WaypointId)>,
     /// WASM checks, in the order of the plan's.
     pub checks: Vec<Check>,
+    /// Registries that checks come from, by host.
+    pub registries: BTreeMap<String, feedpulse_oci::Registry>,
     /// Probes.
     pub probes: Vec<feedpulse_probes::ProbeConfig>,
     /// Consumer groups that are looked at.
@@ -178,14 +180,18 @@ impl std::fmt::Debug for Listener {
 }
 
 /// A check, resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Check {
     /// Its name.
     pub name: String,
-    /// Path or `builtin:` name.
+    /// Path, `builtin:` name or `oci://` reference.
     pub plugin: String,
-    /// Its settings as JSON.
-    pub config: String,
+    /// Its settings as JSON, where the configuration states them.
+    pub config: Option<String>,
+    /// The file with its settings, where the configuration names one.
+    pub config_file: Option<PathBuf>,
+    /// The fields that it may see; None = not stated.
+    pub fields: Option<Vec<String>>,
     /// What it was granted.
     pub grants: Vec<String>,
     /// Waypoints whose messages it sees.
@@ -223,6 +229,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         })
         .collect();
     let checks = r.checks();
+    let registries = r.registries();
     let sinks = r.sinks(&plan.calendar);
     let namespace = r.namespace();
     let ops = r.listener("ops", raw.ops.as_ref());
@@ -250,6 +257,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         http,
         files,
         checks,
+        registries,
         probes: around.probes,
         groups: around.groups,
         heartbeats: around.heartbeats,

@@ -133,7 +133,7 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
     }
     config.plan.rollup = Duration::from_secs(5);
     let (watcher, effects) = sync_channel(4_096);
-    let options = Options { watcher: Some(watcher), keep_wire: false, quiet: true };
+    let options = Options { watcher: Some(watcher), keep_wire: false, quiet: true, file: None };
     let running = run::start(config, options).await?;
     let wire = running.wire_addresses();
     let (Some(to_engine), Some(to_portal)) = (wire.first().copied(), wire.get(1).copied()) else {

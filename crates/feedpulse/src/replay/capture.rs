@@ -10,6 +10,7 @@ use crate::cli::{DATA, Failure};
 use crate::config::Config;
 use crate::gaps::{Gaps, Wanted};
 use crate::ledger::Waypoints;
+use crate::run::checks::offline::Offline;
 use anyhow::anyhow;
 use feedpulse_codec::LedgerRow;
 use feedpulse_core::effect::{Effect, Effects, IncidentChange, JourneyEnd, JourneyRecord};
@@ -104,7 +105,12 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
     let endpoints: &[Endpoint] = capture.endpoints();
     let watched = Watched::of(&survey, endpoints, config);
     let (first, last) = facts.times.unwrap_or_default();
-    let mut run = Run::new(&watched, Timestamp::from_micros(first), Timestamp::from_micros(last));
+    let checks = match config {
+        Some(config) => Offline::new(config, &watched.plan)?,
+        None => None,
+    };
+    let mut run =
+        Run::new(checks, &watched, Timestamp::from_micros(first), Timestamp::from_micros(last));
     let mut capture = Capture::at(&watched.endpoints);
     let mut decoders = watched.decoders;
     for source in &sources {
@@ -139,6 +145,8 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
 
 /// The second pass under way.
 struct Run {
+    /// The configuration's checks, which see what they would have seen live.
+    checks: Option<Offline>,
     engine: Engine,
     effects: Effects,
     summary: Summary,
@@ -157,11 +165,12 @@ struct Run {
 }
 
 impl Run {
-    fn new(watched: &Watched, first: Timestamp, last: Timestamp) -> Self {
+    fn new(checks: Option<Offline>, watched: &Watched, first: Timestamp, last: Timestamp) -> Self {
         let names =
             (0..).map(WaypointId).zip(watched.plan.waypoints.iter().map(|w| w.name.clone()));
         let wanted = Wanted { from: first, to: last.plus(Duration::from_micros(1)), feed: None };
         let mut run = Self {
+            checks,
             engine: Engine::new(),
             effects: Effects::default(),
             summary: Summary::default(),
@@ -187,7 +196,13 @@ impl Run {
                     let Some(decoder) = decoders.get_mut(usize::from(frame.waypoint.0)) else {
                         continue;
                     };
-                    let decoded = decoder.decode(&frame, &mut self.sightings);
+                    let checks = &mut self.checks;
+                    let decoded =
+                        decoder.decode_with(&frame, &mut self.sightings, &mut |message, seen| {
+                            if let Some(checks) = checks.as_mut() {
+                                checks.rows().message(message, seen);
+                            }
+                        });
                     self.summary.decoded(decoded);
                     for sighting in std::mem::take(&mut self.sightings) {
                         self.summary.count(&sighting);
@@ -198,6 +213,9 @@ impl Run {
                 }
                 Tapped::Sighting(sighting) => {
                     self.summary.count(&sighting);
+                    if let Some(checks) = &mut self.checks {
+                        checks.rows().sighting(&sighting);
+                    }
                     self.step(step.at, &Input::Seen(sighting));
                 }
                 Tapped::Blind(blind) => self.step(step.at, &Input::Blind(blind)),
@@ -208,6 +226,28 @@ impl Run {
         }
         if step.tick {
             self.step(step.at, &Input::Tick);
+        }
+        self.judge(step.at, step.tick);
+    }
+
+    /// The checks judge what they were shown; what they find goes into the engine, as it does live.
+    fn judge(&mut self, at: Timestamp, tick: bool) {
+        let mut found = Vec::new();
+        let Some(checks) = &mut self.checks else { return };
+        if tick {
+            checks.rows().flush();
+            checks.rows().tick(at);
+        }
+        for input in checks.judge(at) {
+            if let Input::Found(found) = &input {
+                let code = if found.faulty { "(fault)" } else { found.code.as_str() };
+                let key = format!("{}/{code}", checks.name(found.check));
+                *self.summary.checks.entry(key).or_default() += 1;
+            }
+            found.push(input);
+        }
+        for input in found {
+            self.step(at, &input);
         }
     }
 
@@ -232,11 +272,18 @@ impl Run {
 
     fn step(&mut self, at: Timestamp, input: &Input) {
         self.engine.apply(at, input, &mut self.effects);
-        let Self { effects, summary, gaps, wanted, names, incidents, open, open_total, .. } = self;
+        let Self {
+            effects, summary, gaps, wanted, names, incidents, open, open_total, checks, ..
+        } = self;
         for (_, effect) in effects.drain() {
             match effect {
                 Effect::Journey(record) => match waits_for(&record, self.last) {
-                    None => gaps.take(wanted, names, LedgerRow::Journey(record)),
+                    None => {
+                        if let Some(checks) = checks {
+                            checks.rows().outcome(&record);
+                        }
+                        gaps.take(wanted, names, LedgerRow::Journey(record));
+                    }
                     Some((waits_for, waypoint)) => {
                         *open_total += 1;
                         if open.len() < OPEN_MAX {
@@ -261,6 +308,7 @@ impl Run {
 
     /// The outcomes are those at the last packet; then time goes on until each journey is told.
     fn end(&mut self) {
+        self.judge(self.last, false);
         self.summary.end(&self.engine.view());
         let minutes = std::iter::repeat_n(Duration::from_secs(60), 120);
         let days = std::iter::repeat_n(Duration::from_hours(24), 60);

@@ -1,7 +1,7 @@
 //! Assembly: from a configuration to a running process, and in order to its end.
 
 pub(crate) mod admin;
-mod checks;
+pub(crate) mod checks;
 mod drill;
 mod lessons;
 mod pipeline;
@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub keep_wire: bool,
     /// Whether only a log level set by `FEEDPULSE_LOG` shows log lines.
     pub quiet: bool,
+    /// The configuration's file, to see what it says of checks later; None = it has none.
+    pub file: Option<std::path::PathBuf>,
 }
 
 /// A running process.
@@ -91,14 +93,15 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// `feedpulse run`: until SIGTERM or SIGINT.
-pub(crate) fn main(config: Config) -> Result<(), Failure> {
+pub(crate) fn main(config: Config, file: std::path::PathBuf) -> Result<(), Failure> {
     let runtime = runtime()?;
     let done = runtime.block_on(async {
         // Before anything answers: whoever sees us ready may end us at once, and in order.
         let mut terminate =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
                 .map_err(|e| Failure::new(70, e))?;
-        let running = start(config, Options { keep_wire: true, ..Options::default() }).await?;
+        let options = Options { keep_wire: true, file: Some(file), ..Options::default() };
+        let running = start(config, options).await?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
@@ -154,14 +157,20 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         supervisor.task("kubernetes", task);
     }
     let ticking = Arc::new(AtomicBool::new(false));
-    let check_feeds = checks(&config, &registry, &side, &mut supervisor, &ticking)?;
-    thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
     first_inputs(&config, &recovered.engine, recovered.blind, &side);
+    let (check_feeds, board) =
+        checks(&config, options.file, &registry, &side, &mut supervisor, &ticking)?;
+    if let Some(board) = &board {
+        board.trace_to(sinks.clone());
+        let numbers = board.clone();
+        registry.source(move || numbers.families());
+    }
+    thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
     recover::notices(&sinks, kept, &mut recovered.engine);
     let pipeline = Pipeline {
         engine: recovered.engine,
         decoders: decoders(&config, key),
-        checks: check_feeds,
+        checks: checks::offer::CheckRows::new(check_feeds, &config.plan),
         recorder: Some(recorder),
         rows: recovered.rows,
         sinks: sinks.clone(),
@@ -195,6 +204,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         shared,
         registry: registry.clone(),
         side,
+        board,
         site: config.site.clone(),
         started,
         config_hash: config.hash.clone(),
@@ -303,25 +313,31 @@ fn sinks(
 
 fn checks(
     config: &Config,
+    file: Option<std::path::PathBuf>,
     registry: &Registry,
     side: &SideBox,
     supervisor: &mut Supervisor,
     ticking: &Arc<AtomicBool>,
-) -> Result<Vec<checks::CheckFeed>, Failure> {
+) -> Result<(Vec<checks::CheckFeed>, Option<checks::board::Board>), Failure> {
     if config.checks.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let cache = config.folder.join("compiled");
     let runtime = WasmRuntime::new(Some(&cache)).map_err(|e| Failure::new(UNAVAILABLE, e))?;
     let (ticker, stop) = (runtime.ticker(), Arc::clone(ticking));
     thread(supervisor, "fp-epoch", move || ticker.run(&stop))?;
-    let names: Vec<String> = config.plan.waypoints.iter().map(|w| w.name.clone()).collect();
-    let mut feeds = Vec::new();
-    for (feed, desk) in checks::load(&config.checks, &runtime, &names, side, registry)? {
-        feeds.push(feed);
+    let handle = tokio::runtime::Handle::current();
+    // Compiling and fetching take their time, and the others go on meanwhile.
+    let parts = tokio::task::block_in_place(|| {
+        checks::reload::load(config, file, &runtime, handle, side, registry)
+    })?;
+    for desk in parts.desks {
         thread(supervisor, "fp-check", move || desk.run())?;
     }
-    Ok(feeds)
+    let (reloader, stop) = (parts.reloader, Arc::clone(ticking));
+    let board = reloader.board();
+    thread(supervisor, "fp-reload", move || reloader.run(&stop))?;
+    Ok((parts.feeds, Some(board)))
 }
 
 impl Running {

@@ -1,7 +1,7 @@
 //! The engine's thread: frames are decoded, offered to the checks, recorded and applied; effects
 //! go out. Everything here is bounded and nothing waits for the outside.
 
-use super::checks::CheckFeed;
+use super::checks::offer::CheckRows;
 use super::drill::Drills;
 use super::recorder::{Recorder, Tables, TapDone};
 use super::rows::RowBuffer;
@@ -87,7 +87,7 @@ pub(crate) struct Pipeline {
     /// One decoder for each waypoint, in plan order.
     pub decoders: Vec<Decoder>,
     /// Rows for the checks.
-    pub checks: Vec<CheckFeed>,
+    pub checks: CheckRows,
     /// The store's thread; None = nothing is recorded.
     pub recorder: Option<Recorder>,
     /// Rows of the ledger that wait.
@@ -132,14 +132,16 @@ impl Pipeline {
                     Work::Tick => {
                         step.inputs.push((now, Input::Tick));
                         step.ticks += 1;
+                        self.checks.flush();
+                        self.checks.tick(now);
                     }
                     Work::Batch(batch) => self.take(batch, now, &mut step),
                 }
             }
-            for check in &mut self.checks {
-                check.flush();
-            }
+            self.checks.flush();
             self.advance(&mut step);
+            // What became of messages in this step.
+            self.checks.flush();
             let seq = self.engine.checkpoint().seq;
             let due =
                 now.since(snapshot_at) >= SNAPSHOT_EVERY || seq - snapshot_seq >= SNAPSHOT_INPUTS;
@@ -162,13 +164,14 @@ impl Pipeline {
                     let Some(decoder) = self.decoders.get_mut(place) else { continue };
                     let checks = &mut self.checks;
                     decoder.decode_with(&frame, &mut step.sightings, &mut |message, sighting| {
-                        for check in checks.iter_mut() {
-                            check.offer(message, sighting);
-                        }
+                        checks.message(message, sighting);
                     });
                     step.inputs.extend(step.sightings.drain(..).map(|s| (now, Input::Seen(s))));
                 }
-                Tapped::Sighting(sighting) => step.inputs.push((now, Input::Seen(sighting))),
+                Tapped::Sighting(sighting) => {
+                    self.checks.sighting(&sighting);
+                    step.inputs.push((now, Input::Seen(sighting)));
+                }
                 Tapped::Blind(blind) => step.inputs.push((now, Input::Blind(blind))),
                 Tapped::Alive(waypoint) => step.inputs.push((now, Input::Alive(waypoint))),
                 Tapped::Own(own) => step.inputs.push((now, Input::Own(own))),
@@ -201,6 +204,9 @@ impl Pipeline {
                 tell(&effect);
                 self.drills.saw(&effect);
                 self.sinks.offer(id, &effect);
+                if let Effect::Journey(record) = &effect {
+                    self.checks.outcome(record);
+                }
                 if let Some(watcher) = &self.watcher {
                     // The story may miss a line; the message stream may not miss a beat.
                     let _ = watcher.try_send((id, effect.clone()));

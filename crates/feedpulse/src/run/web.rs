@@ -1,5 +1,6 @@
 //! What the pages may see of the running process.
 
+use super::checks::board::Board;
 use super::pipeline::Shared;
 use super::side::SideBox;
 use crate::clock;
@@ -9,7 +10,7 @@ use feedpulse_core::input::{Input, OperatorAction};
 use feedpulse_core::metrics::{Family, Registry};
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::view::View;
-use feedpulse_web::{About, OperatorError, Source};
+use feedpulse_web::{About, OperatorError, Source, VersionWire};
 use std::sync::Arc;
 
 /// The running process as the pages see it.
@@ -21,6 +22,8 @@ pub(crate) struct Window {
     pub registry: Registry,
     /// For operators' actions.
     pub side: SideBox,
+    /// Versions of checks; None = there are no checks.
+    pub board: Option<Board>,
     /// Name of the site.
     pub site: String,
     /// When this process started.
@@ -57,6 +60,10 @@ impl Source for Window {
             config_hash: self.config_hash.clone(),
             now: clock::now(),
         }
+    }
+
+    fn versions(&self) -> Vec<VersionWire> {
+        self.board.as_ref().map(Board::list).unwrap_or_default()
     }
 
     fn operator(&self, action: OperatorAction) -> Result<(), OperatorError> {

@@ -24,6 +24,9 @@ pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
         }
         "aiosmtpd" => pip(pin, tmp, log),
         "chromium" => chromium(log),
+        "registry" => {
+            go_install("github.com/distribution/distribution/v3/cmd/registry", pin, tmp, log)
+        }
         "helm" => go_install("helm.sh/helm/v3/cmd/helm", pin, tmp, log),
         "kubeconform" => go_install("github.com/yannh/kubeconform/cmd/kubeconform", pin, tmp, log),
         "kubernetes-schemas" => kubernetes_schemas(pin, &out),

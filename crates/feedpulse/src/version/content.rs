@@ -1,0 +1,257 @@
+//! Where the versions of a check lie: with the binary, in a file, in a folder, or in a registry.
+
+use super::Refusal;
+use crate::config::document::Document;
+use crate::config::resolve::Check;
+use feedpulse_oci::{Client, Reference, Registry, Shelf};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// Largest component, bytes.
+const MAX_COMPONENT: u64 = 64 << 20;
+/// Longest file with settings, bytes.
+const MAX_SETTINGS: u64 = 1 << 20;
+/// Most entries of a check's folder.
+const MAX_ENTRIES: usize = 256;
+/// Names of the file with settings in a check's folder.
+const SETTINGS: [&str; 3] = ["settings.yaml", "settings.yml", "settings.json"];
+
+/// The checks that come with the binary.
+const BUILTIN: &[(&str, &[u8])] = &[
+    (
+        "result-status-regression",
+        include_bytes!(concat!(env!("OUT_DIR"), "/result_status_regression.wasm")),
+    ),
+    ("troublemaker", include_bytes!(concat!(env!("OUT_DIR"), "/troublemaker.wasm"))),
+];
+
+/// A component and its settings, as they lie there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Content {
+    /// The component.
+    pub wasm: Vec<u8>,
+    /// The settings as JSON text.
+    pub settings: String,
+}
+
+impl Content {
+    /// SHA-256 of the component, hexadecimal.
+    pub(crate) fn digest(&self) -> String {
+        Sha256::digest(&self.wasm).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Of everything that makes a version, and of what is approved for it: when this is the same,
+    /// there is nothing to do.
+    pub(crate) fn fingerprint(&self, check: &Check) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let approved = format!("{:?} {:?}", check.fields, check.grants);
+        for part in [&self.wasm[..], self.settings.as_bytes(), approved.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    }
+}
+
+/// Where contents come from that do not lie on this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Remote {
+    /// Artifacts that were fetched before.
+    pub shelf: Shelf,
+    /// How registries are reached, by host.
+    pub registries: BTreeMap<String, Registry>,
+    /// The runtime whose threads do the waiting.
+    pub runtime: tokio::runtime::Handle,
+}
+
+impl Remote {
+    /// The component of a pinned artifact: from the shelf, else from its registry. Blocks; not to be
+    /// called on a thread of the runtime.
+    fn fetch(&self, text: &str) -> Result<Vec<u8>, Refusal> {
+        let unreadable = |e: &dyn std::fmt::Display| Refusal::new("unreadable", e);
+        let reference: Reference = text.parse().map_err(|e| unreadable(&e))?;
+        let Some(pin) = reference.digest() else {
+            return Err(unreadable(&format!("{text} is not pinned by a digest")));
+        };
+        if let Some(wasm) = self.shelf.find(pin) {
+            return Ok(wasm);
+        }
+        let registry = self.registries.get(reference.host()).cloned().unwrap_or_default();
+        let pulled = self.runtime.block_on(async {
+            let client = Client::new(&registry)?;
+            client.pull(&reference).await
+        });
+        let pulled = pulled.map_err(|e| unreadable(&e))?;
+        if let Err(error) = self.shelf.keep(&pulled) {
+            tracing::warn!("a check that was fetched cannot be kept for the next start: {error}");
+        }
+        Ok(pulled.wasm)
+    }
+}
+
+/// Reads what a check is made of now.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read(check: &Check, remote: &Remote) -> Result<Content, Refusal> {
+    let path = Path::new(&check.plugin);
+    let (wasm, beside) = if let Some(name) = check.plugin.strip_prefix("builtin:") {
+        (builtin(name)?, None)
+    } else if Reference::is_meant(&check.plugin) {
+        (remote.fetch(&check.plugin)?, None)
+    } else if path.is_dir() {
+        let (wasm, settings) = of_folder(path)?;
+        (bytes(&wasm, MAX_COMPONENT)?, settings)
+    } else {
+        (bytes(path, MAX_COMPONENT)?, None)
+    };
+    let settings = match (&check.config, check.config_file.clone().or(beside)) {
+        (Some(stated), _) => stated.clone(),
+        (None, Some(file)) => settings(&file)?,
+        (None, None) => "{}".to_owned(),
+    };
+    Ok(Content { wasm, settings })
+}
+
+/// The files and folders whose changes can change a check: those whose entries are watched.
+pub(crate) fn places(check: &Check) -> Vec<PathBuf> {
+    let path = PathBuf::from(&check.plugin);
+    let local = !check.plugin.starts_with("builtin:") && !Reference::is_meant(&check.plugin);
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut places = Vec::new();
+    if local && path.is_dir() {
+        places.push(path);
+    } else if local {
+        places.push(parent(&path));
+    }
+    places.extend(check.config_file.as_deref().map(parent));
+    places
+}
+
+/// A check that comes with the binary.
+///
+/// # Errors
+/// None has this name.
+pub(crate) fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
+    let found = BUILTIN.iter().find(|(known, _)| *known == name);
+    found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
+        let what =
+            format!("no built-in check is called {name:?}; there is result-status-regression");
+        Refusal::new("unreadable", what)
+    })
+}
+
+/// The one component of a folder, and its settings where there are some. Names that start with a dot
+/// are passed over: a ConfigMap's volume keeps its versions under such names.
+fn of_folder(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), Refusal> {
+    let failed = |e: std::io::Error| unreadable(folder, &e);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)?.take(MAX_ENTRIES) {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    let settings = SETTINGS.iter().find(|known| names.iter().any(|name| name == *known));
+    let components: Vec<&String> = names.iter().filter(|name| name.ends_with(".wasm")).collect();
+    match &components[..] {
+        [one] => Ok((folder.join(one), settings.map(|name| folder.join(name)))),
+        [] => Err(Refusal::new("unreadable", format!("{}: no .wasm in it", folder.display()))),
+        _ => {
+            let what = format!(
+                "{}: more than one .wasm in it ({}); name one of them as the plugin",
+                folder.display(),
+                components.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+            );
+            Err(Refusal::new("unreadable", what))
+        }
+    }
+}
+
+/// Settings as JSON text. What is in them is not repeated in errors.
+fn settings(file: &Path) -> Result<String, Refusal> {
+    let text = bytes(file, MAX_SETTINGS)?;
+    let wrong = |what: String| Refusal::new("settings", format!("{}: {what}", file.display()));
+    let text = String::from_utf8(text).map_err(|_| wrong("not UTF-8".to_owned()))?;
+    match Document::parse(&text) {
+        Ok(document) => Ok(document.value.to_string()),
+        Err(problems) => {
+            Err(wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+        }
+    }
+}
+
+fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, Refusal> {
+    let mut all = Vec::new();
+    let file = File::open(path).map_err(|e| unreadable(path, &e))?;
+    file.take(most + 1).read_to_end(&mut all).map_err(|e| unreadable(path, &e))?;
+    if all.len() as u64 > most {
+        let what = format!("{}: more than {most} bytes", path.display());
+        return Err(Refusal::new("unreadable", what));
+    }
+    Ok(all)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::new("unreadable", format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote() -> (tokio::runtime::Runtime, Remote) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let handle = runtime.handle().clone();
+        let (shelf, registries) = (Shelf::new("/nowhere"), BTreeMap::new());
+        (runtime, Remote { shelf, registries, runtime: handle })
+    }
+
+    fn check(plugin: &Path) -> Check {
+        Check { name: "a".into(), plugin: plugin.display().to_string(), ..Check::default() }
+    }
+
+    #[test]
+    fn a_folder_holds_one_component_and_its_settings() {
+        let (_runtime, remote) = remote();
+        let folder = tempfile::tempdir().unwrap();
+        let read = |check: &Check| read(check, &remote);
+        let check = check(folder.path());
+        assert!(read(&check).unwrap_err().why.contains("no .wasm"));
+        fs::write(folder.path().join("a.wasm"), "one").unwrap();
+        fs::create_dir(folder.path().join("..2026_01")).unwrap();
+        fs::write(folder.path().join(".hidden.wasm"), "none").unwrap();
+        let plain = read(&check).unwrap();
+        assert_eq!((&plain.wasm[..], plain.settings.as_str()), (&b"one"[..], "{}"));
+        fs::write(folder.path().join("settings.yaml"), "limit: 3").unwrap();
+        let settled = read(&check).unwrap();
+        assert_eq!(settled.settings, r#"{"limit":3}"#);
+        assert_ne!(plain.fingerprint(&check), settled.fingerprint(&check));
+        let stated = Check { config: Some("{}".into()), ..check.clone() };
+        assert_eq!(read(&stated).unwrap().settings, "{}", "what the configuration states wins");
+        let approved = Check { fields: Some(vec!["PID-3".into()]), ..check.clone() };
+        assert_ne!(settled.fingerprint(&check), settled.fingerprint(&approved));
+        fs::write(folder.path().join("b.wasm"), "two").unwrap();
+        let both = read(&check).unwrap_err().why;
+        assert!(both.contains("a.wasm, b.wasm"), "{both}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_path() {
+        let (_runtime, remote) = remote();
+        let folder = tempfile::tempdir().unwrap();
+        let none = read(&check(&folder.path().join("none.wasm")), &remote).unwrap_err();
+        assert!(none.class == "unreadable" && none.why.contains("none.wasm"), "{none}");
+        fs::write(folder.path().join("a.wasm"), "one").unwrap();
+        fs::write(folder.path().join("settings.yaml"), "a: [s3cret").unwrap();
+        let broken = read(&check(folder.path()), &remote).unwrap_err();
+        assert!(broken.class == "settings" && !broken.why.contains("s3cret"), "{broken}");
+        let tagged = Check { plugin: "oci://r.example/a:1".into(), ..Check::default() };
+        assert!(read(&tagged, &remote).unwrap_err().why.contains("digest"));
+    }
+}

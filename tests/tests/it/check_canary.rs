@@ -1,0 +1,102 @@
+//! A check that wants to carry patient data out, by every way that a check has: nothing arrives in
+//! logs, metrics, spans, pages, JSON or the store.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
+
+use crate::gaps::Watched;
+use feedpulse_sim::AckCode::Ae;
+use feedpulse_tests::checks::{component, with_manifest};
+use feedpulse_tests::clinic::Answer::Refuse;
+use feedpulse_tests::clinic::{CANARIES, Fate, Lab};
+use feedpulse_tests::parts::{Collector, get};
+use feedpulse_tests::product::Product;
+use std::path::Path;
+
+/// The thief reads whole messages, and may not speak in words of its own.
+fn thief(folder: &Path) -> String {
+    let grants = serde_json::json!(["get", "raw"]);
+    let file = folder.join("thief.wasm");
+    let wasm = with_manifest(component("troublemaker"), |m| m["grants"] = grants);
+    std::fs::write(&file, wasm).unwrap();
+    format!(
+        "checks:\n  - name: thief\n    plugin: {file:?}\n    config: {{smuggle: true}}\n    \
+         fields: [\"*\"]\n    grants: [get, raw]\n    waypoints: [engine-in, portal-in]\n"
+    )
+}
+
+/// A sample of a family of numbers of the thief.
+fn sample(product: &Product, family: &str, label: &str) -> f64 {
+    let start = format!("{family}{{check=\"thief\"");
+    let metrics = product.metrics();
+    let line = metrics.lines().find(|l| l.starts_with(&start) && l.contains(label));
+    line.and_then(|l| l.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+}
+
+/// Every file under a folder, as bytes.
+fn files(folder: &Path, all: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, all);
+        } else if path.is_file() {
+            all.push((path.display().to_string(), std::fs::read(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_patient_gets_out_by_a_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let spans = folder.path().join("otlp.jsonl");
+    let collector = Collector::start(&spans);
+    let otlp = collector
+        .as_ref()
+        .map_or_else(String::new, |c| format!("otlp: {{endpoint: \"http://{}\"}}\n", c.grpc()));
+    let mut at = Watched::start(&format!("{}{otlp}", thief(folder.path())));
+    let refused = Refuse(Ae, "ERR|||204^CANARYNAME8X^HL70357|E||||CANARYRECORD8X\r");
+    // The last digit of the control id says how the thief ends: well, with an error, with a panic.
+    for (n, last) in (1..).zip([3, 7, 3, 7, 0, 3, 7, 1, 3, 2, 7, 3, 0, 7, 1]) {
+        let lab = Lab::new(&format!("LAB8{n:02}{last}"), n);
+        let fate = if n % 5 == 0 { Fate::at_portal([refused.clone()]) } else { Fate::default() };
+        at.send(&lab, fate);
+    }
+    at.wait_ended();
+    for (family, label) in [
+        ("feedpulse_check_findings_total", "code=\"seen\""),
+        ("feedpulse_check_faults_total", "cause=\"bad_finding\""),
+        ("feedpulse_check_texts_dropped_total", ""),
+        ("feedpulse_check_log_withheld_total", ""),
+    ] {
+        at.product.wait(family, |p| (sample(p, family, label) >= 1.0).then_some(()));
+    }
+    let mut seen = vec![("metrics".to_owned(), at.product.metrics().into_bytes())];
+    let ui = at.product.ui();
+    let incidents = at.product.incidents();
+    let pages = incidents.iter().map(|i| format!("/incidents/{}", i["id"]));
+    let all = ["/", "/checks", "/api/v1/checks", "/api/v1/incidents", "/api/v1/feeds"];
+    for path in all.into_iter().map(str::to_owned).chain(pages) {
+        let answer = get(ui, &path).unwrap();
+        assert!(answer.is_success(), "{path}");
+        seen.push((path, answer.body.into_bytes()));
+    }
+    let page = seen.iter().find(|(name, _)| name == "/checks").unwrap();
+    assert!(String::from_utf8_lossy(&page.1).contains("thief"), "the page shows it");
+    assert!(at.product.stop().success(), "{}", at.product.said());
+    for name in ["run.err", "run.out"] {
+        seen.push((name.to_owned(), std::fs::read(at.product.folder().join(name)).unwrap()));
+    }
+    if collector.is_some() {
+        seen.push(("spans".to_owned(), std::fs::read(&spans).unwrap()));
+    }
+    files(&at.product.store(), &mut seen);
+    for (name, bytes) in &seen {
+        for canary in CANARIES {
+            let there = memchr::memmem::find(bytes, canary.as_bytes()).is_some();
+            assert!(!there, "{canary} is in {name}");
+        }
+    }
+    if collector.is_some() {
+        let spans = std::fs::read_to_string(&spans).unwrap();
+        assert!(spans.contains("feedpulse.check.finding"), "what it may say is in the traces");
+        assert!(spans.contains("troublemaker/seen"));
+    }
+}
