@@ -1,0 +1,40 @@
+// Makes an author's module a component. Imported only by the entry that the builder writes; the
+// modules `feedpulse:check/…` exist in a component alone.
+
+import hostLog from "feedpulse:check/log@0.1.0";
+import hostMessage from "feedpulse:check/message@0.1.0";
+import hostState from "feedpulse:check/state@0.1.0";
+import { connect } from "./host.js";
+import { runtime } from "./runtime.js";
+
+/** `{ checker, ticker }` for an author's module and the fields of plugin.toml. */
+export function component(author, names) {
+  connect({ state: hostState, log: hostLog, message: hostMessage });
+  const { init, check, tick } = runtime(author, names);
+  return {
+    checker: {
+      init(config) {
+        try {
+          init(config);
+        } catch (error) {
+          // the operator reads this one: settings are all that it can quote
+          throw String(error?.message ?? error);
+        }
+      },
+      check: (batch) => guarded(check, batch),
+    },
+    ticker: { tick: (feed, nowMs) => guarded(tick, feed, nowMs) },
+  };
+}
+
+/** An exception is an error of the interface, not a trap: the instance lives on. */
+function guarded(call, ...given) {
+  try {
+    return call(...given);
+  } catch (error) {
+    const place = /\(?([\w./-]+\.js):(\d+):(\d+)\)?/.exec(error?.stack ?? "");
+    // the one form of line that always passes; it names a place in the source, never a value
+    if (place) hostLog.write("error", `panicked at ${place[1]}:${place[2]}:${place[3]}`);
+    throw "the check threw";
+  }
+}
