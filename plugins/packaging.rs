@@ -6,14 +6,15 @@
 //! `serde_json`. The file that comes out is the same on every machine with the same toolchain.
 
 use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fmt, fs};
+use std::process::{Command, Stdio};
+use std::{env, fmt, fs, thread};
 
 /// The only target: no operating system, so nothing to import but the host's own functions.
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Custom section that holds the manifest as JSON.
-const SECTION: &str = "feedpulse:plugin";
+pub(crate) const SECTION: &str = "feedpulse:plugin";
 
 /// Why a check was not built: a sentence with the place and what to do.
 #[derive(Debug)]
@@ -27,32 +28,46 @@ impl fmt::Display for PackagingError {
 
 impl std::error::Error for PackagingError {}
 
-/// Builds the check in `folder` (which holds `Cargo.toml` and `plugin.toml`) and gives the bytes of
-/// the component. `target` is cargo's target folder for it; checks may share one.
+/// Builds the Rust check in `folder` (which holds `Cargo.toml` and `plugin.toml`) and gives the
+/// bytes of the component. `target` is cargo's target folder for it; checks may share one.
 ///
 /// # Errors
 /// When the WebAssembly target cannot be had, the crate does not compile, `plugin.toml` is not
 /// TOML, or the module is not a check.
 pub(crate) fn component(folder: &Path, target: &Path) -> Result<Vec<u8>, PackagingError> {
     let manifest = manifest_json(folder)?;
-    ensure_target()?;
-    let module = compile(folder, target)?;
-    let mut component = wit_component::ComponentEncoder::default()
-        .module(&module)
-        .and_then(|encoder| encoder.validate(true).encode())
-        .map_err(|e| {
-            fail(format!(
-                "{}: the compiled module is not a check: {e:#}\n\
-                 does src/lib.rs end with `feedpulse_check::export!(…);`, and is the crate-type cdylib?",
-                folder.display()
-            ))
-        })?;
+    let module = compile(folder, target, false)?;
+    let mut component = encode(&module, &[]).map_err(|e| {
+        fail(format!(
+            "{}: {e}\n\
+             does src/lib.rs end with `feedpulse_check::export!(…);`, and is the crate-type cdylib?",
+            folder.display()
+        ))
+    })?;
     append_section(&mut component, SECTION, &manifest);
     Ok(component)
 }
 
+/// A core module that carries its world (wit-bindgen writes it there) as a component. Imports that
+/// are not the world's are met by the adapters: the name of their module, and a core module.
+///
+/// # Errors
+/// Why the module does not fit its world.
+pub(crate) fn encode(module: &[u8], adapters: &[(&str, &[u8])]) -> Result<Vec<u8>, PackagingError> {
+    let mut encoder = wit_component::ComponentEncoder::default().module(module);
+    for (name, adapter) in adapters {
+        encoder = encoder.and_then(|encoder| encoder.adapter(name, adapter));
+    }
+    encoder
+        .and_then(|encoder| encoder.validate(true).encode())
+        .map_err(|e| fail(format!("the compiled module is not a check: {e:#}")))
+}
+
 /// `plugin.toml` as JSON text.
-fn manifest_json(folder: &Path) -> Result<Vec<u8>, PackagingError> {
+///
+/// # Errors
+/// When it is not there, or is not TOML: with line and column.
+pub(crate) fn manifest_json(folder: &Path) -> Result<Vec<u8>, PackagingError> {
     let path = folder.join("plugin.toml");
     let text = fs::read_to_string(&path)
         .map_err(|e| fail(format!("{}: {e}; every check has a manifest", path.display())))?;
@@ -87,21 +102,34 @@ fn ensure_target() -> Result<(), PackagingError> {
     )))
 }
 
-/// Runs cargo on the crate and reads the one module that it makes.
-fn compile(folder: &Path, target: &Path) -> Result<Vec<u8>, PackagingError> {
-    let out = clean(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+/// Runs cargo on the crate and reads the one module that it makes. `live` = what cargo says is
+/// shown while it runs.
+///
+/// # Errors
+/// When the target cannot be had, or the crate does not compile, with the compiler's own words
+/// (which `live` has shown already).
+pub(crate) fn compile(folder: &Path, target: &Path, live: bool) -> Result<Vec<u8>, PackagingError> {
+    ensure_target()?;
+    let mut command = clean(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
         .current_dir(folder)
         .args(["build", "--release", "--lib", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target)
-        .env("CARGO_ENCODED_RUSTFLAGS", remap(folder))
-        .output()
+        .env("CARGO_ENCODED_RUSTFLAGS", remap(folder));
+    let done = run(&mut command, live)
         .map_err(|e| fail(format!("{}: cargo cannot be run: {e}", folder.display())))?;
-    if !out.status.success() {
-        let said = String::from_utf8_lossy(&out.stderr);
-        return Err(fail(format!("{} does not compile:\n{said}", folder.display())));
+    if !done.success {
+        let hint = if is_offline(&done.said) {
+            "\ncargo cannot reach its registry: connect once, or point cargo at a mirror \
+             ([source] in .cargo/config.toml); after that the crates are kept"
+        } else {
+            ""
+        };
+        let said = if live { "see above" } else { done.said.trim_end() };
+        return Err(fail(format!("{} does not compile:\n{said}{hint}", folder.display())));
     }
-    let module = String::from_utf8_lossy(&out.stdout)
+    let module = String::from_utf8_lossy(&done.out)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| message["reason"] == "compiler-artifact")
@@ -118,10 +146,63 @@ fn compile(folder: &Path, target: &Path) -> Result<Vec<u8>, PackagingError> {
     fs::read(&module).map_err(|e| fail(format!("{}: {e}", module.display())))
 }
 
+/// What a compiler did.
+pub(crate) struct Done {
+    pub(crate) success: bool,
+    /// Standard output.
+    pub(crate) out: Vec<u8>,
+    /// Standard error.
+    pub(crate) said: String,
+}
+
+/// Runs a compiler; `live` = its standard error is shown while it runs, and kept as well.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn run(command: &mut Command, live: bool) -> std::io::Result<Done> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let mut stdout = child.stdout.take();
+    // read beside standard error, so that neither pipe can fill up and stop the compiler
+    let reader = thread::spawn(move || {
+        let mut out = Vec::new();
+        let _ = stdout.as_mut().map(|stdout| stdout.read_to_end(&mut out));
+        out
+    });
+    let mut said = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        let mut stderr = BufReader::new(stderr);
+        loop {
+            let start = said.len();
+            if stderr.read_until(b'\n', &mut said)? == 0 {
+                break;
+            }
+            if live {
+                let _ = std::io::stderr().write_all(said.get(start..).unwrap_or_default());
+            }
+        }
+    }
+    let success = child.wait()?.success();
+    let out = reader.join().unwrap_or_default();
+    Ok(Done { success, out, said: String::from_utf8_lossy(&said).into_owned() })
+}
+
+/// Whether cargo failed for want of its registry.
+fn is_offline(said: &str) -> bool {
+    [
+        "failed to download",
+        "Could not resolve host",
+        "failed to get",
+        "attempting to make an HTTP request",
+    ]
+    .iter()
+    .any(|sign| said.contains(sign))
+}
+
 /// A command without what an outer cargo or build script left in the environment: flags, wrappers
 /// and profiles meant for the host would break or slow a WebAssembly build. What says where crates
 /// come from stays.
-fn clean(program: impl Into<OsString>) -> Command {
+pub(crate) fn clean(program: impl Into<OsString>) -> Command {
     const KEEP: [&str; 7] = [
         "CARGO_HOME",
         "CARGO_HTTP_",
@@ -185,7 +266,7 @@ fn remap(folder: &Path) -> OsString {
 
 /// Appends a custom section: id 0, size, name, content (WebAssembly core specification §5.5.3; the
 /// component format has the same).
-fn append_section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
+pub(crate) fn append_section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
     let mut body = leb128(name.len());
     body.extend(name.as_bytes());
     body.extend(content);
@@ -198,7 +279,7 @@ fn append_section(wasm: &mut Vec<u8>, name: &str, content: &[u8]) {
 fn leb128(mut n: usize) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
-        let low = u8::try_from(n & 0x7f).expect("seven bits fit");
+        let low = n.to_le_bytes()[0] & 0x7f;
         n >>= 7;
         if n == 0 {
             out.push(low);

@@ -62,6 +62,21 @@ pub enum Grant {
     FreeText,
 }
 
+impl Grant {
+    /// Every grant.
+    pub const ALL: [Self; 3] = [Self::Get, Self::Raw, Self::FreeText];
+
+    /// Its name in manifests and configurations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Raw => "raw",
+            Self::FreeText => "free-text",
+        }
+    }
+}
+
 /// One thing that a check can find, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,7 +127,7 @@ pub enum ManifestError {
     NotComponent,
     /// The file is what rustc makes, before packaging.
     #[error(
-        "this is a core WebAssembly module, not a component; package it with `cargo xtask plugins`"
+        "this is a core WebAssembly module, not a component; package it with `feedpulse check build`"
     )]
     CoreModule,
     /// The file ends too early.
@@ -120,7 +135,7 @@ pub enum ManifestError {
     Damaged,
     /// There is no manifest, or there are two.
     #[error(
-        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `cargo xtask plugins`"
+        "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `feedpulse check build`"
     )]
     NotOne,
     /// Too long.

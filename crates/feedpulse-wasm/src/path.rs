@@ -157,6 +157,16 @@ impl fmt::Display for Path {
     }
 }
 
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.fmt(f),
+            Self::ReceivedMs => f.write_str("@received-ms"),
+            Self::Key => f.write_str("@key"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

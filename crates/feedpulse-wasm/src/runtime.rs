@@ -72,7 +72,7 @@ pub enum LoadError {
     #[error("the component cannot be compiled: {0}")]
     Compile(String),
     /// It wants what no check gets.
-    #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `cargo xtask plugins`", .0.join(", "))]
+    #[error("the component imports {}, which no check gets: a check has no WASI, no clock, no files and no network, only feedpulse:check. Build it for wasm32-unknown-unknown with `feedpulse check build`", .0.join(", "))]
     ForeignImports(Vec<String>),
     /// It is built for another version of the interface.
     #[error("the component does not fit feedpulse:check@0.1.0: {0}")]

@@ -3,7 +3,8 @@
 //! for, or nothing was found.
 
 use crate::{
-    backtest, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay, run,
+    backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay,
+    run,
 };
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ enum Command {
     Backtest(backtest::BacktestArgs),
     /// Prove that an alert arrives at the real notifiers, end to end, and how long it takes.
     Drill(drill::DrillArgs),
+    /// Write, build, try and look at checks of your own.
+    #[command(subcommand)]
+    Check(check::CheckCommand),
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
@@ -215,6 +219,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Learn(args) => learn::main(&args),
         Command::Backtest(args) => backtest::main(&args),
         Command::Drill(args) => drill::main(&args),
+        Command::Check(command) => check::main(command),
         // Only `wire --help` comes here; see main.rs.
         Command::Wire { .. } => Ok(()),
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backtest;
+mod check;
 mod civil;
 mod cli;
 mod clock;
