@@ -4,12 +4,11 @@
 const MEANS = { F: "|", S: "^", T: "&", R: "~", E: "\\", P: "#", H: "", N: "", ".br": "\n", ".sp": "\n" };
 const NEEDS = { "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\", "\r": "\\.br\\", "\n": "\\.br\\" };
 
+const SEQUENCE = /\\(?:(F|S|T|R|E|P|H|N|\.br|\.sp)|X((?:[0-9A-Fa-f]{2})+))\\/g;
+
 export function unescape(text) {
   if (!text.includes("\\")) return text;
-  return text.replace(/\\([^\\]*)\\/g, (whole, sequence) => {
-    if (Object.hasOwn(MEANS, sequence)) return MEANS[sequence];
-    return /^X([0-9A-Fa-f]{2})+$/.test(sequence) ? fromHex(sequence.slice(1)) : whole;
-  });
+  return text.replace(SEQUENCE, (_, name, digits) => (digits ? fromHex(digits) : MEANS[name]));
 }
 
 export function escape(text) {

@@ -62,6 +62,7 @@ test("escape sequences are resolved and made", () => {
   assert.equal(unescape("\\H\\x\\N\\\\.br\\y"), "x\ny");
   assert.equal(unescape("\\XC3A9\\ \\XE9\\"), "é é", "UTF-8, else Latin-1");
   assert.equal(unescape("\\Xz\\ \\Q\\ c:\\dir"), "\\Xz\\ \\Q\\ c:\\dir", "what is no sequence stays");
+  assert.equal(unescape("c:\\dir\\F\\x"), "c:\\dir|x", "and hides none behind it");
   for (const text of ["a|b^c&d~e\\f", "plain", "é\\", ""]) assert.equal(unescape(escape(text)), text);
 });
 

@@ -11,8 +11,7 @@ _MEANS = {
 _NEEDS = {
     "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "\\": "\\E\\", "\r": "\\.br\\", "\n": "\\.br\\",
 }  # fmt: skip
-_SEQUENCE = re.compile(r"\\([^\\]*)\\")
-_HEX = re.compile(r"X(?:[0-9A-Fa-f]{2})+")
+_SEQUENCE = re.compile(r"\\(?:(F|S|T|R|E|P|H|N|\.br|\.sp)|X((?:[0-9A-Fa-f]{2})+))\\")
 _ODD = re.compile(r"\r\n|[|^&~\\\r\n]")
 
 
@@ -35,12 +34,10 @@ def escape(text: str) -> str:
 
 
 def _resolved(found: re.Match[str]) -> str:
-    sequence = found.group(1)
-    if sequence in _MEANS:
-        return _MEANS[sequence]
-    if not _HEX.fullmatch(sequence):
-        return found.group()
-    raw = bytes.fromhex(sequence[1:])
+    name, digits = found.groups()
+    if name is not None:
+        return _MEANS[name]
+    raw = bytes.fromhex(digits)
     try:
         return raw.decode()
     except UnicodeDecodeError:

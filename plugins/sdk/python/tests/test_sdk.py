@@ -92,6 +92,7 @@ class Rows(unittest.TestCase):
         self.assertEqual(unescape("\\H\\x\\N\\\\.br\\y"), "x\ny")
         self.assertEqual(unescape("\\XC3A9\\ \\XE9\\"), "é é", "UTF-8, else Latin-1")
         self.assertEqual(unescape("\\Xz\\ \\Q\\ c:\\dir"), "\\Xz\\ \\Q\\ c:\\dir")
+        self.assertEqual(unescape("c:\\dir\\F\\x"), "c:\\dir|x", "and hides none behind it")
         for text in ("a|b^c&d~e\\f", "plain", "é\\", ""):
             self.assertEqual(unescape(escape(text)), text)
 
