@@ -4,6 +4,7 @@ use crate::cache::{Cache, CacheUse};
 use crate::host::{Host, bindings};
 use crate::limits::Settings;
 use crate::manifest::{Manifest, ManifestError};
+use crate::packed::{MAX_COMPONENT, unpack};
 use crate::ticker::{Gate, Ticker};
 use crate::worker::{StartError, Worker};
 use bindings::feedpulse::check::types;
@@ -16,8 +17,6 @@ use wasmtime::component::{
 };
 use wasmtime::{Config, Engine, Store};
 
-/// Largest component, bytes.
-const MAX_COMPONENT: usize = 64 << 20;
 /// Deepest stack of a guest, bytes. A worker's thread needs twice that.
 const MAX_STACK: usize = 512 << 10;
 /// Where a check may import from.
@@ -112,8 +111,8 @@ impl Runtime {
         Ticker::new(self.engine.weak(), Arc::clone(&self.gate))
     }
 
-    /// Makes a check ready: reads its manifest, compiles it, and sees that it fits. Runs nothing of
-    /// it. Takes from 20 ms for a small check to seconds for one that carries an interpreter.
+    /// Makes a check ready: unpacks it if it is packed with gzip, reads its manifest, compiles it,
+    /// and sees that it fits. Runs nothing of it. Takes from 20 ms for a small check to seconds for one that carries an interpreter.
     ///
     /// # Errors
     /// A sentence that says why this is not a check that can run here.
@@ -121,6 +120,7 @@ impl Runtime {
         if wasm.len() > MAX_COMPONENT {
             return Err(LoadError::TooLong(wasm.len()));
         }
+        let wasm = &*unpack(wasm)?;
         let manifest = Arc::new(Manifest::read(wasm)?);
         let compiled = match &self.cache {
             Some(cache) => cache.compile(&self.engine, wasm),

@@ -89,8 +89,8 @@ func fail(err error) unsafe.Pointer {
 //go:wasmexport feedpulse:check/checker@0.1.0#init
 func exportInit(at, length uint32) (answer unsafe.Pointer) {
 	defer func() {
-		if recover() != nil {
-			answer = fail(errors.New("the check panicked while it read its settings at " + place()))
+		if why := recover(); why != nil {
+			answer = fail(errors.New("panic: " + reason(why) + " (" + place() + ")"))
 		}
 	}()
 	settings := strings.Clone(wireText{at, length}.string())
@@ -124,10 +124,12 @@ func ExportTick(at, length uint32, nowMs uint64) unsafe.Pointer {
 // instance lives on.
 func Answer(run func(*Runner) ([]Finding, error)) (answer unsafe.Pointer) {
 	defer func() {
-		if recover() != nil {
+		if why := recover(); why != nil {
+			at := place()
 			// the one form of line that always passes; it names a place in the source, never a value
-			Log(Error, "panicked at "+place())
-			answer = fail(errors.New("the check panicked"))
+			Log(Error, "panicked at "+at)
+			// shown to an author on her own machine only
+			answer = fail(errors.New("panic: " + reason(why) + " (" + at + ")"))
 		}
 	}()
 	if current == nil {
@@ -139,6 +141,17 @@ func Answer(run func(*Runner) ([]Finding, error)) (answer unsafe.Pointer) {
 	}
 	lay(found)
 	return unsafe.Pointer(&result)
+}
+
+// reason is what a panic says.
+func reason(why any) string {
+	switch why := why.(type) {
+	case error:
+		return why.Error()
+	case string:
+		return why
+	}
+	return "not a text"
 }
 
 func lay(found []Finding) {

@@ -131,6 +131,11 @@ func (f Field) Repetitions() []Field { return split(f.text, repetitionSeparator)
 // Repetition is the n-th repetition, empty where there are fewer.
 func (f Field) Repetition(n int) Field { return nth(f.text, repetitionSeparator, n) }
 
+// Values are every single value, of each repetition in each occurrence, at least one.
+func (f Field) Values() []Field {
+	return split(strings.ReplaceAll(f.text, repetitionSeparator, occurrenceSeparator), occurrenceSeparator)
+}
+
 // First is the first repetition of the first occurrence.
 func (f Field) First() Field { return f.Occurrence(1).Repetition(1) }
 

@@ -5,7 +5,7 @@
  * import { Finding, Level } from "feedpulse-check";
  *
  * export function check(row, out) {
- *   if (row.field("PV1-3").isEmpty) {
+ *   if (row.at("PV1-3").isEmpty) {
  *     out.push(new Finding("room-missing", Level.WARNING).at("PV1-3"));
  *   }
  * }
@@ -108,19 +108,21 @@ export declare class Row {
   readonly index: number;
   /** The fields as they came, parted by U+001F. */
   readonly text: string;
+  /** The n-th declared field, from 0. Empty when the message does not value it. */
+  field(n: number): Field;
   /**
-   * A declared field by its number from 0, or what a path names. A path may go deeper than the declared
+   * What a path names. A path may go deeper than the declared
    * field: with `OBX-5` declared, `OBX[2]-5[1].1` is there too. A path without `[n]` names all
    * occurrences and repetitions, a component is that of the first. Throws for a path that no declared
    * field holds.
    *
    * ```js
-   * row.field("PID-3").repetitions().length     // how many identifiers
-   * row.field("OBX[2]-5.1").text
-   * row.field("ZPV-2").isEmpty                  // Z segments are like any other
+   * row.at("PID-3").repetitions().length     // how many identifiers
+   * row.at("OBX[2]-5.1").text
+   * row.at("ZPV-2").isEmpty                  // Z segments are like any other
    * ```
    */
-  field(which: number | string): Field;
+  at(path: string): Field;
   /** The text of the first occurrence and repetition: `row.value("PID-3.4")`. Empty when not valued. */
   value(path: string): string;
   /** All declared fields in order. */
@@ -146,30 +148,32 @@ export declare class Field {
    * One per occurrence of the segment. Those of fields of one segment belong together:
    *
    * ```js
-   * const statuses = row.field("OBX-11").occurrences();
-   * row.field("OBX-3.1").occurrences().forEach((code, n) => look(code.text, statuses[n].text));
+   * const statuses = row.at("OBX-11").occurrences();
+   * row.at("OBX-3.1").occurrences().forEach((code, n) => look(code.text, statuses[n].text));
    * ```
    */
   occurrences(): Field[];
   /** The n-th occurrence of the segment, empty where there are fewer. */
   occurrence(n: number): Field;
-  /** One per repetition: `for (const id of row.field("PID-3").repetitions()) id.component(4).text`. */
+  /** One per repetition: `for (const id of row.at("PID-3").repetitions()) id.component(4).text`. */
   repetitions(): Field[];
   /** The n-th repetition, empty where there are fewer. */
   repetition(n: number): Field;
+  /** Every single value, of each repetition in each occurrence, at least one: `row.at("PID-3.1").values()`. */
+  values(): Field[];
   /** The first repetition of the first occurrence. */
   first(): Field;
   /** The components of {@link first}, at least one. */
   components(): Field[];
-  /** Its n-th component: `row.field("PID-5").component(1).text` is the family name. */
+  /** Its n-th component: `row.at("PID-5").component(1).text` is the family name. */
   component(n: number): Field;
   /** The subcomponents of the first component, at least one. */
   subcomponents(): Field[];
-  /** The n-th one: `row.field("PID-3").component(4).subcomponent(2).text`. */
+  /** The n-th one: `row.at("PID-3").component(4).subcomponent(2).text`. */
   subcomponent(n: number): Field;
-  /** The value as a number, null when it is none: `row.field("OBX[1]-5").number()`. */
+  /** The value as a number, null when it is none: `row.at("OBX[1]-5").number()`. */
   number(): number | null;
-  /** The value as a time stamp, null when it is none: `row.field("OBR-7").timestamp()?.utcMs()`. */
+  /** The value as a time stamp, null when it is none: `row.at("OBR-7").timestamp()?.utcMs()`. */
   timestamp(): Timestamp | null;
 }
 

@@ -60,8 +60,7 @@ pub(crate) const EXAMPLE_CASES: &[File] = files! {
     "cases/inpatient.expected.json": "templates/common/cases/inpatient.expected.json",
 };
 
-/// Every language, in the order in which they are listed.
-pub(crate) const LANGUAGES: &[Language] = &[Language {
+const RUST: Language = Language {
     name: "rust",
     aliases: &["rs"],
     source: "src/lib.rs",
@@ -79,7 +78,13 @@ pub(crate) const LANGUAGES: &[Language] = &[Language {
     incident: files! { "src/lib.rs": "templates/rust/src/incident.rs" },
     budget: (5, 2),
     builder: &Rust,
-}];
+};
+
+mod others;
+
+/// Every language, in the order in which they are listed.
+pub(crate) const LANGUAGES: &[Language] =
+    &[RUST, others::JAVASCRIPT, others::TYPESCRIPT, others::PYTHON, others::GO];
 
 /// The language of that name.
 pub(crate) fn by_name(name: &str) -> Option<&'static Language> {

@@ -10,6 +10,7 @@ import { runtime } from "./runtime.js";
 /** `{ checker, ticker }` for an author's module and the fields of plugin.toml. */
 export function component(author, names) {
   connect({ state: hostState, log: hostLog, message: hostMessage });
+  withoutClock();
   const { init, check, tick } = runtime(author, names);
   return {
     checker: {
@@ -27,14 +28,32 @@ export function component(author, names) {
   };
 }
 
+/** Errors instead of the traps that the missing imports would be. */
+function withoutClock() {
+  const refuse = (what) => () => {
+    throw new Error(`a check has no ${what}; the time is row.nowMs`);
+  };
+  const RealDate = Date;
+  const noClock = refuse("clock");
+  globalThis.Date = class extends RealDate {
+    constructor(...given) {
+      if (given.length === 0) noClock();
+      super(...given);
+    }
+    static now = noClock;
+  };
+  Math.random = refuse("randomness");
+}
+
 /** An exception is an error of the interface, not a trap: the instance lives on. */
 function guarded(call, ...given) {
   try {
     return call(...given);
   } catch (error) {
-    const place = /\(?([\w./-]+\.js):(\d+):(\d+)\)?/.exec(error?.stack ?? "");
+    const place = /\(?\/?([\w.-][\w./-]*\.js:\d+:\d+)\)?/.exec(error?.stack ?? "")?.[1];
     // the one form of line that always passes; it names a place in the source, never a value
-    if (place) hostLog.write("error", `panicked at ${place[1]}:${place[2]}:${place[3]}`);
-    throw "the check threw";
+    if (place) hostLog.write("error", `panicked at ${place}`);
+    // shown to an author on her own machine only
+    throw `${error?.name ?? "thrown"}: ${error?.message ?? error}${place ? ` (${place})` : ""}`;
   }
 }

@@ -33,10 +33,13 @@ export class Row {
     return this.text.split(FIELD).map((text) => new Field(text));
   }
 
-  field(which) {
-    if (typeof which === "number") return new Field(this.text.split(FIELD)[which] ?? "");
-    const place = this.declared.find(which);
-    let field = new Field(this.text.split(FIELD)[place.index] ?? "");
+  field(n) {
+    return new Field(this.text.split(FIELD)[n] ?? "");
+  }
+
+  at(path) {
+    const place = this.declared.find(path);
+    let field = this.field(place.index);
     if (place.exact) return field;
     if (place.occurrence !== null) field = field.occurrence(place.occurrence);
     if (place.repetition !== null) field = field.repetition(place.repetition);
@@ -45,7 +48,7 @@ export class Row {
   }
 
   value(path) {
-    return this.field(path).first().text;
+    return this.at(path).first().text;
   }
 
   get(path) {
@@ -94,6 +97,10 @@ export class Field {
 
   repetition(n) {
     return new Field(nth(this.text, REPETITION, n));
+  }
+
+  values() {
+    return this.text.split(/[\u001c\u001d]/).map((text) => new Field(text));
   }
 
   first() {

@@ -15,13 +15,13 @@ function row(names, ...texts) {
 
 test("a path names a declared field and what is in it", () => {
   const r = row(["OBX-5", "PID-3", "PID-3.4", "ZPV-2"], `7${S.occurrence}a^b&c${S.repetition}d^e\\T\\f`, "1^^^H&1.2&ISO~no", "H&1.2&ISO", "z");
-  assert.equal(r.field("OBX[2]-5[1].2.2").text, "c");
-  assert.equal(r.field("OBX[2]-5[2].2").text, "e&f");
-  assert.equal(r.field("OBX[1]-5.1").text, "7");
-  assert.equal(r.field("OBX[1]-5.2").text, "");
-  assert.equal(r.field("OBX[3]-5").text, "");
+  assert.equal(r.at("OBX[2]-5[1].2.2").text, "c");
+  assert.equal(r.at("OBX[2]-5[2].2").text, "e&f");
+  assert.equal(r.at("OBX[1]-5.1").text, "7");
+  assert.equal(r.at("OBX[1]-5.2").text, "");
+  assert.equal(r.at("OBX[3]-5").text, "");
   assert.equal(r.value("OBX-5"), "7");
-  assert.equal(r.field("PID-3.4.2").text, "1.2", "by the more exact declared field");
+  assert.equal(r.at("PID-3.4.2").text, "1.2", "by the more exact declared field");
   assert.equal(r.value("ZPV-2"), "z");
   assert.equal(r.field(3).text, "z");
   assert.equal(r.field(9).text, "");
@@ -29,11 +29,11 @@ test("a path names a declared field and what is in it", () => {
 
 test("a path that is not declared is an error that says what is there", () => {
   const r = row(["PID-3.1"], "1");
-  assert.throws(() => r.field("PID-5"), /PID-5 is not among the fields of plugin.toml; there are: PID-3.1/);
-  assert.throws(() => r.field("PID-3"), /not among/, "a component does not hold the field");
-  assert.throws(() => r.field("PID3"), /is no path/);
-  assert.throws(() => r.field("PID-0"), /counted from 1/);
-  assert.throws(() => r.field("@key"), /not among/);
+  assert.throws(() => r.at("PID-5"), /PID-5 is not among the fields of plugin.toml; there are: PID-3.1/);
+  assert.throws(() => r.at("PID-3"), /not among/, "a component does not hold the field");
+  assert.throws(() => r.at("PID3"), /is no path/);
+  assert.throws(() => r.at("PID-0"), /counted from 1/);
+  assert.throws(() => r.at("@key"), /not among/);
 });
 
 test("empty, null and valued are three things", () => {
@@ -44,10 +44,11 @@ test("empty, null and valued are three things", () => {
 
 test("parts belong together by position", () => {
   const r = row(["OBX-3.1", "OBX-11"], `GLU${S.occurrence}${S.occurrence}NA`, `F${S.occurrence}P${S.occurrence}C`);
-  const statuses = r.field("OBX-11").occurrences();
-  const told = r.field("OBX-3.1").occurrences().map((code, n) => `${code.text}=${statuses[n].text}`);
+  const statuses = r.at("OBX-11").occurrences();
+  const told = r.at("OBX-3.1").occurrences().map((code, n) => `${code.text}=${statuses[n].text}`);
   assert.deepEqual(told, ["GLU=F", "=P", "NA=C"]);
   assert.equal(new Field("").occurrences().length, 1);
+  assert.deepEqual(row(["PID-3"], `a${S.repetition}b${S.occurrence}c`).field(0).values().map((v) => v.text), ["a", "b", "c"]);
 });
 
 test("numbers and time stamps are read", () => {

@@ -3,7 +3,7 @@
     from feedpulse_check import Finding, Findings, Level, Row
 
     def check(row: Row, out: Findings) -> None:
-        if row.field("PV1-3").is_empty:
+        if row.at("PV1-3").is_empty:
             out.push(Finding("room-missing", Level.WARNING).at("PV1-3"))
 
 and, if it has settings or wants to notice silence, ``init`` and ``tick``::

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -49,6 +51,8 @@ class _Imports(Host):
 def classes(author: ModuleType, names: Sequence[str]) -> tuple[type, type]:
     """The classes ``Checker`` and ``Ticker`` for an author's module and the fields of plugin.toml."""
     connect(_Imports())
+    for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep"):
+        setattr(time, name, _no_clock)
     runtime = Runtime(author, names)
 
     class Checker:
@@ -76,6 +80,11 @@ def classes(author: ModuleType, names: Sequence[str]) -> tuple[type, type]:
     return Checker, Ticker
 
 
+def _no_clock(*_: object) -> None:
+    """An error instead of the trap that the missing import would be."""
+    raise RuntimeError("a check has no clock: use row.now_ms")
+
+
 def _guarded(call: Callable[[], Findings]) -> list[Any]:
     """An exception is an error of the interface, not a trap: the instance lives on."""
     try:
@@ -84,11 +93,13 @@ def _guarded(call: Callable[[], Findings]) -> list[Any]:
         trace = error.__traceback__
         while trace and trace.tb_next:
             trace = trace.tb_next
-        if trace:
-            # the one form of line that always passes; it names a place in the source, never a value
-            file = trace.tb_frame.f_code.co_filename.lstrip("/")
-            log.write(types.Level.ERROR, f"panicked at {file}:{trace.tb_lineno}:1")
-        raise componentize_py_types.Err("the check raised") from None
+        # a component has the folders of its modules as /0, /1, …
+        file = re.sub(r"^/(?:\d+/)?", "", trace.tb_frame.f_code.co_filename) if trace else "?"
+        place = f"{file}:{trace.tb_lineno if trace else 0}:1"
+        # the one form of line that always passes; it names a place in the source, never a value
+        log.write(types.Level.ERROR, f"panicked at {place}")
+        # shown to an author on her own machine only
+        raise componentize_py_types.Err(f"{type(error).__name__}: {error} ({place})") from None
     return [
         types.Finding(row, f.code, _LEVELS[f.level], f.place, f.attrs, f.words) for row, f in found.all
     ]

@@ -53,23 +53,24 @@ class Row:
         """All declared fields in order."""
         return [Field(text) for text in self.text.split(FIELD)]
 
-    def field(self, which: int | str) -> Field:
-        """A declared field by its number from 0, or what a path names.
+    def field(self, n: int) -> Field:
+        """The n-th declared field, from 0. Empty when the message does not value it."""
+        texts = self.text.split(FIELD)
+        return Field(texts[n] if 0 <= n < len(texts) else "")
+
+    def at(self, path: str) -> Field:
+        """What a path names. Raises PathError for a path that no declared field holds.
 
         A path may go deeper than the declared field: with ``OBX-5`` declared, ``OBX[2]-5[1].1`` is
         there too. A path without ``[n]`` names all occurrences and repetitions; a component is that of
-        the first. Raises PathError for a path that no declared field holds::
+        the first::
 
-            len(row.field("PID-3").repetitions())     # how many identifiers
-            row.field("OBX[2]-5.1").text
-            row.field("ZPV-2").is_empty               # Z segments are like any other
+            len(row.at("PID-3").repetitions())     # how many identifiers
+            row.at("OBX[2]-5.1").text
+            row.at("ZPV-2").is_empty               # Z segments are like any other
         """
-        texts = self.text.split(FIELD)
-        if isinstance(which, int):
-            return Field(texts[which] if 0 <= which < len(texts) else "")
-        place = self._declared.find(which)
-        field = Field(texts[place.index] if place.index < len(texts) else "")
-        rest = place.rest
+        place = self._declared.find(path)
+        field, rest = self.field(place.index), place.rest
         if rest is None:
             return field
         if rest.occurrence is not None:
@@ -82,7 +83,7 @@ class Row:
 
     def value(self, path: str) -> str:
         """The text of the first occurrence and repetition: ``row.value("PID-3.4")``."""
-        return self.field(path).first().text
+        return self.at(path).first().text
 
     def get(self, path: str) -> str | None:
         """Any field of the message by path, as the host joins it. None without the grant ``get``."""
@@ -129,7 +130,7 @@ class Field:
     def occurrences(self) -> list[Field]:
         """One per occurrence of the segment. Those of fields of one segment belong together::
 
-            for code, status in zip(row.field("OBX-3.1").occurrences(), row.field("OBX-11").occurrences()):
+            for code, status in zip(row.at("OBX-3.1").occurrences(), row.at("OBX-11").occurrences()):
                 ...
         """
         return [Field(text) for text in self.text.split(OCCURRENCE)]
@@ -139,12 +140,20 @@ class Field:
         return Field(_nth(self.text, OCCURRENCE, n))
 
     def repetitions(self) -> list[Field]:
-        """One per repetition: ``for number in row.field("PID-3").repetitions(): ...``"""
+        """One per repetition: ``for number in row.at("PID-3").repetitions(): ...``"""
         return [Field(text) for text in self.text.split(REPETITION)]
 
     def repetition(self, n: int) -> Field:
         """The n-th repetition, empty where there are fewer."""
         return Field(_nth(self.text, REPETITION, n))
+
+    def values(self) -> list[Field]:
+        """Every single value, of each repetition in each occurrence, at least one.
+
+        >>> [value.text for value in Field("a\\x1db\\x1cc").values()]
+        ['a', 'b', 'c']
+        """
+        return [Field(text) for text in self.text.replace(REPETITION, OCCURRENCE).split(OCCURRENCE)]
 
     def first(self) -> Field:
         """The first repetition of the first occurrence."""
@@ -162,7 +171,7 @@ class Field:
         return [Field(part if "&" in part else unescape(part)) for part in text.split("^")]
 
     def component(self, n: int) -> Field:
-        """The n-th one: ``row.field("PID-5").component(1).text`` is the family name."""
+        """The n-th one: ``row.at("PID-5").component(1).text`` is the family name."""
         parts = self.components()
         return parts[n - 1] if 1 <= n <= len(parts) else Field("")
 
@@ -174,7 +183,7 @@ class Field:
         return [Field(unescape(part)) for part in text.split("&")]
 
     def subcomponent(self, n: int) -> Field:
-        """The n-th one: ``row.field("PID-3").component(4).subcomponent(2).text``."""
+        """The n-th one: ``row.at("PID-3").component(4).subcomponent(2).text``."""
         parts = self.subcomponents()
         return parts[n - 1] if 1 <= n <= len(parts) else Field("")
 

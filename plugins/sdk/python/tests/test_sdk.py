@@ -53,13 +53,13 @@ class Rows(unittest.TestCase):
 
     def test_a_path_names_a_declared_field_and_what_is_in_it(self) -> None:
         r = row(["OBX-5", "PID-3", "PID-3.4", "ZPV-2"], "7\x1ca^b&c\x1dd^e\\T\\f", "1^^^H&1.2&ISO~no", "H&1.2&ISO", "z")
-        self.assertEqual(r.field("OBX[2]-5[1].2.2").text, "c")
-        self.assertEqual(r.field("OBX[2]-5[2].2").text, "e&f")
-        self.assertEqual(r.field("OBX[1]-5.1").text, "7")
-        self.assertEqual(r.field("OBX[1]-5.2").text, "")
-        self.assertEqual(r.field("OBX[3]-5").text, "")
+        self.assertEqual(r.at("OBX[2]-5[1].2.2").text, "c")
+        self.assertEqual(r.at("OBX[2]-5[2].2").text, "e&f")
+        self.assertEqual(r.at("OBX[1]-5.1").text, "7")
+        self.assertEqual(r.at("OBX[1]-5.2").text, "")
+        self.assertEqual(r.at("OBX[3]-5").text, "")
         self.assertEqual(r.value("OBX-5"), "7")
-        self.assertEqual(r.field("PID-3.4.2").text, "1.2", "by the more exact declared field")
+        self.assertEqual(r.at("PID-3.4.2").text, "1.2", "by the more exact declared field")
         self.assertEqual(r.value("ZPV-2"), "z")
         self.assertEqual((r.field(3).text, r.field(9).text), ("z", ""))
 
@@ -70,7 +70,7 @@ class Rows(unittest.TestCase):
             ("PID-3", "not among"), ("PID3", "is no path"), ("PID-0", "counted from 1"), ("@key", "not among"),
         ]:  # fmt: skip
             with self.assertRaisesRegex(PathError, said):
-                r.field(path)
+                r.at(path)
 
     def test_empty_null_and_valued_are_three_things(self) -> None:
         self.assertTrue(Field("").is_empty and Field("\x1c\x1d").is_empty)
@@ -79,7 +79,7 @@ class Rows(unittest.TestCase):
 
     def test_parts_belong_together_by_position(self) -> None:
         r = row(["OBX-3.1", "OBX-11"], "GLU\x1c\x1cNA", "F\x1cP\x1cC")
-        pairs = zip(r.field("OBX-3.1").occurrences(), r.field("OBX-11").occurrences(), strict=True)
+        pairs = zip(r.at("OBX-3.1").occurrences(), r.at("OBX-11").occurrences(), strict=True)
         self.assertEqual([f"{code.text}={status.text}" for code, status in pairs], ["GLU=F", "=P", "NA=C"])
 
     def test_numbers_are_read(self) -> None:
