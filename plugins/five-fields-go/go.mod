@@ -4,4 +4,4 @@ go 1.24
 
 require feedpulse/check v0.0.0
 
-replace feedpulse/check => ../../sdk/go
+replace feedpulse/check => ../sdk/go
