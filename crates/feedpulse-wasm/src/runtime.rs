@@ -120,7 +120,8 @@ impl Runtime {
         if wasm.len() > MAX_COMPONENT {
             return Err(LoadError::TooLong(wasm.len()));
         }
-        let wasm = &*unpack(wasm)?;
+        let unpacked = unpack(wasm)?;
+        let wasm = &*unpacked;
         let manifest = Arc::new(Manifest::read(wasm)?);
         let compiled = match &self.cache {
             Some(cache) => cache.compile(&self.engine, wasm),

@@ -60,6 +60,7 @@ pub(crate) const EXAMPLE_CASES: &[File] = files! {
     "cases/inpatient.expected.json": "templates/common/cases/inpatient.expected.json",
 };
 
+/// The language of Feedpulse itself.
 const RUST: Language = Language {
     name: "rust",
     aliases: &["rs"],

@@ -101,9 +101,9 @@ pub(super) fn adapter() -> (&'static str, Vec<u8>) {
     let (mut types, mut functions) = (TypeSection::new(), FunctionSection::new());
     let (mut exports, mut code) = (ExportSection::new(), CodeSection::new());
     for (index, (name, parameters, does)) in (0..).zip(FUNCTIONS) {
-        let parameter = |c| if c == 'I' { ValType::I64 } else { ValType::I32 };
+        let parameter = |c| if c == b'I' { ValType::I64 } else { ValType::I32 };
         let result = if matches!(does, Does::Traps) { None } else { Some(ValType::I32) };
-        types.ty().function(parameters.chars().map(parameter), result);
+        types.ty().function(parameters.bytes().map(parameter), result);
         functions.function(index);
         exports.export(name, ExportKind::Func, index);
         code.function(&body(*does, u32::try_from(parameters.len()).unwrap_or(0)));
