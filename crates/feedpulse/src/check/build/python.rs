@@ -54,8 +54,10 @@ impl Builder for Python {
 
 /// Whether a module has a function of that name at top level.
 fn defines(source: &str, name: &str) -> bool {
-    let rest = |line: &str| line.strip_prefix("def ").and_then(|rest| rest.strip_prefix(name));
-    source.lines().filter_map(rest).any(|rest| rest.trim_start().starts_with('('))
+    source
+        .lines()
+        .filter_map(|line| line.strip_prefix("def ")?.strip_prefix(name))
+        .any(|rest| rest.trim_start().starts_with('('))
 }
 
 fn tool(shop: &Workshop) -> Result<PathBuf, BuildError> {
