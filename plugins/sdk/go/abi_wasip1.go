@@ -125,11 +125,8 @@ func ExportTick(at, length uint32, nowMs uint64) unsafe.Pointer {
 func Answer(run func(*Runner) ([]Finding, error)) (answer unsafe.Pointer) {
 	defer func() {
 		if why := recover(); why != nil {
-			at := place()
-			// the one form of line that always passes; it names a place in the source, never a value
-			Log(Error, "panicked at "+at)
 			// shown to an author on her own machine only
-			answer = fail(errors.New("panic: " + reason(why) + " (" + at + ")"))
+			answer = fail(errors.New("panic: " + reason(why) + " (" + place() + ")"))
 		}
 	}()
 	if current == nil {

@@ -33,8 +33,8 @@ export interface CheckModule {
   init?(settings: Record<string, unknown>): void;
   /**
    * For each message. `row` is the same object each time: take out of it what must last. An exception
-   * means that this message could not be checked; the host counts it and passes its place in the source
-   * on, never its text.
+   * means that this message could not be checked; the host counts it and never shows its text, which may
+   * quote the message.
    */
   check(row: Row, out: Findings): void;
   /**

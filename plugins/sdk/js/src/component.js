@@ -51,8 +51,6 @@ function guarded(call, ...given) {
     return call(...given);
   } catch (error) {
     const place = /\(?\/?([\w.-][\w./-]*\.js:\d+:\d+)\)?/.exec(error?.stack ?? "")?.[1];
-    // the one form of line that always passes; it names a place in the source, never a value
-    if (place) hostLog.write("error", `panicked at ${place}`);
     // shown to an author on her own machine only
     throw `${error?.name ?? "thrown"}: ${error?.message ?? error}${place ? ` (${place})` : ""}`;
   }

@@ -13,8 +13,8 @@ and, if it has settings or wants to notice silence, ``init`` and ``tick``::
 
 ``init`` runs once with the operator's settings; the text of what it raises is shown to the operator. A
 check without it takes no settings. ``tick`` runs about once a second per feed. An exception in ``check``
-means that this message could not be checked: the host counts it and passes its place in the source on,
-never its text. There is no clock, no randomness, no file and no network in a check.
+means that this message could not be checked: the host counts it and never shows its text, which may quote
+the message. There is no clock, no randomness, no file and no network in a check.
 """
 
 from .finding import Finding, Findings, Level

@@ -96,8 +96,6 @@ def _guarded(call: Callable[[], Findings]) -> list[Any]:
         # a component has the folders of its modules as /0, /1, …
         file = re.sub(r"^/(?:\d+/)?", "", trace.tb_frame.f_code.co_filename) if trace else "?"
         place = f"{file}:{trace.tb_lineno if trace else 0}:1"
-        # the one form of line that always passes; it names a place in the source, never a value
-        log.write(types.Level.ERROR, f"panicked at {place}")
         # shown to an author on her own machine only
         raise componentize_py_types.Err(f"{type(error).__name__}: {error} ({place})") from None
     return [
