@@ -88,6 +88,12 @@ fn ensure_target() -> Result<(), PackagingError> {
     if installed() {
         return Ok(());
     }
+    if clean("rustc").arg("--version").output().is_err() {
+        return Err(fail(format!(
+            "Rust is not here: rustc cannot be run. Install it (https://rustup.rs or your \
+             distribution's packages), then run `rustup target add {TARGET}`"
+        )));
+    }
     let asked = clean("rustup").args(["target", "add", TARGET]).output();
     if installed() {
         return Ok(());

@@ -4,6 +4,7 @@
 mod alerts;
 mod backtest;
 mod capture;
+mod check_cli;
 mod cli;
 mod demo;
 mod desk;
