@@ -50,7 +50,7 @@ const XCN: Parts = &[
     Keep,
 ];
 const HD: Parts = &[Replace, Replace, Keep];
-const EI: Parts = &[Replace, Replace, Replace, Keep];
+const EI: Parts = &[Person, Replace, Replace, Keep];
 const TQ: Parts = &[Number, Keep, Keep, Date, Date, Keep];
 const ED: Parts = &[Replace, Keep, Keep, Keep, Document];
 const NOTHING: Parts = &[];

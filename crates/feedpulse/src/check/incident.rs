@@ -49,16 +49,22 @@ pub(crate) struct Incident {
     pub(crate) fields: Vec<String>,
     /// Where the first finding is.
     pub(crate) at: String,
-    /// The check's own code for it.
-    pub(crate) code: String,
-    /// Words of the code.
-    pub(crate) title: String,
-    /// See `title`.
-    pub(crate) explanation: String,
-    /// See `title`.
-    pub(crate) remedy: String,
+    /// The codes that the manifest declares, the first finding's first.
+    pub(crate) codes: Vec<Words>,
     /// What the case expects.
     pub(crate) expected: Vec<Value>,
+}
+
+/// A code and its words.
+pub(crate) struct Words {
+    /// The check's own code.
+    pub(crate) code: String,
+    /// A short title.
+    pub(crate) title: String,
+    /// What it means.
+    pub(crate) explanation: String,
+    /// What to do.
+    pub(crate) remedy: String,
 }
 
 #[cfg(test)]
@@ -71,10 +77,7 @@ impl Incident {
             types: Vec::new(),
             fields: saw.fields,
             at: String::new(),
-            code: saw.code,
-            title: saw.title,
-            explanation: saw.explanation,
-            remedy: saw.remedy,
+            codes: vec![saw.words],
             expected: Vec::new(),
         }
     }
@@ -85,10 +88,7 @@ struct Saw {
     /// Where, as an HL7 path; empty when it names no place.
     at: String,
     fields: Vec<String>,
-    code: String,
-    title: String,
-    explanation: String,
-    remedy: String,
+    words: Words,
 }
 
 /// Reads messages and findings.
@@ -123,26 +123,22 @@ pub(crate) fn read(paths: &[PathBuf], findings: &[String]) -> Result<Incident, F
     let expected = saw.iter().map(|s| {
         let at = s.at.as_str();
         if at.is_empty() {
-            json!({"row": last, "code": s.code})
+            json!({"row": last, "code": s.words.code})
         } else {
-            json!({"row": last, "code": s.code, "at": at})
+            json!({"row": last, "code": s.words.code, "at": at})
         }
     });
     let expected = expected.collect();
     let joined = without_patients(&messages)?;
-    let first = saw.swap_remove(0);
-    let at = if first.at.is_empty() { fields[0].clone() } else { first.at };
-    Ok(Incident {
-        messages: joined,
-        types,
-        fields,
-        at,
-        code: first.code,
-        title: first.title,
-        explanation: first.explanation,
-        remedy: first.remedy,
-        expected,
-    })
+    let at = saw.first().map(|s| s.at.clone()).unwrap_or_default();
+    let at = if at.is_empty() { fields.first().cloned().unwrap_or_default() } else { at };
+    let mut codes: Vec<Words> = Vec::new();
+    for one in saw {
+        if !codes.iter().any(|known| known.code == one.words.code) {
+            codes.push(one.words);
+        }
+    }
+    Ok(Incident { messages: joined, types, fields, at, codes, expected })
 }
 
 /// The messages of the files.
@@ -212,19 +208,17 @@ fn finding(text: &str) -> Result<Saw, String> {
         let fields: Vec<String> =
             listed.unwrap_or(HEADER).iter().map(|f| (*f).to_owned()).collect();
         let at = listed.map_or(String::new(), |f| f[0].to_owned());
-        return Ok(Saw {
-            at,
-            fields,
+        let words = Words {
             code: kebab(text.title),
             title: text.title.to_owned(),
             explanation: text.means.to_owned(),
             remedy: text.remedy.to_owned(),
-        });
+        };
+        return Ok(Saw { at, fields, words });
     }
     if let Some(defect) = DefectCode::ALL.iter().find(|d| d.code().eq_ignore_ascii_case(text)) {
-        let fields = HEADER.iter().map(|f| (*f).to_owned()).collect();
         let title = format!("{}: {}", defect.code(), defect.text());
-        return Ok(Saw { fields, code: defect.code().to_lowercase(), title, ..unnamed() });
+        return Ok(unnamed().called(defect.code().to_lowercase(), title));
     }
     if let Ok(object @ Value::Object(_)) = serde_json::from_str::<Value>(text) {
         let part = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -234,7 +228,8 @@ fn finding(text: &str) -> Result<Saw, String> {
             return Err(format!("{text}: the JSON of a finding has a \"code\" and an \"at\""));
         }
         let place = if at.is_empty() { unnamed() } else { placed(at)? };
-        return Ok(Saw { code: kebab(code), ..place });
+        let title = place.words.title.clone();
+        return Ok(place.called(kebab(code), title));
     }
     placed(text)
 }
@@ -252,7 +247,8 @@ fn placed(text: &str) -> Result<Saw, String> {
     let field = Field::Path(Place { occurrence: None, repetition: None, ..path }).to_string();
     let title = format!("{field} is wrong");
     let code = kebab(&format!("{field} wrong"));
-    Ok(Saw { at: text.to_owned(), fields: vec![field], code, title, ..unnamed() })
+    let saw = unnamed().called(code, title);
+    Ok(Saw { at: text.to_owned(), fields: vec![field], ..saw })
 }
 
 /// Nothing is known but that a message was wrong.
@@ -260,10 +256,19 @@ fn unnamed() -> Saw {
     Saw {
         at: String::new(),
         fields: HEADER.iter().map(|f| (*f).to_owned()).collect(),
-        code: "message-wrong".to_owned(),
-        title: "A message is wrong".to_owned(),
-        explanation: "To do: say what was seen and why it matters to patients.".to_owned(),
-        remedy: "To do: say what whoever is on call shall do first.".to_owned(),
+        words: Words {
+            code: "message-wrong".to_owned(),
+            title: "A message is wrong".to_owned(),
+            explanation: "To do: say what was seen and why it matters to patients.".to_owned(),
+            remedy: "To do: say what whoever is on call shall do first.".to_owned(),
+        },
+    }
+}
+
+impl Saw {
+    /// With another code and title.
+    fn called(self, code: String, title: String) -> Self {
+        Self { words: Words { code, title, ..self.words }, ..self }
     }
 }
 
@@ -286,11 +291,14 @@ mod tests {
     #[test]
     fn findings_are_taken_as_people_have_them() {
         let saw = finding("fp0501").unwrap();
-        assert_eq!((saw.at.as_str(), saw.code.as_str()), ("OBR-25", "a-result-went-back"));
+        assert_eq!((saw.at.as_str(), saw.words.code.as_str()), ("OBR-25", "a-result-went-back"));
         let saw = finding("OBX[2]-11").unwrap();
         assert_eq!((saw.at.as_str(), saw.fields), ("OBX[2]-11", vec!["OBX-11".to_owned()]));
         let saw = finding("{\"code\": \"x/status-wrong\", \"at\": \"PID-3[2].4\"}").unwrap();
-        assert_eq!((saw.code.as_str(), saw.fields), ("status-wrong", vec!["PID-3.4".to_owned()]));
+        assert_eq!(
+            (saw.words.code.as_str(), saw.fields),
+            ("status-wrong", vec!["PID-3.4".to_owned()])
+        );
         for bad in ["FP9999", "OBX", "{}", "DOE^JANE"] {
             assert!(finding(bad).is_err(), "{bad}");
         }

@@ -141,20 +141,8 @@ fn words(name: &str, language: &Language) -> Words {
     words.extend([
         ("__types__", "\"ADT^A01\", \"ADT^A04\"".to_owned()),
         ("__fields__", "\"PV1-2\", \"PV2-3\"".to_owned()),
-        ("__code__", "reason-missing".to_owned()),
-        ("__title__", "An emergency patient has no reason for admission".to_owned()),
-        (
-            "__explanation__",
-            "PV1-2 (HL7 table 0004) says E, and PV2-3 is empty: the portal shows the visit without \
-             saying why."
-                .to_owned(),
-        ),
-        (
-            "__remedy__",
-            "Ask the registration desk to enter the reason; if it is entered there, look for the \
-             mapping that drops PV2-3."
-                .to_owned(),
-        ),
+        ("__code__", EXAMPLE.code.to_owned()),
+        ("__codes__", code_block(EXAMPLE.code, EXAMPLE.title, EXAMPLE.explanation, EXAMPLE.remedy)),
     ]);
     Words(words)
 }
@@ -163,17 +151,24 @@ fn words(name: &str, language: &Language) -> Words {
 fn incident_words(name: &str, language: &Language, incident: &Incident) -> Words {
     let quoted =
         |all: &[String]| all.iter().map(|one| format!("\"{one}\"")).collect::<Vec<_>>().join(", ");
-    let mut words = common(name, language, &format!("{}.", incident.title.trim_end_matches('.')));
+    let title = incident.codes.first().map_or("", |code| code.title.as_str());
+    let mut words = common(name, language, &format!("{}.", title.trim_end_matches('.')));
     words.extend([
         ("__types__", quoted(&incident.types)),
         ("__fields__", quoted(&incident.fields)),
         ("__paths__", incident.fields.join(", ")),
         ("__path__", incident.fields.first().cloned().unwrap_or_default()),
         ("__at__", incident.at.clone()),
-        ("__code__", incident.code.clone()),
-        ("__title__", toml_text(&incident.title)),
-        ("__explanation__", toml_text(&incident.explanation)),
-        ("__remedy__", toml_text(&incident.remedy)),
+        ("__code__", incident.codes.first().map(|c| c.code.clone()).unwrap_or_default()),
+        (
+            "__codes__",
+            incident
+                .codes
+                .iter()
+                .map(|c| code_block(&c.code, &c.title, &c.explanation, &c.remedy))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        ),
     ]);
     Words(words)
 }
@@ -188,6 +183,35 @@ fn common(name: &str, language: &Language, summary: &str) -> Vec<(&'static str, 
         ("__us_per_row__", language.budget.0.to_string()),
         ("__memory_mib__", language.budget.1.to_string()),
     ]
+}
+
+/// The code of the example check.
+struct Example {
+    code: &'static str,
+    title: &'static str,
+    explanation: &'static str,
+    remedy: &'static str,
+}
+
+/// What the example finds.
+const EXAMPLE: Example = Example {
+    code: "reason-missing",
+    title: "An emergency patient has no reason for admission",
+    explanation: "PV1-2 (HL7 table 0004) says E, and PV2-3 is empty: the portal shows the visit \
+                  without saying why.",
+    remedy: "Ask the registration desk to enter the reason; if it is entered there, look for the \
+             mapping that drops PV2-3.",
+};
+
+/// A code as it stands in a manifest.
+fn code_block(code: &str, title: &str, explanation: &str, remedy: &str) -> String {
+    let line = |key: &str, text: &str| format!("{key} = \"{}\"\n", toml_text(text));
+    format!(
+        "[codes.{code}]\n{}{}{}level = \"warning\"\n",
+        line("title", title),
+        line("explanation", explanation),
+        line("remedy", remedy)
+    )
 }
 
 /// A text that can stand between quotes in TOML.
