@@ -195,14 +195,9 @@ pub(crate) fn run(command: &mut Command, live: bool) -> std::io::Result<Done> {
 
 /// Whether cargo failed for want of its registry.
 fn is_offline(said: &str) -> bool {
-    [
-        "failed to download",
-        "Could not resolve host",
-        "failed to get",
-        "attempting to make an HTTP request",
-    ]
-    .iter()
-    .any(|sign| said.contains(sign))
+    ["failed to download", "Could not resolve host", "failed to query", "offline mode", "--offline"]
+        .iter()
+        .any(|sign| said.contains(sign))
 }
 
 /// A command without what an outer cargo or build script left in the environment: flags, wrappers

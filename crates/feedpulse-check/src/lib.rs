@@ -81,6 +81,33 @@ pub use value::Value;
 
 /// A check of messages. One value lives per feed worker; what must outlive a trap belongs into
 /// [`state`].
+///
+/// ```
+/// use feedpulse_check::testing::{Message, run_messages};
+/// use feedpulse_check::{Check, Finding, Findings, Level, Row};
+///
+/// struct OldVersion(String);
+///
+/// impl Check for OldVersion {
+///     fn new(settings: &str) -> Result<Self, String> {
+///         // settings are JSON text; serde_json reads it, if the check depends on it
+///         let wanted = settings.split('"').nth(3).ok_or("say {\"version\": \"2.5.1\"}")?;
+///         Ok(Self(wanted.to_owned()))
+///     }
+///     fn check(&mut self, row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
+///         if row.field(0).text() != self.0 {
+///             out.push(Finding::new("other-version", Level::Info).at("MSH-12"));
+///         }
+///         Ok(())
+///     }
+/// }
+/// // at the end of src/lib.rs: feedpulse_check::export!(OldVersion);
+/// assert!(OldVersion::new("{}").is_err());
+/// let settings = "{\"version\": \"2.3\"}";
+/// let found = feedpulse_check::testing::run::<OldVersion>(settings, "adt", &[&["2.5.1"]]).unwrap();
+/// assert_eq!(found[0].at, "MSH-12");
+/// # let _ = run_messages::<OldVersion>(settings, "adt", &[Message::new("ADT^A01")]);
+/// ```
 pub trait Check: Sized {
     /// Makes the check from the operator's settings, JSON text (`{}` when there are none).
     ///
@@ -97,6 +124,31 @@ pub trait Check: Sized {
 }
 
 /// A check that also notices what does not come. Export it with [`export_with_tick!`].
+///
+/// ```
+/// use feedpulse_check::{Check, Finding, Findings, Level, Row, Tick, state};
+///
+/// struct Quiet;
+///
+/// impl Check for Quiet {
+///     fn new(_settings: &str) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///     fn check(&mut self, row: &Row<'_>, _out: &mut Findings) -> Result<(), String> {
+///         state::set("last", &row.now_ms().to_string())
+///     }
+/// }
+///
+/// impl Tick for Quiet {
+///     fn tick(&mut self, _feed: &str, now_ms: u64, out: &mut Findings) -> Result<(), String> {
+///         let last = state::get("last").and_then(|last| last.parse().ok()).unwrap_or(now_ms);
+///         if now_ms - last > 3_600_000 {
+///             out.push(Finding::new("quiet", Level::Warning));
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Tick: Check {
     /// Called about once a second per feed. Findings made here have no row.
     ///

@@ -153,12 +153,39 @@ impl<'a> Field<'a> {
 
     /// One part per occurrence of the segment, at least one. Parts of fields of the same segment
     /// belong together by position.
+    ///
+    /// ```
+    /// use feedpulse_check::testing::{Message, row};
+    ///
+    /// let message = Message::new("ORU^R01")
+    ///     .set("OBX-3", "2345-7^Glucose")
+    ///     .set("OBX-11", "F")
+    ///     .set("OBX[2]-3", "2951-2^Sodium")
+    ///     .set("OBX[2]-11", "P");
+    /// row(&message, &["OBX-3", "OBX-11"], |row| {
+    ///     let (names, states) = (row.at("OBX-3.1").unwrap(), row.at("OBX-11").unwrap());
+    ///     let mut both = names.occurrences().zip(states.occurrences());
+    ///     let open = both.find(|(_, state)| state.text() == "P").unwrap();
+    ///     assert_eq!(open.0.text(), "2951-2");
+    /// });
+    /// ```
     pub fn occurrences(&self) -> impl Iterator<Item = Self> + use<'a> {
         let part = *self;
         self.text.split(OCCURRENCE).map(move |text| Self { text, ..part })
     }
 
     /// One part per repetition, at least one.
+    ///
+    /// ```
+    /// use feedpulse_check::testing::{Message, row};
+    ///
+    /// let message = Message::new("ADT^A01").set("PID-3", "47^^^A^MR~11^^^B^SS");
+    /// row(&message, &["PID-3"], |row| {
+    ///     let ids = row.at("PID-3").unwrap();
+    ///     let kinds: Vec<_> = ids.repetitions().map(|id| id.first().component(5).as_str()).collect();
+    ///     assert_eq!(kinds, ["MR", "SS"]);
+    /// });
+    /// ```
     pub fn repetitions(&self) -> impl Iterator<Item = Self> + use<'a> {
         let part = *self;
         self.text.split(REPETITION).map(move |text| Self { text, ..part })

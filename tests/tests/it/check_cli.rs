@@ -181,6 +181,13 @@ fn a_wrong_manifest_is_told_before_anything_is_compiled() {
     fails(&folder, &["build"], 65, &["plugin.toml", "every check has a manifest"]);
     fs::write(&manifest, &good).unwrap();
 
+    // no network, and nothing kept from before
+    let mut offline = check(&folder, &["build"]);
+    offline.env("CARGO_NET_OFFLINE", "true").env("CARGO_HOME", home.path().join("empty"));
+    let (code, text) = said(&offline.output().unwrap());
+    assert_eq!(code, Some(65), "{text}");
+    assert!(text.contains("cargo cannot reach its registry"), "{text}");
+
     // no toolchain at all: neither cargo nor rustc nor rustup is found
     let done = check(&folder, &["build"]).env("PATH", "").env_remove("CARGO").output().unwrap();
     let (code, text) = said(&done);
@@ -225,7 +232,12 @@ fn mistakes_of_a_check_are_told_with_what_to_do() {
     fs::write(&source, "//! Does not compile.\nfn check() -> u8 { \"a\" }\n").unwrap();
     fails(&folder, &["build"], 65, &["mismatched types", "src/lib.rs:2", "does not compile"]);
     fs::write(&source, "//! Exports nothing.\n").unwrap();
-    fails(&folder, &["build"], 65, &["is not a check", "export!"]);
+    fails(
+        &folder,
+        &["build"],
+        65,
+        &["no exported instance", "ends with `feedpulse_check::export!"],
+    );
     fs::write(&source, TROUBLE).unwrap();
     works(&folder, &["build"]);
 

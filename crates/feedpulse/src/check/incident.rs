@@ -242,7 +242,10 @@ fn placed(text: &str) -> Result<Saw, String> {
         )
     })?;
     if path.field.is_none() {
-        return Err(format!("{text}: name the field, as in {text}-3"));
+        return Err(format!(
+            "{text}: no code of Feedpulse (`feedpulse explain` lists them); as a place it lacks the \
+             field, as in PID-3"
+        ));
     }
     let field = Field::Path(Place { occurrence: None, repetition: None, ..path }).to_string();
     let title = format!("{field} is wrong");
