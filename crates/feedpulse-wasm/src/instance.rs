@@ -9,6 +9,9 @@ use std::time::Duration;
 use wasmtime::component::TypedFunc;
 use wasmtime::{Error, Store, Trap};
 
+/// Longest error text that an author is shown, characters.
+const REVEALED_CHARS: usize = 500;
+
 /// What a check's functions give: findings, or an error text that is never passed on.
 type Findings = Result<Vec<types::Finding>, String>;
 
@@ -138,7 +141,11 @@ impl Instance {
         let outcome = run(self);
         let result = match outcome {
             Ok(Ok(findings)) => Ok(findings),
-            Ok(Err(_)) => Err(Failure::new(Kind::PluginError, "it returned an error")),
+            Ok(Err(said)) => {
+                let reveal = self.store.data().desk.as_ref().is_some_and(|desk| desk.reveal);
+                let cause = if reveal { said.as_str() } else { "it returned an error" };
+                Err(Failure::new(Kind::PluginError, &clip(cause, REVEALED_CHARS)))
+            }
             Err(e) => Err(failure(&e, self.store.data())),
         };
         *desk = self.store.data_mut().desk.take();

@@ -203,7 +203,17 @@ impl Plugin {
     /// # Errors
     /// The check's own sentence about its settings, or how it failed.
     pub fn worker(&self, settings: Settings) -> Result<Worker, StartError> {
-        Worker::start(self.clone(), settings)
+        Worker::start(self.clone(), settings, false)
+    }
+
+    /// As [`Plugin::worker`], for the author's own machine: what the check says when it panics or
+    /// returns an error goes into the cause of the fault. It may quote the message at hand, so this
+    /// is for commands that somebody runs on messages of her own, never beside a stream.
+    ///
+    /// # Errors
+    /// As [`Plugin::worker`].
+    pub fn author_worker(&self, settings: Settings) -> Result<Worker, StartError> {
+        Worker::start(self.clone(), settings, true)
     }
 
     /// The shared engine.

@@ -113,10 +113,14 @@ struct Outcome {
 
 impl Worker {
     /// Starts the first instance.
-    pub(crate) fn start(plugin: Plugin, settings: Settings) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        plugin: Plugin,
+        settings: Settings,
+        reveal: bool,
+    ) -> Result<Self, StartError> {
         let grants = plugin.manifest().granted(&settings.grants);
         let judge = Judge::new(plugin.manifest(), &grants, &settings.limits);
-        let mut desk = Some(Box::new(Desk::new(grants, settings.limits.clone())));
+        let mut desk = Some(Box::new(Desk::new(grants, settings.limits.clone(), reveal)));
         let name = || plugin.manifest().name.clone();
         let live = Instance::start(&plugin, &settings, &mut desk).map_err(|e| match e {
             StartFailure::Config(said) => StartError::Config { name: name(), said: said.into() },

@@ -5,6 +5,7 @@ mod alerts;
 mod backtest;
 mod capture;
 mod check_languages;
+mod check_cli;
 mod cli;
 mod demo;
 mod desk;

@@ -1,15 +1,28 @@
 //! `feedpulse check …`: from an idea to a check that runs, in whatever language.
 //!
 //! - [`new`] writes a folder that builds and passes its own test; its files are in `templates/`.
+//!   [`incident`] begins one with a message that went wrong, without its patient.
 //! - [`build`] makes one `.wasm` of it: a builder per language, the rest of the way is shared.
+//! - [`test`] runs its [`cases`], [`run`] shows what it finds in recorded messages, [`bench`] what it
+//!   costs; all three on the host of production ([`bed`]).
+//! - [`inspect`] says what a component is.
 //!
-//! Exit codes: 0 well; 1 the answer is no (a case failed, the budget is exceeded, this host would
-//! not load it); 64 usage; 65 the check is wrong (it does not compile, its manifest or a case is not
-//! right); 66 no such file; 69 a toolchain is missing; 74 a file cannot be written.
+//! Exit codes: 0 well; 1 the answer is no (a case failed, the check faulted, the budget is exceeded,
+//! this host would not load it); 64 usage; 65 the check is wrong (it does not compile, its manifest or
+//! a case is not right); 66 no such file; 69 a toolchain is missing; 74 a file cannot be written.
 
+mod bed;
+mod bench;
 mod build;
+mod cases;
+mod dev;
+mod incident;
+mod inspect;
 mod new;
+mod run;
+mod show;
 mod templates;
+mod test;
 
 use crate::cli::Failure;
 use clap::Subcommand;
@@ -21,6 +34,16 @@ pub(crate) enum CheckCommand {
     New(new::NewArgs),
     /// Make one .wasm file of a check's folder, and say what it is.
     Build(build::BuildArgs),
+    /// Run a check's cases under the limits of production.
+    Test(test::TestArgs),
+    /// Show what a check finds in recorded messages.
+    Run(run::RunArgs),
+    /// Say what a check costs, beside one that does nothing.
+    Bench(bench::BenchArgs),
+    /// Say what a component is and wants, without running it; exit code 1 if it would not be loaded.
+    Inspect(inspect::InspectArgs),
+    /// Build and test again whenever a file of the check changes.
+    Dev(dev::DevArgs),
 }
 
 /// Runs one of them.
@@ -28,5 +51,10 @@ pub(crate) fn main(command: CheckCommand) -> Result<(), Failure> {
     match command {
         CheckCommand::New(args) => new::main(&args),
         CheckCommand::Build(args) => build::main(&args),
+        CheckCommand::Test(args) => test::main(&args),
+        CheckCommand::Run(args) => run::main(&args),
+        CheckCommand::Bench(args) => bench::main(&args),
+        CheckCommand::Inspect(args) => inspect::main(&args),
+        CheckCommand::Dev(args) => dev::main(&args),
     }
 }

@@ -71,9 +71,12 @@ const RUST: Language = Language {
         "sdk/rust/feedpulse-check/src/finding.rs": "../feedpulse-check/src/finding.rs",
         "sdk/rust/feedpulse-check/src/host.rs": "../feedpulse-check/src/host.rs",
         "sdk/rust/feedpulse-check/src/lib.rs": "../feedpulse-check/src/lib.rs",
+        "sdk/rust/feedpulse-check/src/path.rs": "../feedpulse-check/src/path.rs",
         "sdk/rust/feedpulse-check/src/row.rs": "../feedpulse-check/src/row.rs",
         "sdk/rust/feedpulse-check/src/runtime.rs": "../feedpulse-check/src/runtime.rs",
         "sdk/rust/feedpulse-check/src/testing.rs": "../feedpulse-check/src/testing.rs",
+        "sdk/rust/feedpulse-check/src/testing/message.rs": "../feedpulse-check/src/testing/message.rs",
+        "sdk/rust/feedpulse-check/src/value.rs": "../feedpulse-check/src/value.rs",
     },
     example: files! { "src/lib.rs": "templates/rust/src/lib.rs" },
     incident: files! { "src/lib.rs": "templates/rust/src/incident.rs" },
@@ -106,10 +109,14 @@ mod tests {
     fn the_whole_rust_sdk_is_in_the_list() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let rust = by_name("rs").unwrap();
-        for entry in std::fs::read_dir(here.join("../feedpulse-check/src")).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let path = format!("sdk/rust/feedpulse-check/src/{name}");
-            assert!(rust.files.iter().any(|f| f.path == path), "{path} is not in templates.rs");
+        for folder in ["src", "src/testing"] {
+            let folder = Path::new("feedpulse-check").join(folder);
+            for entry in std::fs::read_dir(here.join("..").join(&folder)).unwrap() {
+                let entry = entry.unwrap().path();
+                let path = Path::new("sdk/rust").join(&folder).join(entry.file_name().unwrap());
+                let listed = rust.files.iter().any(|f| Path::new(f.path) == path);
+                assert!(entry.is_dir() || listed, "{} is not in templates.rs", path.display());
+            }
         }
     }
 

@@ -248,8 +248,9 @@ fn load_one(
     let manifest = plugin.manifest();
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();
     let spec = RowSpec::new(&fields)?;
-    let types =
-        manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
+    // `ORU^*` is every trigger, which a TypeMatch says by its absence
+    let types = manifest.message_types.iter().map(|t| t.strip_suffix("^*").unwrap_or(t).parse());
+    let types = types.collect::<Result<Vec<TypeMatch>, _>>()?;
     let grants = check.grants.iter().filter_map(|g| match g.as_str() {
         "get" => Some(Grant::Get),
         "raw" => Some(Grant::Raw),

@@ -127,10 +127,17 @@ pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Result<Built, BuildErr
         Manifest::parse(&json).map_err(|e| BuildError::Source(format!("{}: {e}", at.display())))?;
     let mut wasm = component(language.builder.compile(folder)?)?;
     packaging::append_section(&mut wasm, packaging::SECTION, &json);
-    Runtime::new(None)
-        .map_err(|e| BuildError::Source(e.to_string()))?
-        .load(&wasm)
-        .map_err(|e| BuildError::Source(format!("it is built, but no host would load it: {e}")))?;
+    Runtime::new(None).map_err(|e| BuildError::Source(e.to_string()))?.load(&wasm).map_err(
+        |e| {
+            let hint = if e.to_string().contains("no exported") {
+                "\nthe source must export the check: in Rust src/lib.rs ends with \
+                 `feedpulse_check::export!(fn check);`"
+            } else {
+                ""
+            };
+            BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
+        },
+    )?;
     let file = out.map_or_else(|| folder.join(format!("{}.wasm", manifest.name)), Path::to_owned);
     std::fs::write(&file, &wasm)
         .map_err(|e| BuildError::Write(format!("{}: {e}", file.display())))?;
