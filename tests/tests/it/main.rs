@@ -4,8 +4,8 @@
 mod alerts;
 mod backtest;
 mod capture;
-mod check_languages;
 mod check_cli;
+mod check_languages;
 mod cli;
 mod demo;
 mod desk;
