@@ -125,6 +125,12 @@ fn ensure_target() -> Result<(), PackagingError> {
     if installed() {
         return Ok(());
     }
+    if clean("rustc").arg("--version").output().is_err() {
+        return Err(fail(format!(
+            "Rust is not here: rustc cannot be run. Install it (https://rustup.rs or your \
+             distribution's packages), then run `rustup target add {TARGET}`"
+        )));
+    }
     let asked = clean("rustup").args(["target", "add", TARGET]).output();
     if installed() {
         return Ok(());
@@ -226,14 +232,9 @@ pub(crate) fn run(command: &mut Command, live: bool) -> std::io::Result<Done> {
 
 /// Whether cargo failed for want of its registry.
 fn is_offline(said: &str) -> bool {
-    [
-        "failed to download",
-        "Could not resolve host",
-        "failed to get",
-        "attempting to make an HTTP request",
-    ]
-    .iter()
-    .any(|sign| said.contains(sign))
+    ["failed to download", "Could not resolve host", "failed to query", "offline mode", "--offline"]
+        .iter()
+        .any(|sign| said.contains(sign))
 }
 
 /// A command without what an outer cargo or build script left in the environment: flags, wrappers

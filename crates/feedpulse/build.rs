@@ -9,7 +9,8 @@ use std::{env, error::Error, fs};
 mod packaging;
 
 /// Folder in `plugins/` and file in `OUT_DIR`.
-const CHECKS: [(&str, &str); 2] = [
+const CHECKS: [(&str, &str); 3] = [
+    ("nothing", "nothing.wasm"),
     ("result-status-regression", "result_status_regression.wasm"),
     ("troublemaker", "troublemaker.wasm"),
 ];

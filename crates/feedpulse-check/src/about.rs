@@ -173,10 +173,12 @@ impl Field<'_> {
 mod tests {
     use super::*;
     use crate::Row;
+    use crate::path::Declared;
 
     #[test]
     fn each_word_is_read_and_others_are_none() {
-        let row = |fields| Row { feed: "adt", now_ms: 0, index: 0, fields };
+        let declared = Declared::of("fields = []");
+        let row = |fields| Row { feed: "adt", now_ms: 0, index: 0, fields, declared: &declared };
         for about in About::ALL {
             assert_eq!(row(about.word()).field(0).about(), Some(*about));
         }

@@ -27,6 +27,16 @@ impl From<Level> for types::Level {
 }
 
 /// One conclusion. Only what the manifest declares may go into it; see `wit/README.md`.
+///
+/// ```
+/// use feedpulse_check::{Finding, Level};
+///
+/// let finding = Finding::new("status-regressed", Level::Error)
+///     .at("OBR-25")
+///     .attr("before", "F")
+///     .attr("minutes-since", 12);
+/// assert_eq!(finding.attrs[1], ("minutes-since", "12".to_owned()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Index of the row, set by the kit; none for a finding of a tick.

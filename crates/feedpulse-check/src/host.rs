@@ -4,6 +4,15 @@
 ///
 /// Changes count when the call that made them succeeds. When it is full, what was written longest
 /// ago makes room, so write again what must stay.
+///
+/// ```
+/// use feedpulse_check::state;
+///
+/// assert_eq!(state::get("last"), None);
+/// state::set("last", "F").unwrap();
+/// assert_eq!(state::get("last").as_deref(), Some("F"));
+/// state::remove("last");
+/// ```
 pub mod state {
     /// What was stored under the key.
     #[must_use]
@@ -38,6 +47,12 @@ pub mod state {
 }
 
 /// Lines for the operator, who sees their text only under the grant `free-text`.
+///
+/// ```
+/// use feedpulse_check::{Level, log};
+///
+/// log::write(Level::Info, "settings read: 3 rules");
+/// ```
 pub mod log {
     use crate::Level;
 

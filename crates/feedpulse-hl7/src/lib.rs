@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod decode;
+pub mod deidentify;
 pub mod dtm;
 pub mod index;
 pub mod inspect;

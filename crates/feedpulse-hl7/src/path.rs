@@ -150,6 +150,7 @@ impl FromStr for TypeMatch {
             part.len() == 3 && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
         };
         let (code, trigger) = match text.split_once('^') {
+            Some((code, "*")) => (code, None),
             Some((code, trigger)) => (code, Some(trigger)),
             None => (text, None),
         };

@@ -9,6 +9,9 @@ use crate::served::{Findings, Guest};
 use std::time::Duration;
 use wasmtime::{Error, Store, Trap};
 
+/// Longest error text that an author is shown, characters.
+const REVEALED_CHARS: usize = 500;
+
 /// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
 pub(crate) struct Instance {
     store: Store<Host>,
@@ -140,7 +143,11 @@ impl Instance {
         let outcome = run(self);
         let result = match outcome {
             Ok(Ok(findings)) => Ok(findings),
-            Ok(Err(_)) => Err(Failure::new(Kind::PluginError, "it returned an error")),
+            Ok(Err(said)) => {
+                let reveal = self.store.data().desk.as_ref().is_some_and(|desk| desk.reveal);
+                let cause = if reveal { said.as_str() } else { "it returned an error" };
+                Err(Failure::new(Kind::PluginError, &clip(cause, REVEALED_CHARS)))
+            }
             Err(e) => Err(failure(&e, self.store.data())),
         };
         *desk = self.store.data_mut().desk.take();

@@ -3,6 +3,7 @@
 use crate::about::{About, having};
 use crate::declared::FromSettings;
 use crate::finding::Level;
+use crate::packed::unpack;
 use crate::path::Field;
 use crate::section::{self, SectionError};
 use crate::served;
@@ -153,6 +154,9 @@ pub enum ManifestError {
     /// The file ends too early.
     #[error("the component is cut short or damaged; build or copy it again")]
     Damaged,
+    /// Packed with gzip, and too long when it is unpacked.
+    #[error("the packed component holds more than 67108864 bytes")]
+    UnpacksTooLong,
     /// There is no manifest, or there are two.
     #[error(
         "the component must carry its manifest once, in the custom section `feedpulse:plugin`; package it with `feedpulse check build`"
@@ -185,12 +189,13 @@ impl fmt::Display for Problem {
 }
 
 impl Manifest {
-    /// Reads the manifest of a component without running it.
+    /// Reads the manifest of a component, packed with gzip or not, without running it.
     ///
     /// # Errors
     /// When the bytes are no component, or what is wrong with the manifest: all wrong values at once.
     pub fn read(wasm: &[u8]) -> Result<Self, ManifestError> {
-        let json = section::find(wasm, SECTION).map_err(|e| match e {
+        let wasm = unpack(wasm)?;
+        let json = section::find(&wasm, SECTION).map_err(|e| match e {
             SectionError::NotWasm => ManifestError::NotComponent,
             SectionError::CoreModule => ManifestError::CoreModule,
             SectionError::Broken => ManifestError::Damaged,

@@ -4,6 +4,7 @@ use crate::cache::{Cache, CacheUse};
 use crate::host::Host;
 use crate::limits::Settings;
 use crate::manifest::{Manifest, ManifestError};
+use crate::packed::{MAX_COMPONENT, unpack};
 use crate::places::Places;
 use crate::served::{self, Guest, Prepared, Version};
 use crate::ticker::{Gate, Ticker};
@@ -15,8 +16,6 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, Store};
 
-/// Largest component, bytes.
-const MAX_COMPONENT: usize = 64 << 20;
 /// Deepest stack of a guest, bytes. A worker's thread needs twice that.
 const MAX_STACK: usize = 512 << 10;
 /// Where a check may import from.
@@ -105,8 +104,8 @@ impl Runtime {
         Ticker::new(self.engine.weak(), Arc::clone(&self.gate))
     }
 
-    /// Makes a check ready: reads its manifest, compiles it, and sees that it fits. Runs nothing of
-    /// it. Takes from 20 ms for a small check to seconds for one that carries an interpreter.
+    /// Makes a check ready: unpacks it if it is packed with gzip, reads its manifest, compiles it,
+    /// and sees that it fits. Runs nothing of it. Takes from 20 ms for a small check to seconds for one that carries an interpreter.
     ///
     /// # Errors
     /// A sentence that says why this is not a check that can run here.
@@ -114,6 +113,8 @@ impl Runtime {
         if wasm.len() > MAX_COMPONENT {
             return Err(LoadError::TooLong(wasm.len()));
         }
+        let unpacked = unpack(wasm)?;
+        let wasm = &*unpacked;
         let manifest = Arc::new(Manifest::read(wasm)?);
         let compiled = match &self.cache {
             Some(cache) => cache.compile(&self.engine, wasm),
@@ -188,7 +189,17 @@ impl Plugin {
     /// # Errors
     /// The check's own sentence about its settings, or how it failed.
     pub fn worker(&self, settings: Settings) -> Result<Worker, StartError> {
-        Worker::start(self.clone(), settings)
+        Worker::start(self.clone(), settings, false)
+    }
+
+    /// As [`Plugin::worker`], for the author's own machine: what the check says when it panics or
+    /// returns an error goes into the cause of the fault. It may quote the message at hand, so this
+    /// is for commands that somebody runs on messages of her own, never beside a stream.
+    ///
+    /// # Errors
+    /// As [`Plugin::worker`].
+    pub fn author_worker(&self, settings: Settings) -> Result<Worker, StartError> {
+        Worker::start(self.clone(), settings, true)
     }
 
     /// The shared engine.

@@ -122,7 +122,11 @@ struct Outcome {
 
 impl Worker {
     /// Starts the first instance.
-    pub(crate) fn start(plugin: Plugin, settings: Settings) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        plugin: Plugin,
+        settings: Settings,
+        reveal: bool,
+    ) -> Result<Self, StartError> {
         let config = &settings.config;
         let manifest = plugin.manifest().with_settings(config).map_err(|e| StartError::Config {
             name: plugin.manifest().name.clone(),
@@ -130,8 +134,8 @@ impl Worker {
         })?;
         let grants = manifest.granted(&settings.grants);
         let judge = Judge::new(&manifest, &grants, &settings.limits);
-        let mut desk =
-            Some(Box::new(Desk::new(grants, settings.limits.clone(), Arc::clone(plugin.places()))));
+        let places = Arc::clone(plugin.places());
+        let mut desk = Some(Box::new(Desk::new(grants, settings.limits.clone(), places, reveal)));
         let name = || plugin.manifest().name.clone();
         let calls = lifetime(&plugin, &settings, 0);
         let live = Instance::start(&plugin, &settings, &mut desk, calls).map_err(|e| match e {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 #[path = "../src/tests/fixture.rs"]
-#[expect(unreachable_pub, clippy::unwrap_used, reason = "the tests use it too")]
+#[expect(dead_code, unreachable_pub, clippy::unwrap_used, reason = "the tests use it too")]
 mod fixture;
 
 #[tokio::main(flavor = "current_thread")]

@@ -92,6 +92,9 @@ pub(crate) struct DemoArgs {
     /// Tokens woven into the made-up patient data, to prove that they go nowhere.
     #[arg(long, value_name = "TOKEN")]
     pub canary: Vec<String>,
+    /// Run checks of your own on the simulated stream: .wasm files that `check build` made.
+    #[arg(long, value_name = "FILE")]
+    pub check: Vec<PathBuf>,
     /// Keep the store here instead of in a temporary folder.
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,

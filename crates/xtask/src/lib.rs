@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chart;
+pub mod checks;
 pub mod cmd;
 pub mod error;
 pub mod image;

@@ -33,7 +33,7 @@ const GO: &str = "install Go 1.24 or newer, then run `cargo xtask parts`";
 const DEBIAN: &str = "`cargo xtask parts` unpacks Debian's package; elsewhere put it on PATH";
 
 /// Every real part, in the order in which they are fetched.
-pub const PINS: [Pin; 11] = [
+pub const PINS: [Pin; 14] = [
     Pin {
         name: "kafka",
         version: "3.9.1",
@@ -154,6 +154,39 @@ pub const PINS: [Pin; 11] = [
         fetched_with: &["go"],
         used_by: "the checks of the Helm chart",
         remedy: GO,
+    },
+    Pin {
+        name: "check-js",
+        version: "0.4.5",
+        folder: "check-js-0.4.5",
+        inside: Some("node_modules"),
+        on_path: &[],
+        runs_with: &["node"],
+        fetched_with: &["npm"],
+        used_by: "the tests of checks in JavaScript and TypeScript",
+        remedy: "install Node.js 20 or newer with npm, then run `cargo xtask parts`",
+    },
+    Pin {
+        name: "check-python",
+        version: "0.25.1",
+        folder: "check-python-0.25.1",
+        inside: Some("packages"),
+        on_path: &[],
+        runs_with: &["python3"],
+        fetched_with: &["python3"],
+        used_by: "the tests of checks in Python",
+        remedy: "install Python 3.11 or newer with pip, then run `cargo xtask parts`",
+    },
+    Pin {
+        name: "go",
+        version: "distribution",
+        folder: "go-distribution",
+        inside: None,
+        on_path: &["go"],
+        runs_with: &[],
+        fetched_with: &["go"],
+        used_by: "the tests of checks in Go",
+        remedy: "install Go 1.24 or newer",
     },
 ];
 

@@ -4,6 +4,7 @@
 //! and tests of the product. It needs a dependency that takes a while to compile, so it is behind
 //! the feature `plugins`, which `cargo xtask plugins` switches on by running itself once more.
 
+use crate::checks;
 use crate::cmd::{self, cargo, run};
 use crate::error::{Error, Result};
 use std::fs;
@@ -53,7 +54,7 @@ pub fn test() -> Result<()> {
         test.args(["test", "--locked", "--target-dir"]).arg(target());
         run(test.arg("--manifest-path").arg(folder.join("Cargo.toml")))?;
     }
-    Ok(())
+    checks::test()
 }
 
 /// Builds every plugin as a component, `NAME.wasm` in the folder that it prints.
@@ -71,6 +72,7 @@ pub fn build() -> Result<()> {
         fs::write(&file, &component).map_err(|e| Error::io("write", &file, &e))?;
         eprintln!("{} ({} KB)", file.display(), component.len() / 1000);
     }
+    checks::build(&target)?;
     eprintln!("built in {:.1} s", start.elapsed().as_secs_f64());
     Ok(())
 }

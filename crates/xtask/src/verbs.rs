@@ -84,7 +84,7 @@ fn lints() -> Result<()> {
 }
 
 /// Cargo as every check and test uses it, so that they share one set of build results.
-fn cargo_for_tests() -> Command {
+pub(crate) fn cargo_for_tests() -> Command {
     let mut cargo = cargo();
     // librdkafka's TLS: the system's OpenSSL compiles in no time, the vendored one in minutes.
     let probe = Command::new("pkg-config").args(["--exists", "openssl"]).output();

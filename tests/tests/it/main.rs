@@ -6,6 +6,8 @@ mod backtest;
 mod capture;
 mod check_canary;
 mod check_rows;
+mod check_cli;
+mod check_languages;
 mod cli;
 mod demo;
 mod desk;

@@ -60,8 +60,8 @@ pub(crate) const EXAMPLE_CASES: &[File] = files! {
     "cases/inpatient.expected.json": "templates/common/cases/inpatient.expected.json",
 };
 
-/// Every language, in the order in which they are listed.
-pub(crate) const LANGUAGES: &[Language] = &[Language {
+/// The language of Feedpulse itself.
+const RUST: Language = Language {
     name: "rust",
     aliases: &["rs"],
     source: "src/lib.rs",
@@ -71,15 +71,24 @@ pub(crate) const LANGUAGES: &[Language] = &[Language {
         "sdk/rust/feedpulse-check/src/finding.rs": "../feedpulse-check/src/finding.rs",
         "sdk/rust/feedpulse-check/src/host.rs": "../feedpulse-check/src/host.rs",
         "sdk/rust/feedpulse-check/src/lib.rs": "../feedpulse-check/src/lib.rs",
+        "sdk/rust/feedpulse-check/src/path.rs": "../feedpulse-check/src/path.rs",
         "sdk/rust/feedpulse-check/src/row.rs": "../feedpulse-check/src/row.rs",
         "sdk/rust/feedpulse-check/src/runtime.rs": "../feedpulse-check/src/runtime.rs",
         "sdk/rust/feedpulse-check/src/testing.rs": "../feedpulse-check/src/testing.rs",
+        "sdk/rust/feedpulse-check/src/testing/message.rs": "../feedpulse-check/src/testing/message.rs",
+        "sdk/rust/feedpulse-check/src/value.rs": "../feedpulse-check/src/value.rs",
     },
     example: files! { "src/lib.rs": "templates/rust/src/lib.rs" },
     incident: files! { "src/lib.rs": "templates/rust/src/incident.rs" },
     budget: (5, 2),
     builder: &Rust,
-}];
+};
+
+mod others;
+
+/// Every language, in the order in which they are listed.
+pub(crate) const LANGUAGES: &[Language] =
+    &[RUST, others::JAVASCRIPT, others::TYPESCRIPT, others::PYTHON, others::GO];
 
 /// The language of that name.
 pub(crate) fn by_name(name: &str) -> Option<&'static Language> {
@@ -100,10 +109,14 @@ mod tests {
     fn the_whole_rust_sdk_is_in_the_list() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let rust = by_name("rs").unwrap();
-        for entry in std::fs::read_dir(here.join("../feedpulse-check/src")).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let path = format!("sdk/rust/feedpulse-check/src/{name}");
-            assert!(rust.files.iter().any(|f| f.path == path), "{path} is not in templates.rs");
+        for folder in ["src", "src/testing"] {
+            let folder = Path::new("feedpulse-check").join(folder);
+            for entry in std::fs::read_dir(here.join("..").join(&folder)).unwrap() {
+                let entry = entry.unwrap().path();
+                let path = Path::new("sdk/rust").join(&folder).join(entry.file_name().unwrap());
+                let listed = rust.files.iter().any(|f| Path::new(f.path) == path);
+                assert!(entry.is_dir() || listed, "{} is not in templates.rs", path.display());
+            }
         }
     }
 

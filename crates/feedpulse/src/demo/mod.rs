@@ -123,7 +123,8 @@ async fn set(args: &DemoArgs) -> Result<Stage, Failure> {
         .next()
         .copied()
         .ok_or_else(|| anyhow!("the engine does not listen"))?;
-    let text = configuration(engine, hospital.portal_addr(), inbox.address(), &folder);
+    let text = configuration(engine, hospital.portal_addr(), inbox.address(), &folder)
+        + &own_checks(&args.check)?;
     let mut config = config::load(&text).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::new(70, anyhow!("the demo's own configuration: {}", lines.join("; ")))
@@ -174,8 +175,6 @@ mllp:
   listeners:
     - {{waypoint: engine-in, listen: "127.0.0.1:0", forward: "{engine}"}}
     - {{waypoint: portal-in, listen: "127.0.0.1:0", forward: "{portal}"}}
-checks:
-  - {{name: result-status, plugin: "builtin:result-status-regression", waypoints: [portal-in]}}
 otlp: {{endpoint: "http://{inbox}", protocol: http, metrics_every: 5s}}
 webhooks:
   - {{name: webhook, url: "http://{inbox}/alerts"}}
@@ -198,6 +197,27 @@ feeds:
     }
     text
 }
+
+/// The user's own checks, on messages as they come from the senders.
+fn own_checks(files: &[PathBuf]) -> Result<String, Failure> {
+    let mut text = String::from("checks:\n");
+    text.push_str(BUILTIN_CHECK);
+    for file in files {
+        if !file.is_file() {
+            let hint = "give the .wasm file that `feedpulse check build` made";
+            return Err(Failure::new(
+                cli::NO_INPUT,
+                anyhow!("{}: no such file; {hint}", file.display()),
+            ));
+        }
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let _ = writeln!(text, "  - {{name: {name:?}, plugin: {file:?}, waypoints: [engine-in]}}");
+    }
+    Ok(text)
+}
+
+/// The check that every demo runs.
+const BUILTIN_CHECK: &str = "  - {name: result-status, plugin: \"builtin:result-status-regression\", waypoints: [portal-in]}\n";
 
 /// Takes where effects go from the user's file: it may name a real collector and Alertmanager.
 fn take_sinks(config: &mut Config, file: &std::path::Path) -> Result<(), Failure> {

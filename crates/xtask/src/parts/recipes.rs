@@ -22,7 +22,9 @@ pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
         "alertmanager" => {
             go_install("github.com/prometheus/alertmanager/cmd/alertmanager", pin, tmp, log)
         }
-        "aiosmtpd" => pip(pin, tmp, log),
+        "aiosmtpd" => pip(&[&format!("aiosmtpd=={}", pin.version)], tmp, log),
+        "check-js" => npm(&CHECK_JS, tmp, log),
+        "check-python" => pip(&CHECK_PYTHON, tmp, log),
         "chromium" => chromium(log),
         "registry" => {
             go_install("github.com/distribution/distribution/v3/cmd/registry", pin, tmp, log)
@@ -121,12 +123,26 @@ fn debian(package: &str, tmp: &Path, log: &Path) -> Result<()> {
     run_logged(Command::new("dpkg-deb").arg("-x").arg(deb).arg("out").current_dir(tmp), log)
 }
 
-/// A Python package and what it needs, in a folder of its own.
-fn pip(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
+/// The toolchain of checks in JavaScript and TypeScript, as the templates name it.
+const CHECK_JS: [&str; 4] =
+    ["componentize-qjs@0.4.5", "esbuild@0.28.2", "typescript@7.0.2", "@types/node@20.19.0"];
+/// That of checks in Python, and what holds their types against the kit.
+const CHECK_PYTHON: [&str; 2] = ["componentize-py==0.25.1", "mypy==2.4.1"];
+
+/// Python packages and what they need, in a folder of their own.
+fn pip(packages: &[&str], tmp: &Path, log: &Path) -> Result<()> {
     let mut install = Command::new("python3");
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     install.args(["--root-user-action=ignore", "--target", "out/packages"]);
-    run_logged(install.arg(format!("{}=={}", pin.name, pin.version)).current_dir(tmp), log)
+    run_logged(install.args(packages).current_dir(tmp), log)
+}
+
+/// Packages of Node.js and what they need. No script of theirs runs: each brings its program built.
+fn npm(packages: &[&str], tmp: &Path, log: &Path) -> Result<()> {
+    write(&tmp.join("out/package.json"), "{ \"private\": true }\n")?;
+    let mut install = Command::new("npm");
+    install.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--save-exact"]);
+    run_logged(install.args(packages).current_dir(tmp.join("out")), log)
 }
 
 /// A browser needs many libraries, so it is installed as a package; only root gets here.
@@ -155,4 +171,26 @@ fn kubernetes_schemas(pin: &Pin, out: &Path) -> Result<()> {
     let spec = Path::new(folder).join("api/openapi-spec/swagger.json");
     let text = fs::read_to_string(&spec).map_err(|e| Error::io("read", &spec, &e))?;
     schemas::write_all(&text, &out.join("schemas"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pins;
+
+    #[test]
+    fn the_templates_name_the_same_toolchains() {
+        let templates = cmd::root().join("crates/feedpulse/templates");
+        let read = |name: &str| fs::read_to_string(templates.join(name)).unwrap();
+        let (js, ts, python) =
+            (read("js/package.json"), read("ts/package.json"), read("python/requirements.txt"));
+        for (package, version) in CHECK_JS.iter().filter_map(|p| p.rsplit_once('@')) {
+            let line = format!("\"{package}\": \"{version}\"");
+            assert!(ts.contains(&line), "{line}");
+            assert!(js.contains(&line) || ["typescript", "@types/node"].contains(&package));
+        }
+        assert!(python.contains(CHECK_PYTHON[0]));
+        assert!(CHECK_JS[0].ends_with(pins::find("check-js").unwrap().version));
+        assert!(CHECK_PYTHON[0].ends_with(pins::find("check-python").unwrap().version));
+    }
 }

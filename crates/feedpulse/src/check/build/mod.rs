@@ -3,7 +3,12 @@
 //! A [`Builder`] per language compiles; the rest is the same for all: to a component, the manifest
 //! beside the code, and the look of the host that will load it.
 
+pub(crate) mod go;
+pub(crate) mod js;
+mod nowasi;
+pub(crate) mod python;
 pub(crate) mod rust;
+mod tools;
 
 #[expect(
     dead_code,
@@ -51,17 +56,15 @@ pub(crate) enum Code {
     Module(Vec<u8>),
     /// A core module that does not. `world` is one of `wit/`; `adapters` meet the imports that are
     /// not the world's (the name of their module, and a core module without imports of its own).
-    #[expect(dead_code, reason = "of languages without bindings that carry it, such as Go")]
     Bare {
         /// The module.
         module: Vec<u8>,
         /// `check` or `check-and-tick`.
         world: &'static str,
         /// What meets the other imports.
-        adapters: &'static [(&'static str, &'static [u8])],
+        adapters: Vec<(&'static str, Vec<u8>)>,
     },
     /// A component, without its manifest.
-    #[expect(dead_code, reason = "of languages whose compiler makes one, such as JavaScript")]
     Component(Vec<u8>),
 }
 
@@ -128,10 +131,17 @@ pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Result<Built, BuildErr
     if let Some(cases) = cases {
         packaging::append_section(&mut wasm, packaging::CASES, &cases);
     }
-    Runtime::new(None)
-        .map_err(|e| BuildError::Source(e.to_string()))?
-        .load(&wasm)
-        .map_err(|e| BuildError::Source(format!("it is built, but no host would load it: {e}")))?;
+    Runtime::new(None).map_err(|e| BuildError::Source(e.to_string()))?.load(&wasm).map_err(
+        |e| {
+            let hint = if e.to_string().contains("no exported") {
+                "\nthe source must export the check: in Rust src/lib.rs ends with \
+                 `feedpulse_check::export!(fn check);`"
+            } else {
+                ""
+            };
+            BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
+        },
+    )?;
     let file = out.map_or_else(|| folder.join(format!("{}.wasm", manifest.name)), Path::to_owned);
     std::fs::write(&file, &wasm)
         .map_err(|e| BuildError::Write(format!("{}: {e}", file.display())))?;
@@ -169,7 +179,8 @@ fn component(code: Code) -> Result<Vec<u8>, BuildError> {
         Code::Module(module) => packaging::encode(&module, &[]).map_err(wrong),
         Code::Bare { mut module, world, adapters } => {
             embed(&mut module, world).map_err(|e| BuildError::Source(e.to_string()))?;
-            packaging::encode(&module, adapters).map_err(wrong)
+            let adapters: Vec<_> = adapters.iter().map(|(name, it)| (*name, &**it)).collect();
+            packaging::encode(&module, &adapters).map_err(wrong)
         }
     }
 }

@@ -13,7 +13,7 @@ impl Builder for Rust {
         let target = target.map_or_else(|| folder.join("target"), Into::into);
         packaging::compile(folder, &target, true).map(Code::Module).map_err(|e| {
             let said = e.to_string();
-            let missing = said.contains("lacks") || said.contains("cannot be run");
+            let missing = ["lacks", "cannot be run"].iter().any(|sign| said.contains(sign));
             if missing { BuildError::Toolchain(said) } else { BuildError::Source(said) }
         })
     }

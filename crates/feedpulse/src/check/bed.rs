@@ -1,0 +1,196 @@
+//! Where a check is tried: the host of production with its limits, messages from files instead of a
+//! stream, and nobody else about.
+
+use super::build;
+use crate::cli::{DATA, Failure, NO_INPUT};
+use anyhow::anyhow;
+use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::sighting::{Seen, Sighting};
+use feedpulse_core::time::Timestamp;
+use feedpulse_hl7::decode::{DecodeConfig, Decoder};
+use feedpulse_hl7::index::Message as Indexed;
+use feedpulse_hl7::rows::{RowMeta, RowSpec};
+use feedpulse_hl7::split::split_file;
+use feedpulse_wasm::{Manifest, MessageAccess, Path as Place, Plugin, Row, Runtime};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The time of tries: 2023-11-14T22:13:20Z in milliseconds since 1970, so that they give the same again.
+pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
+
+/// A check, ready to be tried.
+pub(crate) struct Bed {
+    /// The loaded check.
+    pub(crate) plugin: Plugin,
+    /// The component.
+    pub(crate) wasm: Vec<u8>,
+    runtime: Runtime,
+}
+
+/// One message of a file.
+#[derive(Clone)]
+pub(crate) struct Message {
+    /// As it stands in the file.
+    pub(crate) bytes: Vec<u8>,
+    /// MSH-9, with the usual delimiters.
+    pub(crate) kind: String,
+    /// Its row; none when the check does not want this type.
+    pub(crate) fields: Option<String>,
+}
+
+/// What a file holds.
+#[derive(Default)]
+pub(crate) struct Tray {
+    pub(crate) messages: Vec<Message>,
+    /// Answers, which checks do not see.
+    pub(crate) acks: usize,
+    /// Stretches that are no HL7, each with the reason.
+    pub(crate) unreadable: Vec<String>,
+}
+
+impl Bed {
+    /// From a component, or from a check's folder, which is built first.
+    ///
+    /// # Errors
+    /// What is missing or wrong.
+    pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            let built = build::build(path, None)?;
+            return Self::load(built.wasm, &built.file);
+        }
+        let wasm = std::fs::read(path).map_err(|e| {
+            let hint = "give a .wasm file, or the folder of a check";
+            Failure::new(NO_INPUT, anyhow!("{}: {e}; {hint}", path.display()))
+        })?;
+        Self::load(wasm, path)
+    }
+
+    /// From a component at hand.
+    ///
+    /// # Errors
+    /// Why this host does not load it.
+    pub(crate) fn load(wasm: Vec<u8>, path: &Path) -> Result<Self, Failure> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        let failed =
+            |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
+        let runtime = Runtime::new(None).map_err(|e| failed(&e))?;
+        let plugin = runtime.load(&wasm).map_err(|e| failed(&e))?;
+        let ticker = runtime.ticker();
+        // ends with the process: these commands do not live long
+        std::thread::spawn(move || ticker.run(&NEVER));
+        Ok(Self { plugin, wasm, runtime })
+    }
+
+    /// Another check under the same engine and heartbeat.
+    ///
+    /// # Errors
+    /// Why it is not loaded.
+    pub(crate) fn another(&self, wasm: &[u8]) -> Result<Plugin, Failure> {
+        self.runtime.load(wasm).map_err(|e| Failure::new(DATA, anyhow!("{e}")))
+    }
+
+    /// What it says about itself.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        self.plugin.manifest()
+    }
+}
+
+/// A reader of messages as production reads them, into the rows of a check.
+pub(crate) fn rows(manifest: &Manifest) -> Result<RowSpec, Failure> {
+    let fields: Vec<String> = manifest.fields.iter().map(ToString::to_string).collect();
+    RowSpec::new(&fields).map_err(|e| Failure::new(DATA, anyhow!("plugin.toml: fields: {e}")))
+}
+
+/// Takes a file apart and makes the row of each message that the check wants.
+///
+/// # Errors
+/// When a declared field cannot be read.
+pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], now_ms: u64) -> Result<Tray, Failure> {
+    let mut spec = rows(manifest)?;
+    let mut decoder = Decoder::new(DecodeConfig::new(SiteKey::new([0; 16])));
+    let mut tray = Tray::default();
+    let mut seen: Vec<Sighting> = Vec::new();
+    for piece in split_file(bytes) {
+        let frame = Frame {
+            bytes: Phi::new(bytes.get(piece.start..piece.end).unwrap_or_default().to_vec()),
+            at: Timestamp::from_micros(
+                i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_mul(1000),
+            ),
+            waypoint: WaypointId(0),
+            connection: ConnectionId(0),
+            direction: Direction::ToReceiver,
+            trace: None,
+        };
+        seen.clear();
+        let Tray { messages, acks, .. } = &mut tray;
+        decoder.decode_with(&frame, &mut seen, &mut |message, sighting| match &sighting.what {
+            Seen::Message(what) => {
+                let wanted = manifest.wants(what.code.as_str(), what.trigger.as_str());
+                let meta = RowMeta::of(sighting.at, what);
+                messages.push(Message {
+                    bytes: message.bytes().to_vec(),
+                    kind: kind(message),
+                    fields: wanted.then(|| joined(&mut spec, message, &meta)),
+                });
+            }
+            _ => *acks += 1,
+        });
+        for sighting in &seen {
+            if let Seen::Unreadable(what) = &sighting.what {
+                let why = what.defects.first().map_or("no HL7", |d| d.code.text());
+                tray.unreadable.push(why.to_owned());
+            }
+        }
+    }
+    Ok(tray)
+}
+
+fn joined(spec: &mut RowSpec, message: &Indexed<'_>, meta: &RowMeta) -> String {
+    let mut fields = String::new();
+    spec.join(message, meta, &mut fields);
+    fields
+}
+
+/// MSH-9 for people: type and trigger.
+fn kind(message: &Indexed<'_>) -> String {
+    let field = message.header(9);
+    let part = |n| String::from_utf8_lossy(message.component(field, n)).into_owned();
+    match (part(1), part(2)) {
+        (code, trigger) if trigger.is_empty() => code,
+        (code, trigger) => format!("{code}^{trigger}"),
+    }
+}
+
+/// Granted reads beyond the declared fields.
+pub(crate) struct Whole(Vec<Vec<u8>>);
+
+impl Whole {
+    /// Of these messages; the id of a row is its place.
+    pub(crate) fn of(messages: &[Message]) -> Arc<dyn MessageAccess> {
+        Arc::new(Self(messages.iter().map(|m| m.bytes.clone()).collect()))
+    }
+
+    fn bytes(&self, row: u64) -> Option<&[u8]> {
+        self.0.get(usize::try_from(row).ok()?).map(Vec::as_slice)
+    }
+}
+
+impl MessageAccess for Whole {
+    fn get(&self, row: u64, path: &Place) -> Option<String> {
+        let mut spec = RowSpec::new(&[path.to_string()]).ok()?;
+        let mut out = String::new();
+        spec.join_bytes(self.bytes(row)?, &RowMeta::default(), &mut out).then_some(out)
+    }
+
+    fn raw(&self, row: u64) -> Option<String> {
+        Some(String::from_utf8_lossy(self.bytes(row)?).into_owned())
+    }
+}
+
+/// The rows of messages that the check wants; the id of a row is the message's place.
+pub(crate) fn wanted(messages: &[Message]) -> Vec<Row> {
+    let row = |(id, m): (u64, &Message)| Some(Row { id, fields: m.fields.clone()? });
+    (0..).zip(messages).filter_map(row).collect()
+}

@@ -1,0 +1,197 @@
+//! `feedpulse check bench`: what a check costs, beside one that does nothing, in the same run.
+
+use super::bed::{self, Bed, Message, NOW_MS};
+use super::build::size;
+use super::cases;
+use crate::cli::{DATA, Failure, NO_INPUT};
+use crate::files;
+use anyhow::anyhow;
+use clap::Args;
+use feedpulse_wasm::{Batch, CheckFinding, MessageAccess, Row, Settings, Worker};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A check that does nothing: what a call costs at least.
+const NOTHING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nothing.wasm"));
+/// Rows of the large batch, as in production.
+const BATCH: usize = 64;
+/// Rounds before it counts.
+const WARM: usize = 200;
+
+/// What is measured.
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// The check's folder (built first), or a component.
+    #[arg(default_value = ".")]
+    check: PathBuf,
+    /// Files and folders of messages, instead of the check's cases.
+    #[arg(long, value_name = "PATH")]
+    messages: Vec<PathBuf>,
+    /// How long each measurement takes.
+    #[arg(long = "for", value_name = "TIME", default_value = "1s")]
+    time: jiff::SignedDuration,
+}
+
+/// Times of one way to call.
+struct Times {
+    /// Nanoseconds of the calls, in order of length.
+    calls: Vec<u64>,
+    rows: usize,
+}
+
+impl Times {
+    fn at(&self, percent: usize) -> u64 {
+        let last = self.calls.len().saturating_sub(1);
+        self.calls.get(last * percent / 100).copied().unwrap_or(0)
+    }
+
+    /// Nanoseconds a message, of the median call.
+    fn per_row(&self) -> u64 {
+        self.at(50) / u64::try_from(self.rows.max(1)).unwrap_or(1)
+    }
+}
+
+/// Runs the command; exit code 1 when the budget is exceeded.
+pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
+    let time = Duration::try_from(args.time).unwrap_or_default();
+    if time < Duration::from_millis(10) || time > Duration::from_secs(60) {
+        return Err(Failure::new(64, anyhow!("--for: give 10ms to 60s")));
+    }
+    let bed = Bed::of(&args.check)?;
+    let messages = messages(args, &bed)?;
+    let nothing = bed.another(NOTHING)?;
+    let rows = Rows::of(&bed, &messages)?;
+    let settings = Settings::default();
+    let manifest = bed.manifest();
+    println!("{} {}, {} messages in turn", manifest.name, manifest.version, messages.len());
+    println!("{:<28} {:>10} {:>10} {:>12}", "", "ns a call", "p99", "ns a message");
+    let mut own = Vec::new();
+    let mut memory = 0;
+    for (name, plugin) in [("nothing at all", &nothing), (manifest.name.as_str(), &bed.plugin)] {
+        let mut worker = plugin
+            .author_worker(settings.clone())
+            .map_err(|e| Failure::new(DATA, anyhow!("{e}; bench runs it without settings")))?;
+        for size in [1, BATCH] {
+            let mut times = measure(&mut worker, &rows.batches(size), time)?;
+            times.calls.sort_unstable();
+            let label = format!("{name}, {size} at a time");
+            let (call, p99, row) = (times.at(50), times.at(99), times.per_row());
+            println!("{label:<28} {call:>10} {p99:>10} {row:>12}");
+            own.push(row);
+        }
+        memory = worker.status().memory.unwrap_or(0);
+    }
+    println!("memory {}, component {}", size(memory), size(bed.wasm.len()));
+    // the check's rows come last
+    let ns = own.last().copied().unwrap_or(0);
+    verdict(&bed, ns, memory)
+}
+
+/// Compares with `[budget]`.
+fn verdict(bed: &Bed, ns: u64, memory: usize) -> Result<(), Failure> {
+    let budget = bed.manifest().budget;
+    let mut over = Vec::new();
+    if let Some(us) = budget.us_per_row {
+        let used = ns.div_ceil(1000);
+        println!("budget: {used} of {us} µs a row (rounded up, {BATCH} at a time)");
+        if used > u64::from(us) {
+            over.push(format!("us-per-row = {us} is exceeded: {used}"));
+        }
+    }
+    if let Some(mib) = budget.memory_mib {
+        let used = memory.div_ceil(1 << 20);
+        println!("budget: {used} of {mib} MiB (rounded up)");
+        if u32::try_from(used).unwrap_or(u32::MAX) > mib {
+            over.push(format!("memory-mib = {mib} is exceeded: {used}"));
+        }
+    }
+    match (over.is_empty(), budget.us_per_row.or(budget.memory_mib)) {
+        (true, None) => println!("plugin.toml has no [budget] to compare with"),
+        (true, Some(_)) => println!("within the budget"),
+        (false, _) => {
+            return Err(Failure::new(1, anyhow!("[budget] in plugin.toml: {}", over.join("; "))));
+        }
+    }
+    Ok(())
+}
+
+/// The messages that are handed over in turn.
+fn messages(args: &BenchArgs, bed: &Bed) -> Result<Vec<Message>, Failure> {
+    let mut all = Vec::new();
+    if args.messages.is_empty() {
+        let beside =
+            if args.check.is_dir() { Some(args.check.as_path()) } else { args.check.parent() };
+        let folder = beside.unwrap_or(Path::new("")).join("cases");
+        for case in cases::load(&folder)? {
+            for (_, bytes) in &case.files {
+                all.extend(bed::tray(bed.manifest(), bytes, NOW_MS)?.messages);
+            }
+        }
+    }
+    for path in files::list(&args.messages)? {
+        all.extend(bed::tray(bed.manifest(), &files::read(&path)?, NOW_MS)?.messages);
+    }
+    all.retain(|m| m.fields.is_some());
+    if all.is_empty() {
+        let error = anyhow!("no message that the check wants; give some with --messages FILE");
+        return Err(Failure::new(NO_INPUT, error));
+    }
+    Ok(all)
+}
+
+/// Rows to hand over, as many as fill the largest batch.
+struct Rows {
+    rows: Vec<Row>,
+    access: Arc<dyn MessageAccess>,
+}
+
+impl Rows {
+    fn of(bed: &Bed, messages: &[Message]) -> Result<Self, Failure> {
+        bed::rows(bed.manifest())?;
+        let turn: Vec<Message> =
+            messages.iter().cycle().take(BATCH.max(messages.len())).cloned().collect();
+        Ok(Self { rows: bed::wanted(&turn), access: bed::Whole::of(&turn) })
+    }
+
+    /// Batches of a size, over all rows.
+    fn batches(&self, size: usize) -> Vec<Batch<'_>> {
+        let batch = |rows| Batch {
+            feed: "bench",
+            now_ms: NOW_MS,
+            monotonic_ms: 0,
+            rows,
+            access: Some(Arc::clone(&self.access)),
+        };
+        self.rows.chunks_exact(size.min(self.rows.len())).map(batch).collect()
+    }
+}
+
+/// Calls for some time, after it is warm.
+fn measure(worker: &mut Worker, batches: &[Batch<'_>], time: Duration) -> Result<Times, Failure> {
+    let rows = batches.first().map_or(1, |b| b.rows.len());
+    let mut calls = Vec::with_capacity(1 << 16);
+    let mut turn = batches.iter().cycle();
+    let mut call = |worker: &mut Worker| -> Result<u64, Failure> {
+        let Some(batch) = turn.next() else { return Ok(0) };
+        let before = Instant::now();
+        let judged = worker.check(batch);
+        let took = u64::try_from(before.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let fault = judged.into_iter().find_map(|one| match one {
+            CheckFinding::Faulty(fault) => Some(fault),
+            CheckFinding::Found(_) => None,
+        });
+        match fault {
+            Some(f) => Err(Failure::new(1, anyhow!("it fails: {}: {}", f.kind.name(), f.cause))),
+            None => Ok(took),
+        }
+    };
+    for _ in 0..WARM {
+        call(worker)?;
+    }
+    let start = Instant::now();
+    while start.elapsed() < time && calls.len() < calls.capacity() {
+        calls.push(call(worker)?);
+    }
+    Ok(Times { calls, rows })
+}

@@ -1,0 +1,195 @@
+//! `feedpulse check run`: what a check finds in recorded messages.
+
+use super::bed::{self, Bed, Message, NOW_MS};
+use super::cases;
+use super::show;
+use super::test::report::advice;
+use super::test::{as_expected, own_code};
+use crate::cli::{DATA, Failure, NO_INPUT};
+use crate::files;
+use anyhow::anyhow;
+use clap::Args;
+use feedpulse_wasm::{Batch, CheckFinding, Finding, Settings, Worker};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Rows of one batch, as in production.
+const ROWS: usize = 64;
+
+/// What is run.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// A component, or the folder of a check.
+    check: PathBuf,
+    /// Files and folders of messages: MLLP-framed or plain, CR, LF or CRLF; `-` is standard input.
+    #[arg(required = true)]
+    messages: Vec<PathBuf>,
+    /// The check's settings, a JSON file: what `config` is in Feedpulse's configuration.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// What the operator grants beyond the declared fields: get, raw, free-text.
+    #[arg(long, value_name = "GRANT")]
+    grant: Vec<String>,
+    /// The feed that the messages are said to come from.
+    #[arg(long, default_value = "run")]
+    feed: String,
+    /// One JSON object a line for each finding and fault.
+    #[arg(long)]
+    json: bool,
+    /// Show values of messages as they are; without it those that could tell of a patient are hidden.
+    #[arg(long)]
+    show_values: bool,
+}
+
+/// Sums of a run.
+#[derive(Default)]
+struct Sums {
+    messages: usize,
+    wanted: usize,
+    found: usize,
+    faults: usize,
+    unreadable: usize,
+    acks: usize,
+}
+
+/// Runs the command.
+pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
+    let bed = Bed::of(&args.check)?;
+    let settings = Settings {
+        config: args.settings.as_deref().map_or_else(|| Ok("{}".to_owned()), config)?,
+        grants: cases::grants(&args.grant)
+            .map_err(|e| Failure::new(64, anyhow!("--grant: {e}")))?,
+        ..Settings::default()
+    };
+    let mut worker =
+        bed.plugin.author_worker(settings).map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
+    let mut sums = Sums::default();
+    for path in files::list(&args.messages)? {
+        let tray = bed::tray(bed.manifest(), &files::read(&path)?, NOW_MS)?;
+        for why in &tray.unreadable {
+            eprintln!("{}: left out what is no HL7 message: {why}", path.display());
+        }
+        sums.unreadable += tray.unreadable.len();
+        sums.acks += tray.acks;
+        for (n, messages) in tray.messages.chunks(ROWS).enumerate() {
+            one(&bed, &mut worker, args, (path.as_path(), n * ROWS), messages, &mut sums);
+        }
+    }
+    if !args.json {
+        say(&bed, &sums);
+    }
+    if sums.faults > 0 {
+        return Err(Failure::new(1, anyhow!("the check failed {} times", sums.faults)));
+    }
+    Ok(())
+}
+
+/// The settings of a file.
+fn config(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display())))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
+        Failure::new(DATA, anyhow!("{}: {e}; settings are one JSON object", path.display()))
+    })?;
+    Ok(value.to_string())
+}
+
+/// One batch.
+fn one(
+    bed: &Bed,
+    worker: &mut Worker,
+    args: &RunArgs,
+    (path, first): (&Path, usize),
+    messages: &[Message],
+    sums: &mut Sums,
+) {
+    let rows = bed::wanted(messages);
+    sums.messages += messages.len();
+    sums.wanted += rows.len();
+    let access = Some(bed::Whole::of(messages));
+    let batch = Batch { feed: &args.feed, now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
+    for judged in worker.check(&batch) {
+        let row = match &judged {
+            CheckFinding::Found(found) => found.row,
+            CheckFinding::Faulty(fault) => fault.row,
+        };
+        let row = row.and_then(|row| usize::try_from(row).ok());
+        let message = row.and_then(|row| messages.get(row));
+        let number = row.map(|row| first + row + 1);
+        match judged {
+            CheckFinding::Found(found) => {
+                sums.found += 1;
+                told(bed, args, (path, number), message, &found);
+            }
+            CheckFinding::Faulty(fault) => {
+                sums.faults += 1;
+                let (kind, cause) = (fault.kind.name(), &fault.cause);
+                if args.json {
+                    let line =
+                        json!({"file": path, "message": number, "fault": kind, "cause": cause});
+                    println!("{line}");
+                } else {
+                    println!("{}: {kind}: {cause}\n  {}", place(path, number), advice(&fault));
+                }
+            }
+        }
+    }
+}
+
+/// `FILE:MESSAGE`, counted from 1.
+fn place(path: &Path, number: Option<usize>) -> String {
+    number
+        .map_or_else(|| path.display().to_string(), |n| format!("{}: message {n}", path.display()))
+}
+
+/// Prints a finding.
+fn told(
+    bed: &Bed,
+    args: &RunArgs,
+    (path, number): (&Path, Option<usize>),
+    message: Option<&Message>,
+    found: &Finding,
+) {
+    if args.json {
+        let mut line = as_expected(found);
+        if let Some(object) = line.as_object_mut() {
+            object.remove("row");
+            object.insert("file".to_owned(), json!(path));
+            object.insert("message".to_owned(), json!(number));
+            object.insert("type".to_owned(), json!(message.map(|m| m.kind.as_str())));
+            if let Some(text) = &found.text {
+                object.insert("text".to_owned(), json!(text));
+            }
+        }
+        println!("{line}");
+        return;
+    }
+    let level = format!("{:?}", found.level).to_lowercase();
+    let title = bed.manifest().codes.get(own_code(found)).map_or("", |code| code.title.as_str());
+    let kind = message.map_or("", |m| m.kind.as_str());
+    println!("{} {kind}: {level}: {} ({})", place(path, number), title, found.code);
+    for line in
+        message.map(|m| show::lines(&m.bytes, &found.at, args.show_values)).unwrap_or_default()
+    {
+        println!("    {line}");
+    }
+    if !found.attrs.is_empty() {
+        println!("    {}", cases::words(cases::attrs_of(found)));
+    }
+    if let Some(text) = found.text.as_ref().filter(|_| args.show_values) {
+        println!("    {text}");
+    }
+}
+
+/// The last line.
+fn say(bed: &Bed, sums: &Sums) {
+    let Sums { messages, wanted, found, faults, unreadable, acks } = sums;
+    println!("{messages} messages, {wanted} handed over, {found} findings, {faults} faults");
+    if *wanted == 0 && *messages > 0 {
+        let types = bed.manifest().message_types.join(", ");
+        println!("none of them is of a type that the check wants: {types}");
+    }
+    if *unreadable + *acks > 0 {
+        println!("left out: {acks} answers, {unreadable} that are no HL7");
+    }
+}

@@ -1,0 +1,168 @@
+//! What a case's outcome means, in words.
+
+use super::super::cases::{self, Case, ExpectedFinding};
+use super::super::show;
+use super::{Outcome, own_code};
+use feedpulse_wasm::{Fault, Finding};
+
+/// How a case went.
+pub(crate) enum Verdict {
+    Passed,
+    /// Each line says one thing that is not as expected.
+    Failed(Vec<String>),
+}
+
+/// `1 case`, `2 cases`.
+pub(crate) fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+/// Compares a case with what it gave.
+pub(crate) fn judge(case: &Case, outcome: &Outcome, values: bool) -> Verdict {
+    let mut lines = Vec::new();
+    for fault in &outcome.faults {
+        lines.extend(faulted(fault, outcome, values));
+    }
+    let Some(expected) = &case.expected else {
+        lines.push(format!(
+            "{} is not there; `feedpulse check test --accept` writes what is found now: {}",
+            case.expected_at.display(),
+            count(outcome.found.len(), "finding")
+        ));
+        return Verdict::Failed(lines);
+    };
+    match (&expected.refuses, &outcome.refused) {
+        (Some(part), Some(said)) if said.contains(part.as_str()) => {}
+        (Some(part), Some(said)) => {
+            lines.push(format!("refused the settings with {said:?}, which does not hold {part:?}"));
+        }
+        (Some(_), None) => {
+            lines.push("took the settings; expected that it refuses them".to_owned())
+        }
+        (None, Some(said)) => lines.push(said.clone()),
+        (None, None) => {}
+    }
+    lines.extend(compare(&expected.findings, outcome, values));
+    if outcome.unwanted > 0 && outcome.unwanted == outcome.messages.len() {
+        let kinds: Vec<&str> = outcome.messages.iter().map(|m| m.kind.as_str()).take(3).collect();
+        lines.push(format!(
+            "no message of this case reaches the check: `message-types` in plugin.toml leaves out {}",
+            kinds.join(", ")
+        ));
+    }
+    if lines.is_empty() { Verdict::Passed } else { Verdict::Failed(lines) }
+}
+
+/// Pairs what was expected with what was found.
+fn compare(expected: &[ExpectedFinding], outcome: &Outcome, values: bool) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest: Vec<&Finding> = outcome.found.iter().collect();
+    let mut open: Vec<&ExpectedFinding> = Vec::new();
+    let same = |e: &ExpectedFinding, f: &Finding| e.row == f.row && e.code == own_code(f);
+    for e in expected {
+        match rest.iter().position(|f| same(e, f) && e.differs(f).is_empty()) {
+            Some(n) => {
+                rest.remove(n);
+            }
+            None => open.push(e),
+        }
+    }
+    for e in open {
+        if let Some(n) = rest.iter().position(|f| same(e, f)) {
+            let found = rest.remove(n);
+            lines.push(format!("differs     {}", told(found.row, &e.code)));
+            lines.extend(e.differs(found).iter().map(|line| format!("            {line}")));
+            lines.extend(place(outcome, found.row, &found.at, values));
+        } else {
+            let at = e.at.as_deref().unwrap_or_default();
+            lines.push(format!("missing     {} {at}", told(e.row, &e.code)));
+            lines.extend(place(outcome, e.row, at, values));
+        }
+    }
+    for found in rest {
+        let attrs = cases::words(cases::attrs_of(found));
+        lines.push(format!(
+            "unexpected  {} {:?} {} attrs: {attrs}",
+            told(found.row, own_code(found)),
+            found.level,
+            found.at
+        ));
+        lines.extend(place(outcome, found.row, &found.at, values));
+    }
+    lines
+}
+
+fn told(row: Option<u64>, code: &str) -> String {
+    row.map_or_else(|| format!("{code} (feed)"), |row| format!("{code} (row {row})"))
+}
+
+/// The segment that is meant, with a mark.
+fn place(outcome: &Outcome, row: Option<u64>, at: &str, values: bool) -> Vec<String> {
+    let row = row.and_then(|row| usize::try_from(row).ok());
+    let Some(row) = row else { return Vec::new() };
+    let Some(message) = outcome.messages.get(row) else {
+        let last = outcome.messages.len().saturating_sub(1);
+        return vec![format!("            the case has rows 0 to {last}")];
+    };
+    let shown = show::lines(&message.bytes, at, values);
+    shown.into_iter().map(|line| format!("            {line}")).collect()
+}
+
+/// A fault of the check, and what to do about it.
+pub(crate) fn faulted(fault: &Fault, outcome: &Outcome, values: bool) -> Vec<String> {
+    let row = fault.row.and_then(|row| usize::try_from(row).ok());
+    let message = row.and_then(|row| outcome.messages.get(row));
+    let whose = match (fault.row, message) {
+        (Some(row), Some(message)) => format!(" on row {row} ({})", message.kind),
+        (Some(row), None) => format!(" on row {row}"),
+        (None, _) => String::new(),
+    };
+    let mut lines = vec![format!("{}{whose}: {}", fault.kind.name(), fault.cause)];
+    lines.push(format!("            {}", advice(fault)));
+    if let Some(message) = message {
+        lines.extend(
+            show::lines(&message.bytes, "MSH-10", values)
+                .into_iter()
+                .map(|line| format!("            {line}")),
+        );
+    }
+    lines
+}
+
+/// What to do about a fault.
+pub(crate) fn advice(fault: &Fault) -> &'static str {
+    use feedpulse_wasm::Kind;
+    match fault.kind {
+        Kind::Trapped => {
+            "the place in the source is above when the check is written in Rust; return an error instead of a panic"
+        }
+        Kind::TimedOut => {
+            "5 ms and 200 µs a row is the limit; look for a loop that does not end, `feedpulse check bench` measures"
+        }
+        Kind::OutOfMemory => "32 MiB is the limit; remember less, and in the host's state",
+        Kind::PluginError => "the check returned this error; in production its words are not shown",
+        Kind::BadFinding => {
+            "plugin.toml must declare the code, each attribute with its values, and a field of the segment in `at`"
+        }
+        Kind::RowTooLong => {
+            "4 MiB is the limit of one row; declare components instead of whole fields"
+        }
+        Kind::Quarantined => "it failed again and again; the faults before this one say why",
+        Kind::NoTicker => "this is a fault of Feedpulse; please report it",
+    }
+}
+
+/// Says how a case went.
+pub(crate) fn print(case: &Case, outcome: &Outcome, verdict: &Verdict) {
+    let messages = count(outcome.messages.len(), "message");
+    let found = count(outcome.found.len(), "finding");
+    match verdict {
+        Verdict::Passed => println!("  ok    {:<24} {messages}, {found}", case.name),
+        Verdict::Failed(lines) => {
+            println!("  FAIL  {:<24} {messages}, {found}", case.name);
+            for line in lines {
+                println!("        {line}");
+            }
+        }
+    }
+}

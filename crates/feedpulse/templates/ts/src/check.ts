@@ -1,0 +1,11 @@
+// __summary__
+
+import { Finding, type Findings, Level, type Row } from "feedpulse-check";
+
+/** Once for each message. It has no settings; what must be remembered between messages belongs into `state`. */
+export function check(row: Row, out: Findings): void {
+  // by the paths of `fields` in plugin.toml
+  if (row.value("PV1-2") === "E" && row.at("PV2-3").isEmpty) {
+    out.push(new Finding("reason-missing", Level.WARNING).at("PV2-3"));
+  }
+}

@@ -1,0 +1,7 @@
+module five-fields-go
+
+go 1.24
+
+require feedpulse/check v0.0.0
+
+replace feedpulse/check => ../sdk/go

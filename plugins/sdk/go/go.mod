@@ -1,0 +1,3 @@
+module feedpulse/check
+
+go 1.24
