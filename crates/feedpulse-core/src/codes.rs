@@ -153,7 +153,7 @@ codes! {
         "Between neighbouring messages of a sender MSH-7 jumped by 30 s or more against our clock, and three messages in a row agree on it to 5 s: ahead (messages from the future), back (MSH-7 fell behind that of the message before, for 30 s), or by whole hours (for 5 min): a zone or daylight-saving fault. A delay is none. Said once, with size and direction; source ages are judged by the new offset at once."
         "Look at the sender's time service (NTP) and its zone. What it wrote meanwhile has wrong times of events: results may sort wrongly in the portal.";
     OutOfOrder "FP0212" Ticket "Messages arrive out of order"
-        "Of the messages of the last five minutes at least five, and a twentieth, were older by MSH-7 than the one before of the same sender on the same connection (by the number in MSH-10, where MSH-7 is not to the second), and four times what is usual at this link. Learned are 200 messages. Repeats do not count, nor what FP0501 to FP0503 say."
+        "Of the messages of the last five minutes at least five, and a twentieth, were older by MSH-7 than the one before of the same sender on the same connection (by the number in MSH-10, where MSH-7 is not to the second), which itself was no more than two minutes old; and that is four times what is usual at this link, and more than chance brings. Learned are 200 messages. Repeats do not count, nor a backlog that drains, nor what FP0501 to FP0503 say."
         "Parallel senders, a replay from an error queue, or a topic without the patient in its key: an older state of a patient may overwrite a newer one.";
     CheckFound "FP0301" Ticket "A check found something"
         "A WASM check reported a finding; its own code and explanation are in the evidence."

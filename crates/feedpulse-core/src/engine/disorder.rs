@@ -1,6 +1,7 @@
 //! How often messages arrive behind younger ones, by what their sender wrote: MSH-7, or the number at the
 //! end of MSH-10 where MSH-7 is not known to the second. Compared are neighbours of one sender on one
-//! connection only: who sends on several at once has no order between them.
+//! connection only: who sends on several at once has no order between them. And only an older one behind
+//! a fresh one counts: a backlog that drains through several threads is shuffled, and no news.
 
 use crate::frame::ConnectionId;
 use crate::label::Label;
@@ -19,6 +20,9 @@ const MINUTES: usize = 5;
 const MINUTE: i64 = 60_000_000;
 /// MSH-7 may be written to the second in one message and finer in the next, in µs.
 const FINE: i64 = 1_000_000;
+/// A message is fresh when MSH-7 is this near to our clock, in µs. A sender whose clock is further off has
+/// no fresh ones, and is not judged.
+const FRESH: i64 = 120_000_000;
 /// A number that falls by more was set anew.
 const NEAR: u64 = 10_000;
 
@@ -34,8 +38,8 @@ pub enum Mark {
 /// The order of messages at a link.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Disorder {
-    /// The last mark on each connection, by sender.
-    pub last: BTreeMap<(ConnectionId, Label), Mark>,
+    /// The last mark on each connection, by sender, and when it was seen.
+    pub last: BTreeMap<(ConnectionId, Label), (Mark, Timestamp)>,
     /// The last minutes: start, messages that have a neighbour, those that are older than it.
     pub minutes: VecDeque<(Timestamp, u32, u32)>,
     /// Messages that had a neighbour, all.
@@ -86,8 +90,13 @@ impl Disorder {
         if self.last.len() >= FOLLOWED && !self.last.contains_key(&key) {
             self.last.pop_first();
         }
-        let Some(before) = self.last.insert(key, mark) else { return };
-        let Some(older) = is_older(before, mark).map(|older| older && !told) else { return };
+        let Some((before, seen)) = self.last.insert(key, (mark, at)) else { return };
+        let Some(older) = is_older(before, mark) else { return };
+        let fresh = match before {
+            Mark::Made(made) => seen.micros_since(made).abs() <= FRESH,
+            Mark::Number(..) => true,
+        };
+        let older = older && fresh && !told;
         self.seen += 1;
         #[expect(clippy::cast_precision_loss, reason = "early ones weigh more: a small count")]
         let weight = (1.0 / self.seen as f32).max(LASTS);
@@ -135,14 +144,15 @@ impl Disorder {
             }
             return Err(true);
         }
-        let (part, usual) = (f64::from(late) / f64::from(seen.max(1)), f64::from(self.share));
-        let known = self.seen > KNOWN_AFTER;
-        // What is going on is in the usual share already: it can be at most this much of it.
-        match self.since {
-            Some(since) if known && late >= 5 && part >= 0.05 && part >= 4.0 * usual => {
-                Ok((since, late, seen))
-            }
-            _ => Err(false),
+        let (late_so, seen_so) = (f64::from(late), f64::from(seen));
+        let usual = f64::from(self.share) * seen_so;
+        // Chance alone brings more than four times a small number now and then.
+        let chance = usual + 4.0 + 4.0 * usual.sqrt();
+        let many = late >= 5 && late_so >= 0.05 * seen_so;
+        let unusual = late_so >= 4.0 * usual && late_so >= chance;
+        match self.since.filter(|_| many && unusual && self.seen > KNOWN_AFTER) {
+            Some(since) => Ok((since, late, seen)),
+            None => Err(false),
         }
     }
 }
@@ -163,15 +173,17 @@ mod tests {
         MessageSeen { made: made.map(at), ..crate::engine::tests::message(id, "") }
     }
 
+    const START: i64 = 1_000_000;
+
     fn at(second: i64) -> Timestamp {
-        Timestamp::from_secs(1_000_000 + second)
+        Timestamp::from_secs(START + second)
     }
 
     /// A second each; every `nth` from `from` on is a minute old.
     fn play(disorder: &mut Disorder, from: i64, to: i64, nth: i64) {
         for n in from..to {
             let old = if nth > 0 && n % nth == 0 { 60 } else { 0 };
-            disorder.take(at(n), ConnectionId(1), &message(Some(n - old), ""), false);
+            disorder.take(at(n), ConnectionId(1), &message(Some(START + n - old), ""), false);
         }
     }
 
@@ -204,7 +216,7 @@ mod tests {
         let mut disorder = Disorder::default();
         for n in 0..3_000 {
             let on = ConnectionId(u64::try_from(n % 3).unwrap());
-            disorder.take(at(n), on, &message(Some(n - 40 * (n % 3)), ""), false);
+            disorder.take(at(n), on, &message(Some(START + n - 40 * (n % 3)), ""), false);
         }
         assert_eq!((disorder.judge(at(3_000)), disorder.share), (Err(true), 0.0));
         for n in 0..300 {
@@ -220,14 +232,26 @@ mod tests {
         let mut disorder = Disorder::default();
         play(&mut disorder, 0, 1_000, 0);
         for n in 1_000..1_200 {
-            disorder.take(at(n), ConnectionId(1), &message(Some(n - 3_600), ""), false);
+            disorder.take(at(n), ConnectionId(1), &message(Some(START + n - 3_600), ""), false);
         }
         assert_eq!(disorder.judge(at(1_200)), Err(true), "one, and no more");
         for n in 1_200..1_300 {
             let old = 4_000 * (n % 2);
-            disorder.take(at(n), ConnectionId(1), &message(Some(n - old), ""), true);
+            disorder.take(at(n), ConnectionId(1), &message(Some(START + n - old), ""), true);
         }
         assert_eq!(disorder.judge(at(1_300)), Err(true));
+    }
+
+    #[test]
+    fn a_shuffled_backlog_is_no_news() {
+        let mut disorder = Disorder::default();
+        play(&mut disorder, 0, 1_000, 0);
+        for n in 0..600 {
+            // An hour's messages, ten a second, each with its neighbour.
+            let made = START + 1_000 + (n ^ 1) * 6;
+            disorder.take(at(4_600 + n / 10), ConnectionId(1), &message(Some(made), ""), false);
+        }
+        assert!(disorder.judge(at(4_660)).is_err(), "{disorder:?}");
     }
 
     #[test]

@@ -34,10 +34,11 @@ impl Connection {
 }
 
 impl WaypointState {
-    /// The receiver's side of a connection is gone; told once, and only where somebody waits for it.
-    fn went_half_open(&mut self, at: &Sighting) {
+    /// A side of a connection is gone; counted once, and only where somebody waits for a receiver.
+    fn went_half_open(&mut self, at: &Sighting, receiver: bool) {
         let Some(connection) = self.connections.get_mut(&at.connection) else { return };
-        if !core::mem::replace(&mut connection.half_open, true) && connection.owed > 0 {
+        let known = core::mem::replace(&mut connection.half_open, true);
+        if receiver && !known && connection.owed > 0 {
             self.half_open.push(at.at);
         }
     }
@@ -84,16 +85,10 @@ impl Engine {
             }
             LinkEvent::NotMllp => self.happened(subject, Code::NotMllp, at.at, Label::EMPTY, fx),
             LinkEvent::Peer(ip) => self.connected_from(at, ip, fx),
-            LinkEvent::HalfOpen { receiver } => {
-                if receiver {
-                    waypoint.went_half_open(at);
-                }
-            }
+            LinkEvent::HalfOpen { receiver } => waypoint.went_half_open(at, receiver),
             LinkEvent::TimedOut { receiver } => {
                 waypoint.resets += 1;
-                if receiver {
-                    waypoint.went_half_open(at);
-                }
+                waypoint.went_half_open(at, receiver);
                 self.connection_over(at, fx);
             }
         }

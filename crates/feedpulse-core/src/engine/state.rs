@@ -279,7 +279,7 @@ pub struct Connection {
     pub off_run: u32,
     /// Who connected, until the first message.
     pub peer: Option<core::net::IpAddr>,
-    /// Its receiver is gone without a word.
+    /// A side of it is gone without a word.
     pub half_open: bool,
 }
 

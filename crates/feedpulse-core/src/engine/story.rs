@@ -255,10 +255,12 @@ fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Optio
     })
 }
 
-/// Whether the connection on which a feed's last message came is still open.
+/// Whether the connection on which a feed's last message came is still open, and not half-open.
 fn is_connected(s: &State, feed: &FeedState) -> bool {
     let here = feed.waypoints.first().and_then(|w| s.waypoints.get(usize::from(w.0)));
-    here.zip(feed.last_on).is_some_and(|(here, on)| here.connections.contains_key(&on))
+    here.zip(feed.last_on)
+        .and_then(|(here, on)| here.connections.get(&on))
+        .is_some_and(|connection| !connection.half_open)
 }
 
 fn link_clues(
