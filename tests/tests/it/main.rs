@@ -16,6 +16,7 @@ mod ledger;
 mod outage;
 mod parts;
 mod parts_flow;
+mod peers;
 mod probes;
 mod restart;
 mod samples;

@@ -46,7 +46,8 @@ fn a_receiver_that_vanishes_is_told_and_then_given_up() {
         return inside();
     }
     if !is_possible() {
-        eprintln!("not tested: no network namespace can be made here");
+        assert!(std::env::var_os("CI").is_none(), "in CI nothing may be skipped: see `unshare`");
+        eprintln!("skipped: no network namespace can be made here");
         return;
     }
     let name = "tests::vanished::a_receiver_that_vanishes_is_told_and_then_given_up";
