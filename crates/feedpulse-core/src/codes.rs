@@ -72,7 +72,7 @@ codes! {
         "Of the last 20 answers (of the last minute) at least 5 came and more than a fifth took longer than the waypoint's ack_time objective, or the oldest open message has waited three times as long. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
         "Look at the receiver's database, disk and scheduled jobs. If its queue grows as well (FP0107), tell the clients now.";
     NoAck "FP0102" Ticket "Messages get no ACK"
-        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes; its application does not answer. A page when an urgent message waits, or when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
+        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes, and its application does not answer; or, where the reason is half-open, its host does not take them either. A page when an urgent message waits, or when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
         "Restart or unblock the receiving application. Nothing is accepted while this lasts; the sender will resend, so expect duplicates.";
     RejectedShare "FP0103" Ticket "Messages are refused by the receiver"
         "Of the last 20 answers (of the last minute) at least 5 were errors or rejects (AE, AR, CE, CR), and their share is over the rejected_share objective."
@@ -90,7 +90,7 @@ codes! {
         "Unfinished messages are above backlog_min and have grown for two minutes, by the median of all slopes between looks of fifteen seconds, so that a burst which drains is none; and at this pace the transit objective breaks within the hour, or is broken. Less than 30 minutes before a longer objective breaks it is a page."
         "Out = 0 is an outage, out > 0 is a lack of capacity. Drain time = backlog / (out - in) once it recovers.";
     ConnectionLost "FP0108" Ticket "Connections break before the ACK"
-        "Five or more messages within a minute lost their connection before they were answered."
+        "Five or more messages within a minute lost their connection before they were answered; or three lost it within an hour, minutes apart, and far more often than is usual here (two, where it was half-open: dead, and nobody had closed it)."
         "Look for a receiver that restarts, an idle cut by a firewall, or a load balancer's time limit.";
     DeadLetters "FP0109" Ticket "Messages are given up"
         "Records arrived on a dead-letter topic."

@@ -170,6 +170,10 @@ fn no_ack(
     if urgent {
         verdict.severity = Severity::Page;
     }
+    // Its host does not take the bytes either.
+    if w.half_open.last().is_some_and(|at| answer.is_none_or(|answer| at > answer)) {
+        verdict.detail = "half-open";
+    }
     Condition::Holds(verdict)
 }
 
@@ -315,10 +319,12 @@ fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
 
 /// Few losses, and regular ones: three minutes of the last hour that lie apart, and far more than this
 /// link usually has. So a balancer that cuts idle connections shows at a quiet feed: a connection that was
-/// half-open counts, whatever its sender makes of it.
+/// half-open counts, whatever its sender makes of it, and two of them are enough.
 fn lost_again(w: &WaypointState, now: Timestamp) -> Condition {
     let within = |at: &Timestamp| now.micros_since(*at) <= HOUR;
     let half_open = w.half_open.at.iter().copied().filter(within).count();
+    let lost = w.lost.at.iter().copied().filter(within).count();
+    let named = half_open > 0 && half_open >= lost;
     let mut events: Vec<Timestamp> = w.lost.at.iter().chain(&w.half_open.at).copied().collect();
     events.retain(within);
     events.sort_unstable();
@@ -331,10 +337,11 @@ fn lost_again(w: &WaypointState, now: Timestamp) -> Condition {
     }
     let usual = w.usual.lost_share * w.usual.sum(now, 60).sendings as f32;
     let lately = before.is_some_and(|at| now.micros_since(at) <= HOUR / 2);
-    if times < 3 || !lately || (times as f32) < 3.0 + 4.0 * usual {
+    let least = if named { 2 } else { 3 };
+    if times < least || !lately || (times as f32) < least as f32 + 4.0 * usual {
         return Condition::Over;
     }
-    let (all, named) = (number(events.len()), half_open * 2 >= events.len());
+    let all = number(lost.max(half_open));
     let share = if named { number(half_open) } else { f64::NAN };
     let mut verdict = Verdict::new(
         Code::ConnectionLost,

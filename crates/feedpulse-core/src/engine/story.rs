@@ -276,6 +276,8 @@ fn link_clues(
     let impatient = has(Code::LateAck) && (has(Code::RetryStorm) || has(Code::Retry));
     if has(Code::ReceiverDown) {
         down_clues(s, link, here, clues);
+    } else if finding(Code::NoAck).is_some_and(|f| f.detail.as_str() == "half-open") {
+        clues.push(Clue::Vanished);
     } else if has(Code::NoAck) && impatient {
         clues.push(Clue::TooEarly);
     } else if has(Code::NoAck) && !has(Code::OffByOneAcks) {

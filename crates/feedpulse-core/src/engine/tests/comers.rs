@@ -230,3 +230,25 @@ fn a_late_refusal_of_a_try_that_was_given_up_is_not_the_latest_ones() {
     bench.see(1, 1, Seen::Ack(ack("A1", AckCode::CR)));
     assert_eq!(bench.outcome(Outcome::Rejected), 1);
 }
+
+#[test]
+fn no_answer_on_a_half_open_connection_is_no_hanging_program() {
+    let mut bench = Bench::new();
+    bench.see(1, 1, Seen::Link(LinkEvent::Opened));
+    for n in 0..4 {
+        bench.send(1, 1, &format!("A{n}"), &format!("A{n}"));
+        bench.pass(1);
+    }
+    bench.pass(8);
+    bench.see(1, 1, Seen::Link(LinkEvent::HalfOpen { receiver: true }));
+    bench.pass(20);
+    let said = found(&bench, Code::NoAck);
+    assert!(!said.is_empty() && said.iter().all(|(d, _)| d == "half-open"), "{said:?}");
+    let causes = bench.all.iter().filter_map(|(_, effect)| match effect {
+        Effect::Incident(change) => change.story.cause.clone(),
+        _ => None,
+    });
+    let clues: Vec<_> = causes.flat_map(|cause| cause.clues).collect();
+    assert!(!clues.contains(&crate::cause::Clue::TakesAndIsSilent), "{clues:?}");
+    assert!(clues.contains(&crate::cause::Clue::Vanished), "{clues:?}");
+}
