@@ -239,7 +239,7 @@ fn no_answer_on_a_half_open_connection_is_no_hanging_program() {
         bench.send(1, 1, &format!("A{n}"), &format!("A{n}"));
         bench.pass(1);
     }
-    bench.pass(8);
+    bench.pass(6);
     bench.see(1, 1, Seen::Link(LinkEvent::HalfOpen { receiver: true }));
     bench.pass(20);
     let said = found(&bench, Code::NoAck);
