@@ -1,7 +1,8 @@
 //! How often messages arrive behind younger ones, by what their sender wrote: MSH-7, or the number at the
 //! end of MSH-10 where MSH-7 is not known to the second. Compared are neighbours of one sender on one
-//! connection only: who sends on several at once has no order between them. And only an older one behind
-//! a fresh one counts: a backlog that drains through several threads is shuffled, and no news.
+//! connection only: who sends on several at once has no order between them. And an older one
+//! counts only if it took far longer than the one it came behind: a backlog that drains through several
+//! threads is shuffled, and no news.
 
 use crate::frame::ConnectionId;
 use crate::label::Label;
@@ -20,9 +21,8 @@ const MINUTES: usize = 5;
 const MINUTE: i64 = 60_000_000;
 /// MSH-7 may be written to the second in one message and finer in the next, in µs.
 const FINE: i64 = 1_000_000;
-/// A message is fresh when MSH-7 is this near to our clock, in µs. A sender whose clock is further off has
-/// no fresh ones, and is not judged.
-const FRESH: i64 = 120_000_000;
+/// An older message took so many times as long from MSH-7 to here as the one that it came behind.
+const LONGER: i64 = 4;
 /// A number that falls by more was set anew.
 const NEAR: u64 = 10_000;
 
@@ -92,11 +92,13 @@ impl Disorder {
         }
         let Some((before, seen)) = self.last.insert(key, (mark, at)) else { return };
         let Some(older) = is_older(before, mark) else { return };
-        let fresh = match before {
-            Mark::Made(made) => seen.micros_since(made).abs() <= FRESH,
-            Mark::Number(..) => true,
+        let longer = match (before, mark) {
+            (Mark::Made(before), Mark::Made(now)) => {
+                at.micros_since(now) >= LONGER * seen.micros_since(before).max(0)
+            }
+            _ => true,
         };
-        let older = older && fresh && !told;
+        let older = older && longer && !told;
         self.seen += 1;
         #[expect(clippy::cast_precision_loss, reason = "early ones weigh more: a small count")]
         let weight = (1.0 / self.seen as f32).max(LASTS);
