@@ -5,7 +5,11 @@ use crate::layout::layout;
 use crate::reader::{DecodeError, Reader};
 use feedpulse_core::engine::aged::Aged;
 use feedpulse_core::engine::by_kind::KindAnswers;
+use feedpulse_core::engine::comers::Comers;
+use feedpulse_core::engine::disorder::{Disorder, Mark};
 use feedpulse_core::engine::drill::Drill;
+use feedpulse_core::engine::jump::{Jump, Trial};
+use feedpulse_core::engine::known::Known;
 use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
@@ -40,13 +44,13 @@ layout! {
     }
     struct Aged { last, seen, worst, urgent }
     struct Connection {
-        opened_at, down_before, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run
+        opened_at, down_before, open, latest, latest_at, previous, answered, owed, unmatched, latest_key, pipelines, slipped, off_run, peer, half_open
     }
     struct Remembered { key, journey, body, outcome, sent, answers }
     struct EndedJourney { key, feed, at, delivered, whole }
     struct Kind { code, trigger, sender, facility }
     enum ClockFault { 0 = Fast, 1 = Zone }
-    struct Clock { offsets, skew, spread, fault, ages, window, turn }
+    struct Clock { offsets, skew, spread, fault, ages, window, turn, jump }
     struct Clocks { senders }
     struct SetKey { feed, code, facility }
     struct Set { key, source_age, transit, legs, acks }
@@ -69,8 +73,13 @@ layout! {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
         hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
         down_since, down_times, down_last, down_how, refused, resets, unreadable, blind, blinds,
-        ack_time, usual, refusing_since, urgent_at, raised
+        ack_time, usual, refusing_since, urgent_at, raised, comers, disorder, half_open
     }
+    struct Comers { peers, senders, receivers }
+    enum Mark { 0 = Made(at), 1 = Number(before, number) }
+    struct Disorder { last, minutes, seen, share, since }
+    struct Trial { from, offset, since, times, back }
+    struct Jump { made, trial, told }
     struct Interval { start, seen, outcomes, ack_time, transit_max }
     struct FeedState {
         name, route, waypoints, ends_at, declared, objectives, seen, first_seen, totals, last_seen, last_on, backlog,
@@ -142,6 +151,27 @@ impl<T: Wire> Wire for Followed<T> {
             waypoint: from.field("Followed.waypoint")?,
             key: from.field("Followed.key")?,
             last: from.field("Followed.last")?,
+        })
+    }
+}
+
+impl<T: Wire> Wire for Known<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Self { since, times, held, news, changing } = self;
+        since.put(out);
+        times.put(out);
+        held.put(out);
+        news.put(out);
+        changing.put(out);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            since: from.field("Known.since")?,
+            times: from.field("Known.times")?,
+            held: from.field("Known.held")?,
+            news: from.field("Known.news")?,
+            changing: from.field("Known.changing")?,
         })
     }
 }

@@ -23,8 +23,8 @@ use feedpulse_core::label::{ControlId, LABEL_MAX, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId,
-    Silence, Waypoint,
+    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, PeerNet, Plan, Role, Route,
+    RouteId, Silence, Waypoint,
 };
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -34,6 +34,7 @@ use feedpulse_core::sighting::{
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};
 use feedpulse_core::view::Totals;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 layout! {
     newtype WaypointId(u16);
@@ -127,6 +128,9 @@ layout! {
         5 = Idle,
         6 = FrameOpen,
         7 = NotMllp,
+        8 = Peer(ip),
+        9 = HalfOpen { receiver },
+        10 = TimedOut { receiver },
     }
     struct ReceiptSeen { journey_key, outcome, stated_at }
     struct DeadLetterSeen { journey_key, reason, code, sender, urgency }
@@ -176,8 +180,9 @@ layout! {
     enum Silence { 0 = Learned, 1 = After(limit), 2 = Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
-        standby_of, expected_reasons, system
+        standby_of, expected_reasons, system, peers
     }
+    struct PeerNet { ip, bits }
     enum Acks { 0 = Expected, 1 = Stored, 2 = IfSeen }
     enum Role { 0 = Message, 1 = AckOf(waypoint), 2 = DeadLetter, 3 = Retry, 4 = Receipt }
     struct Route { name, waypoints }
@@ -248,6 +253,34 @@ layout! {
     newtype AckClasses(u16);
     struct Sending { waypoint, control_id, at, ended_at, outcome, ack, reason, slow, size }
     struct Totals { seen, outcomes, open }
+}
+
+/// 4 or 6, then the address's bits.
+impl Wire for IpAddr {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::V4(v4) => {
+                out.push(4);
+                out.extend_from_slice(&v4.octets());
+            }
+            Self::V6(v6) => {
+                out.push(6);
+                out.extend_from_slice(&v6.octets());
+            }
+        }
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let unknown = |tag: u8| from.fail(Fault::UnknownTag(tag.into()));
+        let [tag] = from.clone().take_array()?;
+        let fault = unknown(tag);
+        from.take_array::<1>()?;
+        match tag {
+            4 => from.take_array::<4>().map(Ipv4Addr::from).map(Self::V4),
+            6 => from.take_array::<16>().map(Ipv6Addr::from).map(Self::V6),
+            _ => Err(fault),
+        }
+    }
 }
 
 impl Wire for Timestamp {

@@ -132,6 +132,8 @@ clues! {
     PartStopped "a channel of the engine does not run" for Config 3;
     ReaderStopped "the engine reads its topic no more" for Software 3 against Network;
     ReaderBehind "the engine reads its topic too slowly" for Overload 3;
+    HalfOpen "connections are half-open: bytes get no TCP answer, and a new connection works: something between forgets idle ones" for Network 4 against Software Host;
+    Vanished "connections that were open got no TCP answer any more: the host or the way to it is gone, not its program" for Host 1 against Software;
 }
 
 /// Weighs the signs.

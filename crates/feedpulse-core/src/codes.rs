@@ -72,7 +72,7 @@ codes! {
         "Of the last 20 answers (of the last minute) at least 5 came and more than a fifth took longer than the waypoint's ack_time objective, or the oldest open message has waited three times as long. One connection that waits for each ACK carries at most 1 / ACK time messages a second, so a slow receiver is a lower capacity."
         "Look at the receiver's database, disk and scheduled jobs. If its queue grows as well (FP0107), tell the clients now.";
     NoAck "FP0102" Ticket "Messages get no ACK"
-        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes; its application does not answer. A page when an urgent message waits, or when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
+        "Messages were sent and ended without an answer (none within no_ack_after, or the connection was given up): three within a minute and nothing answered since, or an urgent one waits that long. The receiver's host takes the bytes, and its application does not answer; or, where the reason is half-open, its host does not take them either. A page when an urgent message waits, or when nothing was accepted for page_after (5 min; 2 min where urgent messages flow)."
         "Restart or unblock the receiving application. Nothing is accepted while this lasts; the sender will resend, so expect duplicates.";
     RejectedShare "FP0103" Ticket "Messages are refused by the receiver"
         "Of the last 20 answers (of the last minute) at least 5 were errors or rejects (AE, AR, CE, CR), and their share is over the rejected_share objective."
@@ -90,7 +90,7 @@ codes! {
         "Unfinished messages are above backlog_min and have grown for two minutes, by the median of all slopes between looks of fifteen seconds, so that a burst which drains is none; and at this pace the transit objective breaks within the hour, or is broken. Less than 30 minutes before a longer objective breaks it is a page."
         "Out = 0 is an outage, out > 0 is a lack of capacity. Drain time = backlog / (out - in) once it recovers.";
     ConnectionLost "FP0108" Ticket "Connections break before the ACK"
-        "Five or more messages within a minute lost their connection before they were answered."
+        "Five or more messages within a minute lost their connection before they were answered; or three lost it within an hour, minutes apart, and far more often than is usual here (two, where it was half-open: dead, and nobody had closed it)."
         "Look for a receiver that restarts, an idle cut by a firewall, or a load balancer's time limit.";
     DeadLetters "FP0109" Ticket "Messages are given up"
         "Records arrived on a dead-letter topic."
@@ -143,6 +143,18 @@ codes! {
     SchemaDrift "FP0207" Ticket "Messages have a new version"
         "MSH-12 of this sender and type changed after at least twenty messages of another one."
         "An upgrade: compare what else changed with it. The change is kept in the timeline of incidents.";
+    UnknownPeer "FP0209" Ticket "An unknown peer has connected"
+        "An address connected that is outside the link's `peers` (a ticket, at once); or, where none are stated, sent a message and never did before (a note, once). Learned are the addresses of the link's first seven days, eight at most; where three new ones came within a week, or more than eight at first, as pods do, that is said once, and nothing more until a month has passed without a new one."
+        "Find out whose host it is. State `peers` at the waypoint (addresses or blocks, such as the pod network): then only others are told, and told louder.";
+    UnknownApplication "FP0210" Ticket "An unknown application sends"
+        "MSH-3 of a message on a declared feed was never seen on this link before (a ticket); or MSH-4 of a known application, or MSH-5 and MSH-6, was not (a note). Said once each. Learned are the first seven days and at least 100 messages, 32 pairs of names at most in each role; where three new ones came within a week that is said once, and nothing more until a month has passed without a new one."
+        "A system that was connected on purpose needs nothing more than its feed's `senders`. Else find out who sends into production; FP0206 tells test messages.";
+    ClockStep "FP0211" Note "A sender's clock has jumped"
+        "Between neighbouring messages of a sender MSH-7 jumped by 30 s or more against our clock, and three messages in a row agree on it to 5 s: ahead (messages from the future), back (MSH-7 fell behind that of the message before, for 30 s), or by whole hours (for 5 min): a zone or daylight-saving fault. A delay is none. Said once, with size and direction; source ages are judged by the new offset at once."
+        "Look at the sender's time service (NTP) and its zone. What it wrote meanwhile has wrong times of events: results may sort wrongly in the portal.";
+    OutOfOrder "FP0212" Ticket "Messages arrive out of order"
+        "Of the messages of the last five minutes at least five, and a twentieth, were older by MSH-7 than the one before of the same sender on the same connection (by the number in MSH-10, where MSH-7 is not to the second), and took at least four times as long to arrive; and that is four times what is usual at this link, and more than chance brings. Learned are 200 messages. Repeats do not count, nor a backlog that drains, nor what FP0501 to FP0503 say."
+        "Parallel senders, a replay from an error queue, or a topic without the patient in its key: an older state of a patient may overwrite a newer one.";
     CheckFound "FP0301" Ticket "A check found something"
         "A WASM check reported a finding; its own code and explanation are in the evidence."
         "Read the check's README: its manifest explains each of its codes.";

@@ -1,6 +1,7 @@
 //! The resolved configuration as the engine needs it: waypoints, routes, feeds, objectives.
 
 use crate::calendar::Calendar;
+pub use crate::engine::known::PeerNet;
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::probe::{Expect, HeartbeatPlan, ProbePlan};
@@ -192,6 +193,8 @@ pub struct Waypoint {
     pub expected_reasons: Vec<ReasonClass>,
     /// The receiving system behind it: links of one system fail together. Empty = not known.
     pub system: Label,
+    /// Where its senders may connect from; none = learned.
+    pub peers: Vec<PeerNet>,
 }
 
 impl Waypoint {
@@ -210,6 +213,7 @@ impl Waypoint {
             standby_of: None,
             expected_reasons: Vec::new(),
             system: Label::EMPTY,
+            peers: Vec::new(),
         }
     }
 }

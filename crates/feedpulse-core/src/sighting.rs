@@ -341,6 +341,19 @@ pub enum LinkEvent {
     FrameOpen,
     /// What flows is not MLLP (TLS, HTTP or other bytes).
     NotMllp,
+    /// Who has connected: the sender's address, without its port. Behind [`LinkEvent::Opened`].
+    Peer(core::net::IpAddr),
+    /// One side no longer takes what it is sent, and says nothing: its host or the way to it is gone, or
+    /// something between has forgotten the connection. It is still open on this side.
+    HalfOpen {
+        /// The receiver's side; false: the sender's.
+        receiver: bool,
+    },
+    /// Such a connection was given up by the system that held it.
+    TimedOut {
+        /// As in [`LinkEvent::HalfOpen`].
+        receiver: bool,
+    },
 }
 
 /// A receipt: `{waypoint, key, outcome, at}`. Only a receipt may say *filed*.

@@ -12,6 +12,7 @@ use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::mllp::{FrameEvent, Framer, Looks};
 use feedpulse_wire::{Direction as Way, Event, Record, RefusedBy, Side};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// All connections of one ring instance.
@@ -168,7 +169,7 @@ impl Streams {
                 stream.bytes = stream.bytes.max(offset);
                 stream.cut(place, way(direction), sink);
             }
-            Event::Opened { .. } => self.opened(record.connection, place, sink),
+            Event::Opened { peer, .. } => self.opened(record.connection, place, peer.ip(), sink),
             Event::Closed => {
                 let mut ended = self.end(record.connection, place, sink);
                 let bytes =
@@ -179,6 +180,15 @@ impl Streams {
                 self.end(record.connection, place, sink);
                 let by_receiver = by == Side::Receiver;
                 sink.push(place.sighting(Seen::Link(LinkEvent::Reset { by_receiver })));
+            }
+            Event::HalfOpen { side, .. } => {
+                let receiver = side == Side::Receiver;
+                sink.push(place.sighting(Seen::Link(LinkEvent::HalfOpen { receiver })));
+            }
+            Event::TimedOut { side } => {
+                self.end(record.connection, place, sink);
+                let receiver = side == Side::Receiver;
+                sink.push(place.sighting(Seen::Link(LinkEvent::TimedOut { receiver })));
             }
             Event::Refused { by, .. } => self.refused(by, place, sink),
             Event::Unreachable { .. } => {
@@ -272,12 +282,13 @@ impl Streams {
         sink.push(self.own(true, detail));
     }
 
-    fn opened(&mut self, number: u64, place: Place, sink: &mut Sink<'_>) {
+    fn opened(&mut self, number: u64, place: Place, peer: IpAddr, sink: &mut Sink<'_>) {
         if core::mem::take(&mut self.limited) {
             sink.push(self.own(false, "accepting"));
         }
         self.connection(number, place.waypoint).whole = true;
         sink.push(place.sighting(Seen::Link(LinkEvent::Opened)));
+        sink.push(place.sighting(Seen::Link(LinkEvent::Peer(peer))));
     }
 
     fn connection(&mut self, number: u64, waypoint: WaypointId) -> &mut Connection {

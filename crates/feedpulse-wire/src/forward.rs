@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::{ListenerConfig, OnUpstreamDown};
 use crate::record::{Event, RefusedBy, Side, Unreachable};
-use crate::relay::{End, relay};
+use crate::relay::{self, End, relay};
 use crate::state::{Phase, Wire, count};
+use crate::vitals;
 
 /// The first and the longest pause between two probes of a receiver that is down.
 const PROBE_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -193,9 +194,16 @@ async fn connection(open: Open, mut sender: TcpStream, peer: SocketAddr) {
             Event::Closed
         }
         End::Reset(by) => {
+            // What was not read yet still says how it broke.
+            let gone = [&sender, &receiver].into_iter().any(is_gone);
             reset(sender);
             reset(receiver);
-            Event::Reset { by }
+            if gone { Event::TimedOut { side: by } } else { Event::Reset { by } }
+        }
+        End::TimedOut(side) => {
+            reset(sender);
+            reset(receiver);
+            Event::TimedOut { side }
         }
     };
     wire.offer(lane.index, id, event);
@@ -273,7 +281,13 @@ fn refused(wire: &Wire, lane: &Lane, id: u64, peer: SocketAddr, by: RefusedBy) {
 fn prepare(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_keepalive(true);
+    let _ = vitals::probe(stream);
+}
+
+/// Whether the error that waits on a socket says that its peer is gone.
+fn is_gone(stream: &TcpStream) -> bool {
+    let waits = SockRef::from(stream).take_error().ok().flatten();
+    waits.is_some_and(|error| relay::is_gone(&error))
 }
 
 /// Closes with a reset (RFC 9293 §3.10.4, ABORT) instead of an orderly end.

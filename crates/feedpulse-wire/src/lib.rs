@@ -14,8 +14,10 @@
 //! * each side talks TCP with the wire's host: up to 64 KiB per direction, and the kernel's socket
 //!   buffers, may be accepted from one side before the other side has them. A reset overtakes what
 //!   the other side has not yet taken, as it does in any TCP stream;
-//! * TCP keepalive is on, with the kernel's own times, so that a peer that vanished does not hold
-//!   a connection for ever. No other time limit applies to an established connection.
+//! * TCP keepalive is on: a connection without traffic is probed each minute, so that a peer that
+//!   vanished is known ([`Event::HalfOpen`]), and is given up when the kernel's own settings would
+//!   give it up. No other time limit applies to an established connection. A balancer that
+//!   forgets idle connections, and counts such probes, no longer does.
 //!
 //! Memory is bounded: the ring, one read buffer of 64 KiB for the whole process, and for each
 //! direction in which the peer does not take its bytes at most 64 KiB more (so at most 128 KiB a
@@ -35,6 +37,7 @@ mod run;
 mod state;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 pub use command::main;
 pub use config::{ArgsError, ListenerConfig, OnUpstreamDown, WireConfig};

@@ -66,6 +66,19 @@ pub enum Event<'a> {
         /// Who reset it.
         by: Side,
     },
+    /// A side answers no more, and says nothing: repeats of data, or probes, got no TCP answer. The
+    /// connection is still open. Told again only when it had answered in between.
+    HalfOpen {
+        /// Whose side.
+        side: Side,
+        /// For how long nothing came from it, in microseconds.
+        for_us: u64,
+    },
+    /// The kernel gave a side up that answered no more, and the other side was reset.
+    TimedOut {
+        /// Whose side.
+        side: Side,
+    },
     /// A sender was reset because nobody would take its connection.
     Refused {
         /// The sender's address.
@@ -226,6 +239,8 @@ mod kind {
     pub(super) const LISTENING: u8 = 11;
     pub(super) const LISTEN_FAILED: u8 = 12;
     pub(super) const LISTENER_CLOSED: u8 = 13;
+    pub(super) const HALF_OPEN: u8 = 14;
+    pub(super) const TIMED_OUT: u8 = 15;
 }
 
 impl<'a> Record<'a> {
@@ -253,7 +268,10 @@ impl<'a> Record<'a> {
                 put(&address_words(upstream));
             }
             Event::Data { bytes, .. } => encoded.bytes = bytes.0,
-            Event::HalfClosed { .. } | Event::Closed | Event::Reset { .. } => {}
+            Event::HalfClosed { .. }
+            | Event::Closed
+            | Event::Reset { .. }
+            | Event::TimedOut { .. } => {}
             Event::Refused { peer: addr, .. }
             | Event::Listening { on: addr }
             | Event::ListenerClosed { on: addr } => put(&address_words(addr)),
@@ -261,7 +279,7 @@ impl<'a> Record<'a> {
                 put(&address_words(peer));
                 put(&[errno_word(if let Unreachable::Other(errno) = why { errno } else { 0 })]);
             }
-            Event::Idle { for_us } => put(&[for_us]),
+            Event::Idle { for_us } | Event::HalfOpen { for_us, .. } => put(&[for_us]),
             Event::Shed { from_us, to_us, records, bytes } => {
                 put(&[from_us.cast_unsigned(), to_us.cast_unsigned(), records, bytes]);
             }
@@ -302,6 +320,8 @@ impl<'a> Event<'a> {
             Event::HalfClosed { direction, offset } => (kind::HALF_CLOSED, direction as u8, offset),
             Event::Closed => (kind::CLOSED, 0, 0),
             Event::Reset { by } => (kind::RESET, by as u8, 0),
+            Event::HalfOpen { side, .. } => (kind::HALF_OPEN, side as u8, 0),
+            Event::TimedOut { side } => (kind::TIMED_OUT, side as u8, 0),
             Event::Refused { by, .. } => (kind::REFUSED, by as u8, 0),
             Event::Unreachable { why, .. } => {
                 let tag = match why {
@@ -328,6 +348,10 @@ impl<'a> Event<'a> {
             1 => Ok(Direction::ToSender),
             _ => Err("a record with an unknown direction"),
         };
+        let side = || {
+            let sides = [Side::Sender, Side::Receiver, Side::Wire];
+            sides.get(usize::from(tag)).copied().ok_or("a record about an unknown side")
+        };
         Ok(match kind {
             kind::OPENED => {
                 Event::Opened { peer: address(payload, 0)?, upstream: address(payload, 3)? }
@@ -335,11 +359,9 @@ impl<'a> Event<'a> {
             kind::DATA => Event::Data { direction: direction()?, offset, bytes: Payload(payload) },
             kind::HALF_CLOSED => Event::HalfClosed { direction: direction()?, offset },
             kind::CLOSED => Event::Closed,
-            kind::RESET => Event::Reset {
-                by: *[Side::Sender, Side::Receiver, Side::Wire]
-                    .get(usize::from(tag))
-                    .ok_or("a reset by an unknown side")?,
-            },
+            kind::RESET => Event::Reset { by: side()? },
+            kind::HALF_OPEN => Event::HalfOpen { side: side()?, for_us: field(0)? },
+            kind::TIMED_OUT => Event::TimedOut { side: side()? },
             kind::REFUSED => Event::Refused {
                 peer: address(payload, 0)?,
                 by: *[RefusedBy::Receiver, RefusedBy::ConnectionLimit, RefusedBy::FileLimit]

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
@@ -13,6 +15,10 @@ use tokio::time::Instant;
 
 use crate::record::{Direction, Event, MAX_PAYLOAD, Payload, Side};
 use crate::state::{Phase, SCRATCH, Wire, count};
+use crate::vitals;
+
+/// Between two looks at whether the peers still answer.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +27,8 @@ pub(crate) enum End {
     Closed,
     /// By a reset, which is to be passed on.
     Reset(Side),
+    /// A side answered no more, and the kernel gave it up.
+    TimedOut(Side),
 }
 
 /// What the two directions of one connection share.
@@ -33,6 +41,14 @@ struct Connection<'a> {
     ended: Cell<u8>,
     /// The side that no longer takes bytes, once that is known.
     broken: Cell<Option<Side>>,
+    /// A side was not reset: it answered no more.
+    gone: Cell<bool>,
+}
+
+/// Whether an error says that the peer is not there any more, without a word of its own.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 /// What one read brought.
@@ -80,15 +96,22 @@ pub(crate) async fn relay(
         last_byte: Cell::new(Instant::now()),
         ended: Cell::new(0),
         broken: Cell::new(None),
+        gone: Cell::new(false),
     };
+    let sockets = [(Side::Sender, sender.as_raw_fd()), (Side::Receiver, receiver.as_raw_fd())];
     let (from_sender, to_sender) = sender.split();
     let (from_receiver, to_receiver) = receiver.split();
     // Not biased: a direction that never pauses must not starve the other one.
-    tokio::select! {
+    let end = tokio::select! {
         end = pump(&connection, Direction::ToReceiver, from_sender, to_receiver) => end,
         end = pump(&connection, Direction::ToSender, from_receiver, to_sender) => end,
         end = watch_idle(&connection, idle_after) => end,
-        () = wire.reached(Phase::Cutting) => End::Reset(Side::Wire),
+        end = watch_peers(&connection, sockets) => end,
+        () = wire.reached(Phase::Cutting) => return End::Reset(Side::Wire),
+    };
+    match end {
+        End::Reset(side) if connection.gone.get() => End::TimedOut(side),
+        end => end,
     }
 }
 
@@ -170,7 +193,8 @@ async fn next_piece(
     poll_fn(|cx| {
         let mut scratch = connection.wire.scratch.borrow_mut();
         let mut buffer = ReadBuf::new(&mut scratch);
-        if ready!(Pin::new(&mut *source).poll_read(cx, &mut buffer)).is_err() {
+        if let Err(error) = ready!(Pin::new(&mut *source).poll_read(cx, &mut buffer)) {
+            connection.broke(&error);
             return Poll::Ready(Piece::SourceBroken);
         }
         let bytes = buffer.filled();
@@ -180,7 +204,10 @@ async fn next_piece(
         count(&connection.wire.counters.read[direction as usize], bytes.len() as u64);
         let taken = match Pin::new(&mut *target).poll_write(cx, bytes) {
             Poll::Ready(Ok(taken)) => taken,
-            Poll::Ready(Err(_)) => return Poll::Ready(Piece::TargetBroken),
+            Poll::Ready(Err(error)) => {
+                connection.broke(&error);
+                return Poll::Ready(Piece::TargetBroken);
+            }
             Poll::Pending => 0,
         };
         let (sent, rest) = bytes.split_at(taken);
@@ -203,7 +230,14 @@ async fn forward_rest(
     target: &mut WriteHalf<'_>,
 ) -> bool {
     while !rest.is_empty() {
-        let Ok(taken @ 1..) = target.write(rest).await else { return false };
+        let taken = match target.write(rest).await {
+            Ok(taken @ 1..) => taken,
+            Ok(0) => return false,
+            Err(error) => {
+                connection.broke(&error);
+                return false;
+            }
+        };
         let (sent, left) = rest.split_at(taken);
         connection.forwarded(direction, offset, sent);
         rest = left;
@@ -224,7 +258,28 @@ async fn watch_idle(connection: &Connection<'_>, idle_after: Duration) -> End {
     }
 }
 
+/// Tells when a side answers no more, although it is still connected as far as anybody said.
+async fn watch_peers(connection: &Connection<'_>, sockets: [(Side, RawFd); 2]) -> End {
+    let mut told = [false; 2];
+    loop {
+        tokio::time::sleep(LOOK).await;
+        for ((side, socket), told) in sockets.into_iter().zip(&mut told) {
+            let gone = vitals::gone_for(socket);
+            if let Some(since) = gone.filter(|_| !*told) {
+                let for_us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+                connection.offer(Event::HalfOpen { side, for_us });
+            }
+            *told = gone.is_some();
+        }
+    }
+}
+
 impl Connection<'_> {
+    /// Notes how a side broke.
+    fn broke(&self, error: &io::Error) {
+        self.gone.set(self.gone.get() || is_gone(error));
+    }
+
     fn offer(&self, event: Event<'_>) {
         self.wire.offer(self.listener, self.id, event);
     }

@@ -240,9 +240,11 @@ fn link_event(what: &str) -> Result<LinkEvent, (&'static str, String)> {
         "reset" => LinkEvent::Reset { by_receiver: true },
         "closed" => LinkEvent::Closed { bytes: 1 },
         "idle" => LinkEvent::Idle,
+        "half-open" => LinkEvent::HalfOpen { receiver: true },
+        "timed-out" => LinkEvent::TimedOut { receiver: true },
         other => {
-            let known =
-                "message, ack, unreadable, opened, refused, unreachable, reset, closed, idle";
+            let known = "message, ack, unreadable, opened, refused, unreachable, reset, closed, idle, \
+                 half-open, timed-out";
             return Err(("what", format!("`{other}`; there are: {known}")));
         }
     })

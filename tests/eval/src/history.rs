@@ -6,13 +6,14 @@ mod resolve;
 use crate::cause::CauseClass;
 use crate::civil::Calendar;
 use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::plan::PeerNet;
 use feedpulse_core::sighting::{AckCode, ReasonClass};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The 24 failure signatures; an expectation names one, or several joined by `+`. Behind ` @ ` stands
+/// The 24 failure signatures, and two of who comes; an expectation names one, or several joined by `+`. Behind ` @ ` stands
 /// what keeps it apart from others of its class (`silence-connected @ 100/h`).
-pub const CLASSES: [&str; 24] = [
+pub const CLASSES: [&str; 26] = [
     "receiver-down",
     "host-down",
     "receiver-hung",
@@ -37,6 +38,8 @@ pub const CLASSES: [&str; 24] = [
     "one-facility",
     "backfill",
     "downtime-recovery",
+    "unknown-peer",
+    "unknown-application",
 ];
 
 /// A history, resolved.
@@ -56,6 +59,8 @@ pub struct History {
     pub tick: u32,
     /// Nothing may be said.
     pub calm: bool,
+    /// Findings that may not come, not even as a note.
+    pub never: Vec<Code>,
     /// The raw events, instead of a generator.
     pub events: Option<PathBuf>,
     /// Zone and holidays.
@@ -119,6 +124,8 @@ pub struct Link {
     pub shared: bool,
     /// A time-out leaves the connection open.
     pub keep_socket: bool,
+    /// Where its senders may connect from, as in the configuration.
+    pub peers: Vec<PeerNet>,
 }
 
 /// What a sender does with a refused message.
@@ -186,6 +193,8 @@ pub struct Feed {
     pub batch_at: i64,
     /// Messages in a group.
     pub cluster: u32,
+    /// The configuration does not name its sender.
+    pub any_sender: bool,
 }
 
 /// A refusal that is normal.
@@ -276,7 +285,7 @@ pub enum FaultKind {
     Duplicates,
     /// ACKs name the message before.
     OffByOne,
-    /// A preliminary result follows its final one.
+    /// A preliminary result follows its final one; with `old`, a message whose MSH-7 is so old.
     OutOfOrder,
     /// Bytes that are not what MSH-18 says; a share is unreadable.
     Encoding,
@@ -298,6 +307,10 @@ pub enum FaultKind {
     Lost,
     /// Feedpulse itself is restarted and away for a while.
     Restart,
+    /// Connections come from an address that is not its sender's; each `period` from another one.
+    Peer,
+    /// MSH-3 is `name`.
+    Application,
 }
 
 /// One fault, resolved.
@@ -354,7 +367,9 @@ pub struct Fault {
     /// The sender stays connected.
     pub connected: bool,
     /// Age of what is filled in, µs.
-    pub old: i64,
+    pub old: Option<i64>,
+    /// MSH-3.
+    pub name: String,
 }
 
 /// One expectation, resolved.

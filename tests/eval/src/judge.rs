@@ -139,10 +139,18 @@ impl Judge<'_> {
 
     fn alerts(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
         let mut wrong: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
-        for alert in alerts.iter().filter(|alert| alert.severity > Severity::Note) {
+        let never = |alert: &Alert| {
+            let mut codes = alert.marks.iter().filter_map(|(_, code)| *code);
+            codes.any(|code| self.history.never.contains(&code))
+        };
+        let judged = |a: &&Alert| a.severity > Severity::Note || never(a);
+        for alert in alerts.iter().filter(judged).collect::<Vec<_>>() {
             let right = |due: &&Due| says(self.history, alert, due, false).is_some();
-            let classes: BTreeSet<&str> =
-                self.dues.iter().filter(right).map(|due| due.expect.class.as_str()).collect();
+            let classes: BTreeSet<&str> = if never(alert) {
+                BTreeSet::new()
+            } else {
+                self.dues.iter().filter(right).map(|due| due.expect.class.as_str()).collect()
+            };
             if !classes.is_empty() {
                 let notices = u64::from(alert.notices);
                 // It counts once in all, and once in each class that it is right about.

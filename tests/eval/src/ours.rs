@@ -26,6 +26,7 @@ fn waypoint(link: &Link) -> Waypoint {
     Waypoint {
         no_ack_after: length(link.no_ack_after),
         ack_time: length(link.ack_objective),
+        peers: link.peers.clone(),
         ..Waypoint::new(&link.name)
     }
 }
@@ -38,7 +39,7 @@ fn feed(feed: &Feed, route: usize) -> FeedPlan {
     FeedPlan {
         name: feed.name.clone(),
         route: RouteId(u16::try_from(route).unwrap_or(u16::MAX)),
-        senders: vec![feed.sender.clone()],
+        senders: if feed.any_sender { Vec::new() } else { vec![feed.sender.clone()] },
         types: feed.types.iter().map(kind).collect(),
         objectives: Objectives {
             transit: length(feed.transit),

@@ -92,6 +92,7 @@ enum Step {
     Pump(usize),
     Answer(usize, Reply),
     TimeOut(usize, u64),
+    HalfOpen(usize, u64),
     Arrived(usize, Msg),
 }
 
@@ -235,6 +236,7 @@ impl<'h> World<'h> {
             Step::Pump(lane) => self.pump(now, lane),
             Step::Answer(lane, reply) => self.answer(now, lane, &reply),
             Step::TimeOut(lane, ticket) => self.time_out(now, lane, ticket),
+            Step::HalfOpen(lane, connection) => self.half_open(now, lane, connection),
             Step::Arrived(lane, msg) => self.enqueue(now, lane, msg),
         }
     }
@@ -286,7 +288,7 @@ impl<'h> World<'h> {
                 self.hang_up(now, number, LinkEvent::Reset { by_receiver: true });
             }
             FaultKind::Maintenance => self.hang_up(now, number, LinkEvent::Closed { bytes: 100 }),
-            FaultKind::Flapping => self.flap(now, number),
+            FaultKind::Flapping | FaultKind::Peer => self.flap(now, number),
             FaultKind::Silence if !fault.connected => {
                 for lane in self.lanes_of(number) {
                     let first = self.lanes[lane].feed.is_none_or(|feed| {
@@ -298,7 +300,8 @@ impl<'h> World<'h> {
                 }
             }
             FaultKind::Burst | FaultKind::Backfill => {
-                let old = if fault.kind == FaultKind::Backfill { fault.old } else { 0 };
+                let backfill = fault.kind == FaultKind::Backfill;
+                let old = if backfill { fault.old.unwrap_or(30 * crate::civil::DAY) } else { 0 };
                 let gap = (over / i64::from(count.max(1))).max(1_000);
                 let all = || (0..self.history.feeds.len()).collect();
                 for feed in fault.feeds.clone().unwrap_or_else(all) {

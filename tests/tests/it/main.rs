@@ -21,6 +21,7 @@ mod oci;
 mod outage;
 mod parts;
 mod parts_flow;
+mod peers;
 mod probes;
 mod reload;
 mod restart;

@@ -26,8 +26,8 @@ use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::lag::Withheld;
 use feedpulse_core::order::{OrderMarks, PatientEvent, PatientMark, ResultMark, ResultStatus};
 use feedpulse_core::plan::{
-    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, Plan, Role, Route, RouteId,
-    Silence, Waypoint,
+    Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, PeerNet, Plan, Role, Route,
+    RouteId, Silence, Waypoint,
 };
 use feedpulse_core::probe::{
     About, Beat, Expect, HeartbeatPlan, Known, Offsets, ProbePlan, Probed, Reading, Saw,
@@ -41,6 +41,7 @@ use feedpulse_core::sighting::{
 use feedpulse_core::tap::Position;
 use feedpulse_core::time::{EventTime, Precision, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,7 +208,7 @@ any! {
     struct UnreadableSeen { direction, size, defects }
     enum LinkEvent {
         Opened, Refused, Unreachable, Reset { by_receiver }, Closed { bytes }, Idle, FrameOpen,
-        NotMllp
+        NotMllp, Peer(ip), HalfOpen { receiver }, TimedOut { receiver }
     }
     struct ReceiptSeen { journey_key, outcome, stated_at }
     struct DeadLetterSeen { journey_key, reason, code, sender, urgency }
@@ -235,8 +236,9 @@ any! {
     enum Silence { Learned, After(limit), Off }
     struct Waypoint {
         name, acks, no_ack_after, ack_time, role, ack_mode, application_acks, application_after,
-        standby_of, expected_reasons, system
+        standby_of, expected_reasons, system, peers
     }
+    struct PeerNet { ip, bits }
     enum Acks { Expected, Stored, IfSeen }
     enum Role { Message, AckOf(at), DeadLetter, Retry, Receipt }
     struct Route { name, waypoints }
@@ -503,5 +505,13 @@ impl<A: Any, B: Any, C: Any> Any for (A, B, C) {
 impl<A: Any, B: Any> Any for (A, B) {
     fn any(rng: &mut Rng) -> Self {
         (rng.any(), rng.any())
+    }
+}
+
+impl Any for IpAddr {
+    fn any(rng: &mut Rng) -> Self {
+        let [a, b] = [rng.next(), rng.next()];
+        let bits = u128::from(a) << 64 | u128::from(b);
+        if a & 1 == 0 { Self::V4((b as u32).into()) } else { Self::V6(bits.into()) }
     }
 }

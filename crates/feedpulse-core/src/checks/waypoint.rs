@@ -2,7 +2,7 @@
 
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
-use crate::engine::state::{Answer, Head, State, WaypointState};
+use crate::engine::state::{Answer, Down, Head, State, WaypointState};
 use crate::engine::usual::Minute;
 use crate::engine::{HEAD_TIMES, by_kind};
 use crate::finding::{Finding, Subject};
@@ -62,6 +62,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::RetryStorm, retry_storm(w, now)),
         (Code::DuplicateFlood, duplicate_flood(w, now)),
         (Code::EncodingDamage, damaged(w, now)),
+        (Code::OutOfOrder, out_of_order(w, now)),
     ];
     for (code, condition) in rules {
         report(&mut w.raised, subject, code, condition, s.now, findings);
@@ -114,12 +115,19 @@ fn receiver_down(w: &WaypointState, now: Timestamp) -> Condition {
         return Condition::Undecided;
     }
     let times = f64::from(w.down_times);
+    // Connections that were open died with it, and nothing said so: it is gone, not stopped.
+    let gone = w.half_open.at.iter().filter(|at| since.micros_since(**at) <= APART).count();
+    let half_open = w.down_how == Down::Unreachable && gone > 0;
     let mut verdict = Verdict::new(
         Code::ReceiverDown,
         since,
-        &[("attempts_total", times), ("down_s", seconds(now, since))],
+        &[
+            ("attempts_total", times),
+            ("down_s", seconds(now, since)),
+            ("half_open_total", if half_open { number(gone) } else { f64::NAN }),
+        ],
     );
-    verdict.detail = w.down_how.name();
+    verdict.detail = if half_open { "unreachable, half-open" } else { w.down_how.name() };
     if answered_since {
         verdict.severity = Severity::Ticket;
     }
@@ -161,6 +169,10 @@ fn no_ack(
     );
     if urgent {
         verdict.severity = Severity::Page;
+    }
+    // Its host does not take the bytes either.
+    if w.half_open.last().is_some_and(|at| answer.is_none_or(|answer| at > answer)) {
+        verdict.detail = "half-open";
     }
     Condition::Holds(verdict)
 }
@@ -296,19 +308,28 @@ fn connection_lost(w: &WaypointState, now: Timestamp) -> Condition {
         return lost_again(w, now);
     }
     let since = w.lost.at.iter().copied().find(|at| now.micros_since(*at) <= WINDOW * 1_000_000);
-    Condition::Holds(Verdict::new(
-        Code::ConnectionLost,
-        since.unwrap_or(now),
-        &[("lost_total", number(lost))],
-    ))
+    let half_open = w.half_open.within(now, WINDOW);
+    let mut verdict =
+        Verdict::new(Code::ConnectionLost, since.unwrap_or(now), &[("lost_total", number(lost))]);
+    if half_open * 2 >= lost {
+        verdict.detail = "half-open";
+    }
+    Condition::Holds(verdict)
 }
 
 /// Few losses, and regular ones: three minutes of the last hour that lie apart, and far more than this
-/// link usually has. So a balancer that cuts idle connections shows at a quiet feed.
+/// link usually has. So a balancer that cuts idle connections shows at a quiet feed: a connection that was
+/// half-open counts, whatever its sender makes of it, and two of them are enough.
 fn lost_again(w: &WaypointState, now: Timestamp) -> Condition {
-    let last_hour = || w.lost.at.iter().copied().filter(|at| now.micros_since(*at) <= HOUR);
+    let within = |at: &Timestamp| now.micros_since(*at) <= HOUR;
+    let half_open = w.half_open.at.iter().copied().filter(within).count();
+    let lost = w.lost.at.iter().copied().filter(within).count();
+    let named = half_open > 0 && half_open >= lost;
+    let mut events: Vec<Timestamp> = w.lost.at.iter().chain(&w.half_open.at).copied().collect();
+    events.retain(within);
+    events.sort_unstable();
     let (mut times, mut since, mut before) = (0_u32, now, None);
-    for at in last_hour() {
+    for at in events.iter().copied() {
         if before.is_none_or(|before| at.micros_since(before) > APART) {
             (times, before) = (times + 1, Some(at));
             since = since.min(at);
@@ -316,12 +337,18 @@ fn lost_again(w: &WaypointState, now: Timestamp) -> Condition {
     }
     let usual = w.usual.lost_share * w.usual.sum(now, 60).sendings as f32;
     let lately = before.is_some_and(|at| now.micros_since(at) <= HOUR / 2);
-    if times < 3 || !lately || (times as f32) < 3.0 + 4.0 * usual {
+    let least = if named { 2 } else { 3 };
+    if times < least || !lately || (times as f32) < least as f32 + 4.0 * usual {
         return Condition::Over;
     }
-    let mut verdict =
-        Verdict::new(Code::ConnectionLost, since, &[("lost_total", number(last_hour().count()))]);
-    verdict.detail = "again and again";
+    let all = number(lost.max(half_open));
+    let share = if named { number(half_open) } else { f64::NAN };
+    let mut verdict = Verdict::new(
+        Code::ConnectionLost,
+        since,
+        &[("lost_total", all), ("half_open_total", share)],
+    );
+    verdict.detail = if named { "half-open" } else { "again and again" };
     Condition::Holds(verdict)
 }
 
@@ -426,6 +453,25 @@ fn damaged(w: &WaypointState, now: Timestamp) -> Condition {
         Code::EncodingDamage,
         since.unwrap_or(now),
         &[("damaged_total", number(damaged))],
+    ))
+}
+
+/// Far more messages come behind younger ones than usually do.
+fn out_of_order(w: &mut WaypointState, now: Timestamp) -> Condition {
+    let (since, late, seen) = match w.disorder.judge(now) {
+        Ok(found) => found,
+        Err(true) => return Condition::Over,
+        Err(false) => return Condition::Undecided,
+    };
+    let (late, seen) = (f64::from(late), f64::from(seen));
+    Condition::Holds(Verdict::new(
+        Code::OutOfOrder,
+        since,
+        &[
+            ("out_of_order_total", late),
+            ("messages_total", seen),
+            ("times_share", late / seen.max(1.0)),
+        ],
     ))
 }
 

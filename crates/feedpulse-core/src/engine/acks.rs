@@ -45,6 +45,11 @@ impl Engine {
         }
         let number = usize::from(here.0);
         let named = ack.ack_key.and_then(|key| self.named(number, at, key));
+        let superseded = named.filter(|place| self.is_of_earlier_try(number, *place, ack.code));
+        if let Some(place) = superseded {
+            self.answers_earlier_try(here, place, at, fx);
+            return;
+        }
         let (place, class) = match (named, ack.ack_key) {
             (Some(place), _) => (Some(place), None),
             (None, None) if ack.code == AckCode::Other => (None, Some(AckClass::Garbage)),
@@ -67,6 +72,47 @@ impl Engine {
         if let Some(place) = place {
             self.answer(number, place, at, ack, fx);
         }
+    }
+
+    /// Whether a refusal to commit is the late answer to an earlier try of a message, given up since: the
+    /// one that waits has had its commit, and under the same id some try before it had no answer.
+    fn is_of_earlier_try(&self, number: usize, place: Ref, code: AckCode) -> bool {
+        let (Some(waypoint), Some(lookup)) =
+            (self.s.waypoints.get(number), self.lookups.get(number))
+        else {
+            return false;
+        };
+        let Some(entry) = waypoint.entries.get(place).filter(|entry| entry.committed) else {
+            return false;
+        };
+        let remembered = waypoint.memory.get(&lookup.memory, entry.key);
+        // The commit of the one that waits is not among the answers before it has ended.
+        matches!(code, AckCode::CE | AckCode::CR)
+            && remembered.is_some_and(|r| r.answers.saturating_add(1) < r.sent)
+    }
+
+    /// Counts it as late. The later try stands, whatever was said of the earlier one.
+    fn answers_earlier_try(
+        &mut self,
+        here: WaypointId,
+        place: Ref,
+        at: &Sighting,
+        fx: &mut Effects,
+    ) {
+        let number = usize::from(here.0);
+        let (Some(waypoint), Some(lookup)) =
+            (self.s.waypoints.get_mut(number), self.lookups.get(number))
+        else {
+            return;
+        };
+        let Some((key, journey)) = waypoint.entries.get(place).map(|e| (e.key, e.journey)) else {
+            return;
+        };
+        if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, key) {
+            remembered.answers = remembered.answers.saturating_add(1);
+        }
+        self.classify(here, journey, AckClass::Late, at.at, fx);
+        self.came_back(number, at, false);
     }
 
     /// An ACK answers a sending: it is committed, or ends.

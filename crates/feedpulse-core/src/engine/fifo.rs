@@ -87,6 +87,12 @@ impl<T: Keyed> Fifo<T> {
     }
 
     /// The latest item of a key.
+    pub(super) fn get(&self, index: &Index, key: MessageKey) -> Option<&T> {
+        let number = index.get(key, |n| self.key_at(n))?;
+        self.list.get(number.after(self.first))
+    }
+
+    /// The same, to be changed.
     pub(super) fn get_mut(&mut self, index: &Index, key: MessageKey) -> Option<&mut T> {
         let number = index.get(key, |n| self.key_at(n))?;
         self.list.get_mut(number.after(self.first))

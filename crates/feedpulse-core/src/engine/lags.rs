@@ -2,14 +2,15 @@
 
 use super::Engine;
 use super::journeys::Placed;
+use super::jump::Step;
 use super::series::SetKey;
-use super::skew::Stated;
+use super::skew::{ClockNews, Stated};
 use super::state::{Journey, Kind};
 use crate::class::AckClass;
 use crate::codes::Code;
 use crate::effect::Effects;
-use crate::finding::Subject;
-use crate::label::Label;
+use crate::finding::{Evidence, Finding, FindingState, Subject};
+use crate::label::{LABEL_MAX, Label};
 use crate::lag::Withheld;
 use crate::plan::covers;
 use crate::sighting::{MessageSeen, Sighting};
@@ -35,7 +36,7 @@ impl Engine {
         };
         // Whoever sends it again has another clock than who wrote down its event.
         let (age, news) = match placed.again {
-            true => (Err(Withheld::Repeat), None),
+            true => (Err(Withheld::Repeat), ClockNews::default()),
             false => self.s.clocks.age(at.at, &stated),
         };
         match age {
@@ -48,10 +49,44 @@ impl Engine {
         if let Some(journey) = placed.journey.and_then(|place| self.s.journeys.get_mut(place)) {
             journey.source_age = age;
         }
-        if let Some(fault) = news {
+        if let Some(fault) = news.fault {
             let detail = Label::from(format!("{} {}", message.sender, fault.name()).as_str());
             self.happened(Subject::Feed(placed.feed), Code::SenderClock, at.at, detail, fx);
         }
+        if let Some(step) = news.step {
+            self.clock_stepped(placed, at, message.sender, step, fx);
+        }
+    }
+
+    /// Says once that a sender's clock has jumped, how far and which way.
+    fn clock_stepped(
+        &mut self,
+        placed: &Placed,
+        at: &Sighting,
+        sender: Label,
+        step: Step,
+        fx: &mut Effects,
+    ) {
+        // The name is cut rather than what happened.
+        let name = sender.as_str().get(..LABEL_MAX - 20).unwrap_or(sender.as_str());
+        let way = if step.by > 0 { "ahead" } else { "back" };
+        let detail = match step.hours() {
+            Some(hours) => format!("{name} {way} {} h, zone/DST", hours.abs()),
+            None => format!("{name} {way}"),
+        };
+        let code = Code::ClockStep;
+        #[expect(clippy::cast_precision_loss, reason = "seconds of at most a few years")]
+        let by = (step.by / 1_000_000) as f64;
+        let finding = Finding {
+            code,
+            subject: Subject::Feed(placed.feed),
+            severity: code.text().severity,
+            state: FindingState::Happened,
+            since: at.at,
+            evidence: vec![Evidence { name: "step_s", value: by }],
+            detail: Label::from(detail.as_str()),
+        };
+        self.take(finding, fx);
     }
 
     /// Follows the order of results and merges at a waypoint.
@@ -66,6 +101,10 @@ impl Engine {
         let again = class == Some(AckClass::Retry);
         let here = self.primary(at.waypoint);
         let fault = self.s.sequence.see(&mut self.sequence, here, &message.order, again);
+        let waypoint = self.s.waypoints.get_mut(usize::from(at.waypoint.0));
+        if let Some(waypoint) = waypoint.filter(|_| !again) {
+            waypoint.disorder.take(at.at, at.connection, message, fault.is_some());
+        }
         if let Some(code) = fault {
             self.happened(Subject::Feed(placed.feed), code, at.at, message.code, fx);
         }

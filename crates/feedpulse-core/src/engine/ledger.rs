@@ -192,6 +192,7 @@ impl Engine {
         let sending = self.add_sending(placed.journey, at, message);
         let more = self.place_more(at, message, kind, fx);
         self.notes(at, message, fx);
+        self.note_comers(at, message, placed.feed, fx);
         if here.acks == Acks::Stored || here.role == Role::Retry {
             let retry = here.role == Role::Retry;
             let outcome = if retry { Outcome::Errored } else { Outcome::Committed };

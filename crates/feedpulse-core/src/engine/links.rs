@@ -34,6 +34,15 @@ impl Connection {
 }
 
 impl WaypointState {
+    /// A side of a connection is gone; counted once, and only where somebody waits for a receiver.
+    fn went_half_open(&mut self, at: &Sighting, receiver: bool) {
+        let Some(connection) = self.connections.get_mut(&at.connection) else { return };
+        let known = core::mem::replace(&mut connection.half_open, true);
+        if receiver && !known && connection.owed > 0 {
+            self.half_open.push(at.at);
+        }
+    }
+
     fn not_reached(&mut self, at: Timestamp, how: Down) {
         self.refused += u64::from(how != Down::Dropped);
         self.refusing_since.get_or_insert(at);
@@ -75,6 +84,13 @@ impl Engine {
                 self.happened(subject, Code::FrameOpen, at.at, Label::EMPTY, fx);
             }
             LinkEvent::NotMllp => self.happened(subject, Code::NotMllp, at.at, Label::EMPTY, fx),
+            LinkEvent::Peer(ip) => self.connected_from(at, ip, fx),
+            LinkEvent::HalfOpen { receiver } => waypoint.went_half_open(at, receiver),
+            LinkEvent::TimedOut { receiver } => {
+                waypoint.resets += 1;
+                waypoint.went_half_open(at, receiver);
+                self.connection_over(at, fx);
+            }
         }
     }
 
@@ -82,6 +98,7 @@ impl Engine {
         let number = usize::from(at.waypoint.0);
         let Some(waypoint) = self.s.waypoints.get_mut(number) else { return };
         let Some(connection) = waypoint.connections.remove(&at.connection) else { return };
+        waypoint.disorder.over(at.connection);
         let judged = self.s.plan.waypoints.get(number).is_some_and(|w| w.acks == Acks::Expected);
         if connection.open == 0 || !judged {
             return;

@@ -3,8 +3,10 @@
 //! Skew is the median of (seen here - MSH-7) over a sender's last 63 messages that state MSH-7 to the
 //! second and its zone. A clock is *fast* when that is below -2 s; it has a *zone* fault when it lies
 //! within 90 s of a whole number of quarter hours (not 0) with little spread. Nine messages that
-//! agree on another offset, 30 s away, are a *step*: what was known before is forgotten.
+//! agree on another offset, 30 s away, are a *step*: what was known before is forgotten. A step that is
+//! proven (`jump.rs`) is told, and forgets it at once.
 
+use super::jump::{Jump, STEP, Step};
 use crate::label::Label;
 use crate::lag::Withheld;
 use crate::time::{EventTime, Precision, Timestamp};
@@ -24,8 +26,6 @@ const OURS: i64 = 2_000_000;
 /// How near to a quarter hour is a zone fault, in µs.
 const NEAR: i64 = 90_000_000;
 const QUARTER: i64 = 900_000_000;
-/// Offsets that differ by more than this are a step, in µs.
-const STEP: i64 = 30_000_000;
 /// Before a sender's ages are known, one above this is no delay, in µs (7 days).
 const WINDOW_AT_FIRST: u64 = 7 * 86_400_000_000;
 /// The window is never narrower than this, in µs (24 h).
@@ -68,6 +68,8 @@ pub struct Clock {
     pub window: u64,
     /// Messages so far: the medians are taken anew with every eighth.
     pub turn: u32,
+    /// How it has jumped.
+    pub jump: Jump,
 }
 
 /// All senders' clocks.
@@ -126,6 +128,19 @@ impl Clock {
             self.offsets.drain(..latest);
             self.ages.clear();
         }
+        self.settle();
+    }
+
+    /// A proven step: only the messages behind it count from now on.
+    fn stepped(&mut self, step: Step) {
+        let before = self.offsets.len().saturating_sub(step.messages);
+        self.offsets.drain(..before);
+        self.ages.clear();
+        self.settle();
+    }
+
+    /// Median, spread and fault anew.
+    fn settle(&mut self) {
         let skew = median(self.offsets.iter().copied());
         self.spread = median(self.offsets.iter().map(|o| (o - skew).abs()));
         self.skew = Some(skew);
@@ -181,28 +196,40 @@ pub struct Stated {
     pub embargo: Duration,
 }
 
+/// What is new about a clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockNews {
+    /// A fault that has just begun.
+    pub fault: Option<ClockFault>,
+    /// A step.
+    pub step: Option<Step>,
+}
+
 impl Clocks {
-    /// The source age of a message seen at `at`, in µs, and a fault that has just begun.
+    /// The source age of a message seen at `at`, in µs, and what is new about its clock.
     ///
     /// # Errors
     /// Why it is withheld.
-    pub fn age(
-        &mut self,
-        at: Timestamp,
-        stated: &Stated,
-    ) -> (Result<u64, Withheld>, Option<ClockFault>) {
+    pub fn age(&mut self, at: Timestamp, stated: &Stated) -> (Result<u64, Withheld>, ClockNews) {
         let exact = |t: EventTime| t.precision >= Precision::Second;
         let offset = stated.made.filter(|t| exact(*t)).map(|t| at.micros_since(t.at));
         if self.senders.len() >= SENDERS_MAX && !self.senders.contains_key(&stated.sender) {
-            return (Err(Withheld::SenderClock), None);
+            return (Err(Withheld::SenderClock), ClockNews::default());
         }
         let clock = self.senders.entry(stated.sender).or_default();
         let before = clock.fault;
-        let odd = offset.is_some_and(|offset| clock.is_odd(offset));
-        if let Some(offset) = offset {
+        let usual = clock.skew;
+        let mut odd = offset.is_some_and(|offset| clock.is_odd(offset));
+        let mut step = None;
+        if let (Some(offset), Some(made)) = (offset, stated.made) {
             clock.sample(offset);
+            step = clock.jump.take(at, made.at, usual);
+            if let Some(step) = step {
+                clock.stepped(step);
+                odd = clock.is_odd(offset);
+            }
         }
-        let news = clock.fault.filter(|fault| before != Some(*fault));
+        let news = ClockNews { fault: clock.fault.filter(|fault| before != Some(*fault)), step };
         let Some(event) = stated.event else {
             return (Err(stated.withheld.unwrap_or(Withheld::NoTime)), news);
         };
@@ -225,7 +252,7 @@ impl Clocks {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClockFault, Clocks, Stated};
+    use super::{ClockFault, ClockNews, Clocks, Stated};
     use crate::label::Label;
     use crate::lag::Withheld;
     use crate::time::{EventTime, Precision, Timestamp};
@@ -243,6 +270,11 @@ mod tests {
         n: i64,
         ahead: i64,
     ) -> (Result<u64, Withheld>, Option<ClockFault>) {
+        let (age, news) = seen(clocks, n, ahead);
+        (age, news.fault)
+    }
+
+    fn seen(clocks: &mut Clocks, n: i64, ahead: i64) -> (Result<u64, Withheld>, ClockNews) {
         let at = START + n * 10;
         let stated = Stated {
             sender: (Label::from("LAB"), Label::EMPTY),
@@ -303,6 +335,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_step_is_told_and_lags_are_right_again_at_once() {
+        let mut clocks = Clocks::default();
+        let mut steps = Vec::new();
+        for (from, ahead) in [(0, 0), (50, 3_600), (150, 0)] {
+            for n in from..from + if from == 0 { 50 } else { 100 } {
+                let (age, news) = seen(&mut clocks, n, ahead);
+                steps.extend(news.step.map(|step| (n, step.by / 1_000_000)));
+                if from == 150 && n >= 153 {
+                    assert_eq!(age, Ok(60_000_000), "message {n}");
+                }
+                if from == 50 {
+                    assert_eq!(age, Err(Withheld::SenderClock), "message {n}");
+                }
+            }
+        }
+        assert_eq!(steps, [(52, 3_600), (152, -3_600)]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Everything the engine remembers, as plain structs: a checkpoint is a copy of [`State`].
 
 use super::aged::Aged;
+use super::comers::Comers;
+use super::disorder::Disorder;
 pub use super::incident::Incident;
 use super::learned::Ways;
 use super::profile::{PartKey, Profile};
@@ -159,6 +161,12 @@ pub struct WaypointState {
     pub urgent_at: Option<Timestamp>,
     /// Conditions that hold now.
     pub raised: BTreeSet<Code>,
+    /// Who comes here.
+    pub comers: Comers,
+    /// In which order.
+    pub disorder: Disorder,
+    /// Connections whose receiver was gone without a word, while something waited on them.
+    pub half_open: Recent,
 }
 
 /// How a receiver was not reached.
@@ -269,6 +277,10 @@ pub struct Connection {
     pub slipped: bool,
     /// ACKs in a row that named the sending before the latest.
     pub off_run: u32,
+    /// Who connected, until the first message.
+    pub peer: Option<core::net::IpAddr>,
+    /// A side of it is gone without a word.
+    pub half_open: bool,
 }
 
 /// A bounded list whose oldest goes first; its owner keeps an index of it by key.

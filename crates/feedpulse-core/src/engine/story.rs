@@ -24,6 +24,9 @@ const NAMED: usize = 1_000;
 /// A change before the beginning counts as near for so long.
 pub(super) const NEAR: Duration = Duration::from_secs(1_800);
 
+/// A connection that went half-open this long before is a sign of the same outage, in µs.
+const HALF_OPEN_NEAR: i64 = 600_000_000;
+
 /// An incident as people see it.
 pub(super) fn change_of(
     s: &State,
@@ -176,6 +179,8 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::Silence, silence_clue(s, incident, touched)),
         (Code::BacklogGrowing, backlog.filter(|_| !silent)),
         (Code::SenderClock, Some(Clue::ClockWrong)),
+        (Code::ClockStep, Some(Clue::ClockWrong)),
+        (Code::OutOfOrder, Some(Clue::OutOfOrder)),
         (Code::OffByOneAcks, Some(Clue::BehindByOne)),
         (Code::ResultRegressed, Some(Clue::OutOfOrder)),
         (Code::MergeOutOfOrder, Some(Clue::OutOfOrder)),
@@ -250,10 +255,12 @@ fn silence_clue(s: &State, incident: &Incident, touched: &[&FeedState]) -> Optio
     })
 }
 
-/// Whether the connection on which a feed's last message came is still open.
+/// Whether the connection on which a feed's last message came is still open, and not half-open.
 fn is_connected(s: &State, feed: &FeedState) -> bool {
     let here = feed.waypoints.first().and_then(|w| s.waypoints.get(usize::from(w.0)));
-    here.zip(feed.last_on).is_some_and(|(here, on)| here.connections.contains_key(&on))
+    here.zip(feed.last_on)
+        .and_then(|(here, on)| here.connections.get(&on))
+        .is_some_and(|connection| !connection.half_open)
 }
 
 fn link_clues(
@@ -269,6 +276,8 @@ fn link_clues(
     let impatient = has(Code::LateAck) && (has(Code::RetryStorm) || has(Code::Retry));
     if has(Code::ReceiverDown) {
         down_clues(s, link, here, clues);
+    } else if finding(Code::NoAck).is_some_and(|f| f.detail.as_str() == "half-open") {
+        clues.push(Clue::Vanished);
     } else if has(Code::NoAck) && impatient {
         clues.push(Clue::TooEarly);
     } else if has(Code::NoAck) && !has(Code::OffByOneAcks) {
@@ -283,7 +292,9 @@ fn link_clues(
     }
     let explained = has(Code::ReceiverDown) || has(Code::NoAck);
     if has(Code::ConnectionLost) && !explained {
-        clues.push(Clue::Breaks);
+        let half_open =
+            finding(Code::ConnectionLost).is_some_and(|f| f.detail.as_str() == "half-open");
+        clues.push(if half_open { Clue::HalfOpen } else { Clue::Breaks });
     }
     if has(Code::HeadOfLine) && !explained && is_passed(s, link, here) {
         clues.push(Clue::OneMessage);
@@ -322,6 +333,10 @@ fn down_clues(s: &State, link: WaypointId, here: &WaypointState, clues: &mut Vec
         let other = |n: &usize| is_down(*n) && name(*n).is_some() && name(*n) != own;
         let many = places.clone().any(|n| other(&n));
         clues.push(if many { Clue::ManyHostsGone } else { Clue::NoHost });
+        if here.half_open.last().is_some_and(|at| here.down_last.micros_since(at) < HALF_OPEN_NEAR)
+        {
+            clues.push(Clue::Vanished);
+        }
         return;
     }
     clues.push(Clue::PortClosed);

@@ -1,5 +1,6 @@
 //! The engine against hand-made streams: outcomes, sums, incidents, and exactness of checkpoints.
 
+mod comers;
 mod desk;
 mod planned;
 

@@ -6,7 +6,7 @@ use feedpulse_core::frame::{Direction, WaypointId};
 use feedpulse_core::sighting::{LinkEvent, Seen};
 use feedpulse_core::tap::Tapped;
 use feedpulse_wire::{ListenerConfig, WireConfig, WireError, run_until};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const LIMIT: Duration = Duration::from_secs(60);
 
 const RING: usize = 1 << 20;
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 struct Wire {
     at: SocketAddr,
@@ -100,11 +102,12 @@ async fn frames_and_link_events_arrive_in_order() {
         drop(sender);
         assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 0);
         drop(other);
-        kept.until(|kept| links(kept).len() == 2).await;
+        kept.until(|kept| links(kept).len() == 3).await;
     })
     .await;
     assert_eq!(kept.frames(), ["one", "two", "ack"]);
-    assert_eq!(links(&kept), [LinkEvent::Opened, LinkEvent::Closed { bytes: 12 }]);
+    let closed = LinkEvent::Closed { bytes: 12 };
+    assert_eq!(links(&kept), [LinkEvent::Opened, LinkEvent::Peer(LOCALHOST), closed]);
     let ways = kept.pick(|item| match item {
         Tapped::Frame(frame) => Some(frame.direction),
         _ => None,
@@ -140,7 +143,7 @@ async fn after_a_kill_nothing_is_counted_twice_and_nothing_forgotten() {
             .await;
             assert_eq!(kept.frames(), expected, "durable {durable}, round {round}");
         }
-        assert_eq!(links(&kept), [LinkEvent::Opened]);
+        assert_eq!(links(&kept), [LinkEvent::Opened, LinkEvent::Peer(LOCALHOST)]);
         wire.end();
     }
 }

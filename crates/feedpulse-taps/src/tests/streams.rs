@@ -77,16 +77,29 @@ fn a_connection_from_its_start_to_its_end() {
     let mut rig = Rig::new();
     rig.open(1).data(1, 0, b"\x0bone\x1c\r\x0btw").data(1, 9, b"o\x1c\r");
     rig.on(1, Event::HalfClosed { direction: TO, offset: 12 }).on(1, Event::Closed);
-    assert_eq!(rig.told(), ["Opened", "frame one", "frame two", "Closed { bytes: 12 }"]);
+    assert_eq!(
+        rig.told(),
+        ["Opened", "Peer(127.0.0.1)", "frame one", "frame two", "Closed { bytes: 12 }"]
+    );
     // A load balancer's probe.
     rig.open(2).on(2, Event::HalfClosed { direction: TO, offset: 0 }).on(2, Event::Closed);
-    assert_eq!(rig.told(), ["Opened", "Closed { bytes: 0 }"]);
+    assert_eq!(rig.told(), ["Opened", "Peer(127.0.0.1)", "Closed { bytes: 0 }"]);
     rig.open(3).data(3, 0, b"\x0bcut").on(3, Event::Reset { by: Side::Receiver });
-    assert_eq!(rig.told(), ["Opened", "Truncated 3", "Reset { by_receiver: true }"]);
+    assert_eq!(
+        rig.told(),
+        ["Opened", "Peer(127.0.0.1)", "Truncated 3", "Reset { by_receiver: true }"]
+    );
+    rig.open(7).data(7, 0, b"\x0bcut").on(7, Event::HalfOpen { side: Side::Receiver, for_us: 9 });
+    rig.on(7, Event::TimedOut { side: Side::Receiver });
+    let gone = ["HalfOpen { receiver: true }", "Truncated 3", "TimedOut { receiver: true }"];
+    assert_eq!(rig.told()[2..], gone);
     rig.on(4, Event::Refused { peer: addr(), by: RefusedBy::Receiver });
     assert_eq!(rig.told(), ["Refused"]);
     rig.on(5, Event::Refused { peer: addr(), by: RefusedBy::ConnectionLimit }).open(6);
-    assert_eq!(rig.told(), ["own true connection-limit", "own false accepting", "Opened"]);
+    assert_eq!(
+        rig.told(),
+        ["own true connection-limit", "own false accepting", "Opened", "Peer(127.0.0.1)"]
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Shared memory as a slice of atomic words: the only unsafe code of the project's own.
+//! Shared memory as a slice of atomic words: unsafe code, beside which the project's own has `vitals.rs`.
 //!
 //! Safety argument, once for all uses:
 //! * *The memory stays.* A [`Map`] owns its mapping from `mmap` to `munmap`, at an address that

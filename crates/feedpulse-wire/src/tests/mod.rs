@@ -6,6 +6,7 @@ mod forwarding;
 mod handover;
 mod refusing;
 mod ring;
+mod vanished;
 
 use std::collections::HashMap;
 use std::io::Read;

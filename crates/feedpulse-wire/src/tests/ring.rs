@@ -50,6 +50,8 @@ fn every_kind_comes_out_as_it_went_in() {
         Event::ListenerClosed { on: v4 },
     ];
     events.extend([Side::Sender, Side::Receiver, Side::Wire].map(|by| Event::Reset { by }));
+    events.extend([Side::Sender, Side::Receiver].map(|side| Event::TimedOut { side }));
+    events.extend([Side::Sender, Side::Receiver].map(|side| Event::HalfOpen { side, for_us: 7 }));
     let by = [RefusedBy::Receiver, RefusedBy::ConnectionLimit, RefusedBy::FileLimit];
     events.extend(by.map(|by| Event::Refused { peer: v4, by }));
     let (mut writer, mut reader) = ring();

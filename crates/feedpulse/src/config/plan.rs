@@ -5,10 +5,13 @@ use super::resolve::Resolver;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::label::Label;
 use feedpulse_core::plan::{
-    Acks, Embargo, FeedPlan, Objectives, Plan, Role, Route, RouteId, Silence, Waypoint,
+    Acks, Embargo, FeedPlan, Objectives, PeerNet, Plan, Role, Route, RouteId, Silence, Waypoint,
 };
 use feedpulse_core::sighting::AckMode;
 use std::time::Duration;
+
+/// Most entries of a waypoint's `peers`.
+const PEERS_MAX: usize = 64;
 
 impl Resolver<'_> {
     pub(super) fn plan(&mut self) -> Plan {
@@ -150,7 +153,26 @@ impl Resolver<'_> {
                 .map(|of| self.waypoint(&format!("{path}/standby_of"), of)),
             expected_reasons: waypoint.expected_reasons.iter().map(|r| (*r).into()).collect(),
             system: Label::from(self.system(waypoint).as_str()),
+            peers: self.peers(&format!("{path}/peers"), &waypoint.peers),
         }
+    }
+
+    fn peers(&mut self, path: &str, stated: &[String]) -> Vec<PeerNet> {
+        if stated.len() > PEERS_MAX {
+            self.wrong(path, format!("more than {PEERS_MAX}"), "join them to larger blocks");
+        }
+        let mut nets = Vec::new();
+        for (n, text) in stated.iter().enumerate().take(PEERS_MAX) {
+            match PeerNet::parse(text) {
+                Ok(net) => nets.push(net),
+                Err(wrong) => self.wrong(
+                    &format!("{path}/{n}"),
+                    format!("{text:?}: {wrong}"),
+                    "an address or a block of addresses, such as 10.1.0.0/16; names are not looked up",
+                ),
+            }
+        }
+        nets
     }
 
     /// The receiving system behind a waypoint: as stated, else the host that its listener forwards to.

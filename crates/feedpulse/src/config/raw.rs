@@ -189,6 +189,10 @@ pub(crate) struct RawWaypoint {
     /// enrolled: counted, and never a finding.
     #[serde(default)]
     pub expected_reasons: Vec<RawReason>,
+    /// Addresses or blocks from which its senders connect, such as `[10.1.0.0/16, 10.2.3.4]`: a
+    /// ticket tells of any other. At most 64. Default: learned in a week, and noted only.
+    #[serde(default)]
+    pub peers: Vec<String>,
     /// `allowed` where its receiver takes a second connection, so that a probe may make one.
     #[serde(default)]
     pub probe: Option<RawAllowed>,

@@ -248,3 +248,25 @@ feeds:
     assert!(found.iter().any(|p| p.contains("not clear when it is")), "{found:#?}");
     assert!(found.iter().any(|p| p.contains("not a day")), "{found:#?}");
 }
+
+#[test]
+fn peers_are_addresses_or_blocks() {
+    let text = |peers: &str| {
+        format!(
+            "waypoints: [{{name: in, peers: {peers}}}]\nmllp:\n  listeners:\n    \
+             - {{waypoint: in, listen: \"127.0.0.1:0\", forward: \"engine:6661\"}}\n"
+        )
+    };
+    let plan = load(&text("[10.1.0.0/16, \"2001:db8::7\"]")).unwrap().plan;
+    let [block, one] = &plan.waypoints[0].peers[..] else { panic!("{:?}", plan.waypoints) };
+    assert!(
+        block.contains("10.1.2.3".parse().unwrap()) && !block.contains("10.2.2.3".parse().unwrap())
+    );
+    assert!(one.contains("2001:db8::7".parse().unwrap()) && !one.contains("::1".parse().unwrap()));
+    for wrong in ["[engine]", "[10.1.0.0/33]", "[\"\"]"] {
+        let found = problems(&text(wrong));
+        assert!(found.iter().any(|p| p.contains("10.1.0.0/16")), "{wrong}: {found:#?}");
+    }
+    let many = format!("[{}]", ["10.0.0.1"; 65].join(", "));
+    assert!(problems(&text(&many)).iter().any(|p| p.contains("more than 64")));
+}

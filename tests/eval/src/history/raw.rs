@@ -46,6 +46,8 @@ pub(super) struct File {
     pub(super) tick: Spanned<u32>,
     #[serde(default)]
     pub(super) calm: bool,
+    #[serde(default)]
+    pub(super) never: Vec<Name>,
     pub(super) events: Option<Name>,
     #[serde(default)]
     pub(super) site: Site,
@@ -94,6 +96,8 @@ pub(super) struct Link {
     pub(super) shared: bool,
     #[serde(default)]
     pub(super) keep_socket: bool,
+    #[serde(default)]
+    pub(super) peers: Vec<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,6 +122,8 @@ pub(super) struct Feed {
     pub(super) batch: Option<Many>,
     pub(super) batch_at: Option<Span>,
     pub(super) cluster: Option<Few>,
+    #[serde(default)]
+    pub(super) any_sender: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,6 +166,7 @@ pub(super) struct Fault {
     pub(super) away: Option<Span>,
     pub(super) connected: Option<bool>,
     pub(super) old: Option<Span>,
+    pub(super) name: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

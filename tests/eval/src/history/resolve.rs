@@ -8,6 +8,7 @@ use super::{
 };
 use crate::civil::{Calendar, DAY, HOUR, MINUTE, SECOND, Span, When};
 use feedpulse_core::codes::{Code, Severity};
+use feedpulse_core::plan::PeerNet;
 use feedpulse_core::sighting::{AckCode, ReasonClass};
 use std::path::Path;
 use toml::Spanned;
@@ -91,7 +92,13 @@ impl Resolver<'_> {
         if !(1..=60).contains(file.tick.get_ref()) {
             return self.err(file.tick.span().start, "a tick is 1 to 60 seconds");
         }
-        let links: Vec<Link> = file.link.iter().map(link).collect();
+        let mut links: Vec<Link> = file.link.iter().map(link).collect();
+        for (raw, link) in file.link.iter().zip(&mut links) {
+            for text in &raw.peers {
+                let net = PeerNet::parse(text.get_ref());
+                link.peers.push(net.or_else(|what| self.err(text.span().start, what))?);
+            }
+        }
         if links.is_empty() {
             return self.err(0, "a history needs a [[link]]: where its messages are seen");
         }
@@ -122,6 +129,7 @@ impl Resolver<'_> {
             seed: file.seed,
             tick: *file.tick.get_ref(),
             calm: file.calm,
+            never: self.codes(&file.never)?,
             events: file.events.as_ref().map(|name| folder.join(name.get_ref())),
             calendar: clock.calendar,
             links,
@@ -211,6 +219,7 @@ impl Resolver<'_> {
                 batch: raw.batch.map_or(0, |b| b.0),
                 batch_at: span(raw.batch_at, 2 * HOUR),
                 cluster: raw.cluster.map_or(8, |c| c.0),
+                any_sender: raw.any_sender,
             });
         }
         Ok(())
@@ -260,6 +269,7 @@ impl Resolver<'_> {
                 | FaultKind::Clock
                 | FaultKind::Backfill
                 | FaultKind::Downtime
+                | FaultKind::Application
                 | FaultKind::Restart
         );
         if on_link && link.is_none() {
@@ -344,6 +354,7 @@ fn link(raw: &raw::Link) -> Link {
         retry: raw.retry.unwrap_or(Retry::Reject),
         shared: raw.shared,
         keep_socket: raw.keep_socket,
+        peers: Vec::new(),
     }
 }
 
@@ -387,6 +398,7 @@ fn fault(
         unreadable: raw.unreadable.map_or(0.0, |s| s.0),
         away: span(raw.away, 5 * SECOND),
         connected: raw.connected.unwrap_or(true),
-        old: span(raw.old, 30 * DAY),
+        old: raw.old.map(|old| old.0),
+        name: raw.name.clone().unwrap_or_else(|| "ROGUE".to_owned()),
     }
 }

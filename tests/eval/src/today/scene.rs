@@ -173,7 +173,7 @@ impl Link {
                 }
                 Some(What::NoConnection)
             }
-            LinkEvent::Reset { .. } | LinkEvent::Closed { .. } => {
+            LinkEvent::Reset { .. } | LinkEvent::TimedOut { .. } | LinkEvent::Closed { .. } => {
                 self.connections = (self.connections - 1).max(0);
                 if self.connections == 0 {
                     self.down_since.get_or_insert(at);
@@ -181,7 +181,11 @@ impl Link {
                 let unused = at - self.opened_at < SECOND && self.last_message < self.opened_at;
                 unused.then_some(What::NoConnection)
             }
-            LinkEvent::Idle | LinkEvent::FrameOpen | LinkEvent::NotMllp => None,
+            LinkEvent::Idle
+            | LinkEvent::FrameOpen
+            | LinkEvent::NotMllp
+            | LinkEvent::Peer(_)
+            | LinkEvent::HalfOpen { .. } => None,
         }
     }
 }

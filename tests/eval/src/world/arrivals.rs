@@ -145,9 +145,18 @@ impl World<'_> {
         }
         if let Some(fault) = hits(self, FaultKind::OutOfOrder)
             && msg.mark.is_none()
+            && now - msg.made < SECOND
             && self.rng.chance(self.history.faults[fault].share)
         {
             self.touch(fault, now);
+            if let Some(old) = self.history.faults[fault].old {
+                let mut late = self.make(msg.feed, now, old);
+                late.made = now - old;
+                self.at(now + SECOND / 2, Step::Born(late));
+                let lane = self.lane_of[link][msg.feed];
+                self.enqueue(now, lane, msg);
+                return;
+            }
             msg.mark = Some(ResultMark { test: mix(msg.number), status: ResultStatus::Final });
             let mut late = self.make(msg.feed, now, 0);
             (late.kind, late.facility) = (msg.kind, msg.facility);

@@ -3,6 +3,7 @@
 use super::{Lane, Msg, Open, QUEUE_MAX, Reply, Step, World};
 use crate::history::{FaultKind, Retry};
 use feedpulse_core::sighting::{AckCode, LinkEvent, ReasonClass};
+use std::net::IpAddr;
 
 /// A refused message is tried so often where its sender tries again.
 const TRIES: u32 = 3;
@@ -10,6 +11,8 @@ const TRIES: u32 = 3;
 const INSIDE: f64 = 150_000.0;
 /// A sender notices a lost connection within, µs.
 const AT_ONCE: i64 = 100_000;
+/// The wire knows after this that bytes get no TCP answer, µs.
+const GONE_AFTER: i64 = 12_000_000;
 /// A host that is not there makes the sender wait so long, µs.
 const CONNECT_TIMEOUT: i64 = 10_000_000;
 
@@ -67,12 +70,35 @@ impl World<'_> {
             (here.connection, here.wants, here.traffic, here.is_dead) =
                 (Some(fresh), false, now, false);
             self.link_event(now, lane, fresh, LinkEvent::Opened);
+            let peer = self.peer_of(now, lane, fresh);
+            self.link_event(now, lane, fresh, LinkEvent::Peer(peer));
             return true;
         };
         self.touch(fault, now);
         self.link_event(now, lane, fresh, event);
         self.again(now + wait, lane);
         false
+    }
+
+    /// Who connects: a sender's host, or the engine's further on.
+    fn peer_of(&mut self, now: i64, lane: usize, fresh: u64) -> IpAddr {
+        if let Some(fault) = self.on_lane(FaultKind::Peer, lane) {
+            self.touch(fault, now);
+            let churns = self.history.faults[fault].period < crate::civil::DAY;
+            let [.., high, low] = (if churns { fresh } else { 1 }).to_be_bytes();
+            return IpAddr::from([10, 9, high, low]);
+        }
+        let here = &self.lanes[lane];
+        let first = |feed: usize| self.history.feeds[feed].path.first() == Some(&here.link);
+        let host = here.feed.filter(|feed| first(*feed)).map_or(1, |feed| feed % 250 + 2);
+        IpAddr::from([10, 0, 0, u8::try_from(host).unwrap_or(1)])
+    }
+
+    /// What is not answered by the other side's kernel is noticed by the wire's, after a while.
+    pub(super) fn half_open(&mut self, now: i64, lane: usize, connection: u64) {
+        if self.lanes[lane].connection == Some(connection) && self.lanes[lane].open.is_some() {
+            self.link_event(now, lane, connection, LinkEvent::HalfOpen { receiver: true });
+        }
     }
 
     fn on_lane(&self, kind: FaultKind, lane: usize) -> Option<usize> {
@@ -138,6 +164,10 @@ impl World<'_> {
             self.touch(fault, now);
         }
         self.at(now + timeout, Step::TimeOut(lane, ticket));
+        let gone = self.on_lane(FaultKind::Unreachable, lane).is_some();
+        if gone || self.lanes[lane].is_dead {
+            self.at(now + GONE_AFTER, Step::HalfOpen(lane, connection));
+        }
         if hung.is_some() || self.lanes[lane].is_dead {
             return;
         }

@@ -111,6 +111,8 @@ impl World<'_> {
         let ahead = self.clock_of(now, link, msg);
         let drift = self.sender_fault(FaultKind::Drift, now, msg);
         let drift = drift.map(|fault| Label::from(fault.version.as_str()));
+        let rogue = self.sender_fault(FaultKind::Application, now, msg);
+        let rogue = rogue.map(|fault| Label::from(fault.name.as_str()));
         let names = &self.labels.0[msg.feed];
         let (code, trigger) = names.kinds[msg.kind];
         let facility = names.facilities[msg.facility];
@@ -121,7 +123,10 @@ impl World<'_> {
             direction: Direction::ToReceiver,
             code,
             trigger: drift.map_or(trigger, |_| Label::from("Z99")),
-            sender: if msg.hop == 0 { names.sender } else { Label::from("ENGINE") },
+            sender: match msg.hop {
+                0 => rogue.unwrap_or(names.sender),
+                _ => Label::from("ENGINE"),
+            },
             sender_facility: facility,
             receiver: Label::from(if msg.hop == 0 { "ENGINE" } else { "PORTAL" }),
             receiver_facility: Label::EMPTY,
