@@ -21,6 +21,7 @@ mod layout;
 mod ledger;
 mod outbox;
 mod reader;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ pub use reader::{DecodeError, Fault, Names, OTHER_NAME, Reader, put_varint};
 
 /// Version of all layouts together; the first two bytes of whatever [`encode`] or
 /// [`encode_block`] gives.
-pub const LAYOUT_VERSION: u16 = 8;
+pub const LAYOUT_VERSION: u16 = 9;
 
 /// A value with a byte layout.
 pub trait Wire: Sized {

@@ -132,6 +132,7 @@ clues! {
     PartStopped "a channel of the engine does not run" for Config 3;
     ReaderStopped "the engine reads its topic no more" for Software 3 against Network;
     ReaderBehind "the engine reads its topic too slowly" for Overload 3;
+    NewShape "messages have segments, fields or codes that they had not before, or lack some, since" for Software 3;
 }
 
 /// Weighs the signs.

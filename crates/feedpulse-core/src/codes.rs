@@ -143,6 +143,9 @@ codes! {
     SchemaDrift "FP0207" Ticket "Messages have a new version"
         "MSH-12 of this sender and type changed after at least twenty messages of another one."
         "An upgrade: compare what else changed with it. The change is kept in the timeline of incidents.";
+    ShapeDrift "FP0208" Ticket "Messages have a new shape"
+        "Of one sender and type, after 200 messages over seven days: a segment, field or code that was never seen is in ten messages, and in nearly all for ten minutes or (a note) in some for four hours; or less than half of a stretch of at least 32 messages have what nine of ten had at all times; or a new character set or new delimiters are in three messages. Over an hour after the last of it was told; what is gone, when it is back, at most a day."
+        "Compare it with what was upgraded or mapped last, and ask whether the receiver knows it: what it does not know it drops without a word, and what is gone it shows as empty. State what comes and goes as `may_vary`.";
     CheckFound "FP0301" Ticket "A check found something"
         "A WASM check reported a finding; its own code and explanation are in the evidence."
         "Read the check's README: its manifest explains each of its codes.";

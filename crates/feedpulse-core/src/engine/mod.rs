@@ -12,6 +12,7 @@ mod batches;
 mod blind;
 pub mod by_kind;
 mod desk;
+mod drift;
 pub mod drill;
 #[cfg(test)]
 mod endless;
@@ -35,6 +36,7 @@ mod queue;
 mod room;
 pub mod sequence;
 pub mod series;
+pub mod shapes;
 pub mod skew;
 pub mod slab;
 pub mod software;
@@ -61,6 +63,7 @@ use crate::label::Label;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
+pub(crate) use drift::name as news_name;
 use hashbrown::HashMap;
 pub(crate) use ledger::HEAD_TIMES;
 pub(crate) use probes::findings as probe_findings;
@@ -216,6 +219,7 @@ impl Engine {
             Seen::Link(event) => self.link(sighting, *event, fx),
             Seen::Receipt(receipt) => self.receipt(sighting, receipt, fx),
             Seen::DeadLetter(dead) => self.dead_letter(sighting, dead, fx),
+            Seen::Shape(shape) => self.shape(sighting, shape),
         }
     }
 

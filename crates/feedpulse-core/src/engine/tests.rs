@@ -1,6 +1,7 @@
 //! The engine against hand-made streams: outcomes, sums, incidents, and exactness of checkpoints.
 
 mod desk;
+mod drift;
 mod planned;
 
 use super::Engine;

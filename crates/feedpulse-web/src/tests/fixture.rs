@@ -257,6 +257,7 @@ fn story() -> Story {
         ],
         overran: None,
         drill: false,
+        news: Vec::new(),
     }
 }
 
