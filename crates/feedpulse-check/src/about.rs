@@ -100,6 +100,8 @@ words! {
         Refused "refused" "The receiver's host answered and refused.";
         Unreachable "unreachable" "Timed out, no route, no name.";
         Reset "reset" "It ended by a reset; `@by` says whose.";
+        HalfOpen "half_open" "One side takes nothing more and says nothing; `@by` says which.";
+        TimedOut "timed_out" "Such a connection was given up; `@by` says which side was gone.";
         Idle "idle" "Nothing in either direction for a while.";
         FrameOpen "frame_open" "Bytes came, but no frame was closed for a while.";
         NotMllp "not_mllp" "What flows is not MLLP.";

@@ -21,6 +21,7 @@ mod layout;
 mod ledger;
 mod outbox;
 mod reader;
+mod shape;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
 use feedpulse_core::engine::sequence::{Followed, Record, Sequence};
 use feedpulse_core::engine::series::{Series, Set, SetKey};
+use feedpulse_core::engine::shapes::{FreshPart, KnownPart, News, Vocabulary};
 use feedpulse_core::engine::skew::{Clock, ClockFault, Clocks};
 use feedpulse_core::engine::slab::{Ref, Slab, Slot};
 use feedpulse_core::engine::state::{
@@ -33,8 +34,12 @@ layout! {
     struct Burst { first, last, times, usual, share }
     struct KindAnswers { last, odd, seen, usual, since, at }
     struct Usual {
-        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions
+        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions, shapes
     }
+    struct KnownPart { part, hits, least }
+    struct FreshPart { part, first, last, hits, of, before }
+    struct Vocabulary { since, last, messages, stretches, from, stretch, known, fresh, gone, doubted }
+    struct News { key, part, gone, severity, since, told }
     enum Ready { 0 = Learning, 1 = TooQuiet, 2 = Known }
     struct PartKey { feed, code, trigger, facility }
     struct Tail { counts, sums, weeks }
@@ -73,7 +78,7 @@ layout! {
         time, alive_at, entries, deadlines, application_deadlines, memory, classes, habit, heads,
         hurt, commit_only, noted, active, connections, totals, answers, unanswered, lost, malformed,
         down_since, down_times, down_last, down_how, refused, resets, unreadable, blind, blinds,
-        ack_time, usual, refusing_since, urgent_at, raised, comers, disorder, half_open
+        ack_time, usual, drift, refusing_since, urgent_at, raised, comers, disorder, half_open
     }
     struct Comers { peers, senders, receivers }
     enum Mark { 0 = Made(at), 1 = Number(before, number) }
@@ -96,7 +101,7 @@ layout! {
     struct Drill { number, kind, severity, began, within, incidents, open }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
-        flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits
+        flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits, news
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,

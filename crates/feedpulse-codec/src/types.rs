@@ -26,6 +26,7 @@ use feedpulse_core::plan::{
     Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, PeerNet, Plan, Role, Route,
     RouteId, Silence, Waypoint,
 };
+use feedpulse_core::shape::{Part, ShapeKey};
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
     MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen,
@@ -93,6 +94,7 @@ layout! {
         4 = Receipt(seen),
         5 = DeadLetter(seen),
         6 = Batch(seen),
+        7 = Shape(seen),
     }
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
@@ -100,6 +102,8 @@ layout! {
         ack_mode, event_time, withheld, made, urgency, verdict, defects, trace, software
     }
     newtype FindKeys([u64; 4]);
+    newtype Part(u64);
+    struct ShapeKey { sender, code, trigger }
     struct Protocol { sequence, continuation }
     struct OrderMarks { results, patient }
     struct ResultMark { test, status }
@@ -189,7 +193,7 @@ layout! {
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
         transit, urgent_transit, source_age, urgent_source_age, embargoes, silence, expect, rejected_share,
-        backlog_min, shadow
+        backlog_min, shadow, schema_drift, may_vary
     }
     struct Embargo { kind, by }
 
@@ -201,7 +205,7 @@ layout! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline, overran, drill
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news
     }
     struct Overran { name, since }
     enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything, 6 = Around }

@@ -134,6 +134,7 @@ clues! {
     ReaderBehind "the engine reads its topic too slowly" for Overload 3;
     HalfOpen "connections are half-open: bytes get no TCP answer, and a new connection works: something between forgets idle ones" for Network 4 against Software Host;
     Vanished "connections that were open got no TCP answer any more: the host or the way to it is gone, not its program" for Host 1 against Software;
+    NewShape "messages have segments, fields or codes that they had not before, or lack some, since" for Software 3;
 }
 
 /// Weighs the signs.

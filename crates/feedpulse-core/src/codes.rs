@@ -143,6 +143,9 @@ codes! {
     SchemaDrift "FP0207" Ticket "Messages have a new version"
         "MSH-12 of this sender and type changed after at least twenty messages of another one."
         "An upgrade: compare what else changed with it. The change is kept in the timeline of incidents.";
+    ShapeDrift "FP0208" Ticket "Messages have a new shape"
+        "Of one sender and type, after 200 messages over seven days: a segment, field or code that was never seen is in ten messages, and in nearly all for ten minutes or (a note) in some for four hours; or less than half of a stretch of at least 32 messages have what nine of ten had at all times; or a new character set or new delimiters are in three messages. Over an hour after the last of it was told; what is gone, when it is back, at most a day."
+        "Compare it with what was upgraded or mapped last, and ask whether the receiver knows it: what it does not know it drops without a word, and what is gone it shows as empty. State what comes and goes as `may_vary`.";
     UnknownPeer "FP0209" Ticket "An unknown peer has connected"
         "An address connected that is outside the link's `peers` (a ticket, at once); or, where none are stated, sent a message and never did before (a note, once). Learned are the addresses of the link's first seven days, eight at most; where three new ones came within a week, or more than eight at first, as pods do, that is said once, and nothing more until a month has passed without a new one."
         "Find out whose host it is. State `peers` at the waypoint (addresses or blocks, such as the pod network): then only others are told, and told louder.";

@@ -289,6 +289,8 @@ pub struct Story {
     pub overran: Option<Overran>,
     /// A fault of a drill, not of the stream: every notice says so.
     pub drill: bool,
+    /// What is new in the messages, and what is gone (`ORU^R01: ZPD segment`), at most 48.
+    pub news: Vec<Label>,
 }
 
 /// A planned downtime that goes on longer than planned.

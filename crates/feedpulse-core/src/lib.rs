@@ -75,6 +75,7 @@ pub mod order;
 pub mod plan;
 pub mod probe;
 pub mod schedule;
+pub mod shape;
 pub mod sighting;
 pub mod tap;
 pub mod time;

@@ -5,6 +5,7 @@ pub use crate::engine::known::PeerNet;
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::probe::{Expect, HeartbeatPlan, ProbePlan};
+use crate::shape::Part;
 use crate::sighting::{AckMode, ReasonClass};
 use crate::time::Timestamp;
 use core::time::Duration;
@@ -296,6 +297,11 @@ pub struct Objectives {
     /// For so long after its first message nobody is told about the feed: what would have been is
     /// listed. Zero (default) = told from the start.
     pub shadow: Duration,
+    /// Whether a new shape of its messages is a finding. Default true.
+    pub schema_drift: bool,
+    /// What may come and go in its messages, and is never a finding: a segment with its fields, a field
+    /// with its codes.
+    pub may_vary: Vec<Part>,
 }
 
 /// When a feed is silent.
@@ -341,6 +347,8 @@ impl Default for Objectives {
             rejected_share: 0.05,
             backlog_min: 20,
             shadow: Duration::ZERO,
+            schema_drift: true,
+            may_vary: Vec::new(),
         }
     }
 }

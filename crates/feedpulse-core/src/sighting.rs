@@ -6,6 +6,7 @@ use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
 use crate::lag::Withheld;
 use crate::order::OrderMarks;
+use crate::shape::ShapeSeen;
 use crate::time::{EventTime, Timestamp};
 
 /// One thing seen at a waypoint.
@@ -39,6 +40,8 @@ pub enum Seen {
     Receipt(ReceiptSeen),
     /// A dead-letter record about a message.
     DeadLetter(DeadLetterSeen),
+    /// What some messages of one sender and type had, behind the last of them.
+    Shape(Box<ShapeSeen>),
 }
 
 /// A message as far as the engine needs it.

@@ -18,6 +18,7 @@ impl IncidentChange {
             ("forecast", forecast(story)),
             ("cause", story.cause.as_ref().map(cause)),
             ("against", story.cause.as_ref().and_then(against)),
+            ("changed", changed(story)),
             ("earlier", earlier(story, self.since)),
             ("flapping", flapping(story)),
             ("shadow", story.shadow.then(|| SHADOW.to_owned())),
@@ -87,6 +88,11 @@ fn cause(cause: &Cause) -> String {
 fn against(cause: &Cause) -> Option<String> {
     let clues: Vec<&str> = cause.against.iter().map(|clue| clue.text()).collect();
     (!clues.is_empty()).then(|| clues.join("; "))
+}
+
+fn changed(story: &Story) -> Option<String> {
+    let news: Vec<&str> = story.news.iter().map(|news| news.as_str()).collect();
+    (!news.is_empty()).then(|| news.join("; "))
 }
 
 fn earlier(story: &Story, since: Timestamp) -> Option<String> {

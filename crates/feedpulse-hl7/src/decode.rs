@@ -4,6 +4,7 @@ use crate::facility::FacilityPath;
 use crate::index::{Index, Message, Notes, valued};
 use crate::orders::Groups;
 use crate::path::TypeMatch;
+use crate::shape::Shaper;
 use crate::text::unescape;
 use crate::walk::{Unit, walk};
 use crate::{ack, facts, keys, times, urgency};
@@ -35,10 +36,12 @@ pub struct DecodeConfig {
     /// Where a facility is told apart: MSH-4.1 unless the site names another field, for a central
     /// record system that sends for many. Empty there = MSH-4.1.
     pub facility: Option<FacilityPath>,
+    /// Whether the shapes of messages are counted: now and then a sighting of its own behind a message.
+    pub shapes: bool,
 }
 
 impl DecodeConfig {
-    /// Control id rule, no zone, no types of its own.
+    /// Control id rule, no zone, no types of its own, no shapes.
     #[must_use]
     pub fn new(site_key: SiteKey) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl DecodeConfig {
             urgent_types: Vec::new(),
             reasons: ReasonRules::default(),
             facility: None,
+            shapes: false,
         }
     }
 }
@@ -81,13 +85,15 @@ pub struct Decoder {
     index: Index,
     notes: Notes,
     scratch: Vec<u8>,
+    shaper: Option<Shaper>,
 }
 
 impl Decoder {
     /// With a waypoint's configuration.
     #[must_use]
     pub fn new(config: DecodeConfig) -> Self {
-        Self { config, index: Index::new(), notes: Notes::default(), scratch: Vec::new() }
+        let shaper = config.shapes.then(Shaper::default);
+        Self { config, index: Index::new(), notes: Notes::default(), scratch: Vec::new(), shaper }
     }
 
     /// Appends one sighting for each message, ACK and unreadable stretch of the frame, in order.
@@ -103,7 +109,7 @@ impl Decoder {
         out: &mut Vec<Sighting>,
         each: &mut impl FnMut(&Message<'_>, &Sighting),
     ) -> Decoded {
-        let Self { config, index, notes, scratch } = self;
+        let Self { config, index, notes, scratch, shaper } = self;
         let mut decoded = Decoded::default();
         let (at, waypoint, connection) = (frame.at, frame.waypoint, frame.connection);
         // What was counted before the batch that is open.
@@ -138,9 +144,17 @@ impl Decoder {
                     let ack = matches!(what, Seen::Ack(_));
                     decoded.acks += u32::from(ack);
                     decoded.messages += u32::from(!ack);
+                    let shape = match (&what, &mut *shaper) {
+                        (Seen::Message(seen), Some(shaper)) => shaper.take(at, &message, seen),
+                        _ => None,
+                    };
                     let sighting = Sighting { at, waypoint, connection, what };
                     each(&message, &sighting);
                     out.push(sighting);
+                    out.extend(shape.map(|shape| {
+                        let what = Seen::Shape(Box::new(shape));
+                        Sighting { at, waypoint, connection, what }
+                    }));
                     return;
                 }
             };

@@ -21,6 +21,7 @@ pub mod keys;
 pub mod mllp;
 pub mod path;
 pub mod rows;
+mod shape;
 pub mod split;
 pub mod structure;
 pub mod text;

@@ -68,7 +68,11 @@ impl Summary {
             }
             Seen::Ack(ack) => &ack.defects,
             Seen::Unreadable(unreadable) => &unreadable.defects,
-            Seen::Batch(_) | Seen::Link(_) | Seen::Receipt(_) | Seen::DeadLetter(_) => return,
+            Seen::Batch(_)
+            | Seen::Link(_)
+            | Seen::Receipt(_)
+            | Seen::DeadLetter(_)
+            | Seen::Shape(_) => return,
         };
         for defect in defects {
             *self.defects.entry(defect.code.code()).or_default() += 1;

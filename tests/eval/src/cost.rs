@@ -5,11 +5,13 @@ use crate::world::key;
 use feedpulse_core::effect::Effects;
 use feedpulse_core::engine::Engine;
 use feedpulse_core::engine::profile::Profile;
+use feedpulse_core::engine::shapes::{FreshPart, KnownPart};
 use feedpulse_core::frame::{ConnectionId, Direction, WaypointId};
 use feedpulse_core::input::Input;
 use feedpulse_core::label::{ControlId, Label};
 use feedpulse_core::order::OrderMarks;
 use feedpulse_core::plan::{FeedPlan, Objectives, Plan, Route, RouteId, Waypoint};
+use feedpulse_core::shape::{Part, ShapeKey, ShapeSeen};
 use feedpulse_core::sighting::{
     AckCode, AckMode, AckSeen, FindKeys, MessageSeen, Protocol, ReasonClass, Seen, Sighting,
     Urgency,
@@ -23,6 +25,8 @@ const FEEDS: u64 = 1_000;
 const RATE: u64 = 1_000;
 /// Simulated seconds that are measured, behind as many that are not.
 const SECONDS: u64 = 60;
+/// Seconds between two shapes of a feed's messages.
+const SHAPE_EVERY: u64 = 30;
 /// Links; each carries the feeds whose number it leaves as a remainder.
 const LINKS: u64 = 50;
 /// The bars: share of a core, bytes.
@@ -128,6 +132,20 @@ fn message(number: u64, feed: u64, hop: u64) -> MessageSeen {
     }
 }
 
+/// What a tap tells of the shape of a feed's messages, twice a minute: a hundred parts of ten segments.
+fn shape(feed: u64) -> ShapeSeen {
+    let names = ["MSH", "PID", "PV1", "ORC", "OBR", "OBX", "NTE", "ZAA", "ZAB", "ZAC"];
+    let parts = names.iter().flat_map(|name| {
+        let segment = Part::segment(name.as_bytes());
+        core::iter::once(segment).chain((1..10).map(move |n| segment.field(n)))
+    });
+    let mut parts: Vec<(Part, u32)> = parts.map(|part| (part, SHAPE_EVERY as u32)).collect();
+    parts.sort_unstable();
+    let sender = name(feed).as_str().into();
+    let key = ShapeKey { sender, code: "ORU".into(), trigger: "R01".into() };
+    ShapeSeen { key, messages: SHAPE_EVERY as u32, parts }
+}
+
 /// The sightings of one simulated second: each message at two links, each answered.
 fn second(at: u64) -> Vec<(Timestamp, Input)> {
     let mut inputs = Vec::new();
@@ -144,6 +162,9 @@ fn second(at: u64) -> Vec<(Timestamp, Input)> {
                 inputs.push((at, Input::Seen(Sighting { at, waypoint: here, connection, what })));
             };
             add(0, Seen::Message(message(number, feed, hop)));
+            if (at + feed).is_multiple_of(SHAPE_EVERY) {
+                add(0, Seen::Shape(Box::new(shape(feed))));
+            }
             add(
                 200,
                 Seen::Ack(AckSeen {
@@ -168,14 +189,19 @@ pub fn measure() -> Cost {
     let (mut engine, mut effects) = (Engine::new(), Effects::default());
     let start = Timestamp::from_secs(START);
     engine.apply(start, &Input::Configure(Arc::new(plan())), &mut effects);
-    let (mut ticks, mut all) = (0.0, 0.0);
+    let (mut ticks, mut all, mut shapes) = (0.0, 0.0, 0.0);
     for at in 0..2 * SECONDS {
         let inputs = second(at);
         let measured = at >= SECONDS;
         let begun = Instant::now();
         for (now, input) in &inputs {
+            let shape = matches!(input, Input::Seen(seen) if matches!(seen.what, Seen::Shape(_)));
+            let took = shape.then(Instant::now);
             engine.apply(*now, input, &mut effects);
             effects.drain().for_each(drop);
+            if measured && let Some(took) = took {
+                shapes += took.elapsed().as_secs_f64();
+            }
         }
         let end = start.plus(std::time::Duration::from_secs(at + 1));
         for link in 0..2 * LINKS {
@@ -193,7 +219,7 @@ pub fn measure() -> Cost {
     let seconds = SECONDS as f64;
     Cost {
         ticks: ticks / seconds,
-        learning: learning(&engine),
+        learning: learning(&engine) + shapes / seconds,
         engine: all / seconds,
         bytes: bytes(&engine),
     }
@@ -241,9 +267,15 @@ fn bytes(engine: &Engine) -> usize {
             let usual = &w.usual;
             let kinds =
                 usual.kinds.len() * (4 + size_of::<feedpulse_core::engine::by_kind::KindAnswers>());
+            let shapes = usual.shapes.iter().map(|(key, of)| {
+                let known = of.known.capacity() * size_of::<KnownPart>();
+                let fresh = of.fresh.capacity() * size_of::<FreshPart>();
+                size_of_val(key) + size_of_val(of) + known + fresh
+            });
             let recent = [&w.unanswered, &w.lost, &w.malformed, &w.commit_only, &usual.damaged];
             size_of_val(usual)
                 + kinds
+                + shapes.sum::<usize>()
                 + usual.minutes.capacity() * size_of::<feedpulse_core::engine::usual::Minute>()
                 + usual.bursts.capacity() * size_of::<feedpulse_core::engine::usual::Burst>()
                 + usual.versions.len() * 4 * size_of::<Label>()

@@ -7,6 +7,7 @@ use crate::cause::CauseClass;
 use crate::civil::Calendar;
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::plan::PeerNet;
+use feedpulse_core::shape::Part;
 use feedpulse_core::sighting::{AckCode, ReasonClass};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -195,6 +196,30 @@ pub struct Feed {
     pub cluster: u32,
     /// The configuration does not name its sender.
     pub any_sender: bool,
+    /// What each of its messages has; none: nothing is said of their shape.
+    pub shape: Vec<Part>,
+    /// What some have.
+    pub optional: Vec<Optional>,
+}
+
+/// A part that some messages have.
+#[derive(Clone, Debug)]
+pub struct Optional {
+    /// Which.
+    pub part: Part,
+    /// How many of those that may.
+    pub share: f64,
+    /// Messages in a row that all have it, or none has.
+    pub run: u64,
+    /// Only from this hour until before that one, by the site's clocks; over midnight where the second
+    /// is the smaller.
+    pub hours: Option<[u8; 2]>,
+    /// Only this facility's.
+    pub facility: Option<String>,
+    /// Only from then.
+    pub from: Option<i64>,
+    /// Only until then.
+    pub to: Option<i64>,
 }
 
 /// A refusal that is normal.
@@ -289,7 +314,7 @@ pub enum FaultKind {
     OutOfOrder,
     /// Bytes that are not what MSH-18 says; a share is unreadable.
     Encoding,
-    /// MSH-12 and the trigger change.
+    /// MSH-12 and the trigger change, or what messages have.
     Drift,
     /// The sender's clock is off by `by`.
     Clock,
@@ -358,7 +383,7 @@ pub struct Fault {
     pub copies: u32,
     /// Clock offset, µs.
     pub by: i64,
-    /// MSH-12.
+    /// MSH-12; empty = as before.
     pub version: String,
     /// Share of frames that cannot be read.
     pub unreadable: f64,
@@ -370,6 +395,10 @@ pub struct Fault {
     pub old: Option<i64>,
     /// MSH-3.
     pub name: String,
+    /// What messages have besides.
+    pub adds: Vec<Part>,
+    /// What they have no more; a segment goes with its fields.
+    pub drops: Vec<Part>,
 }
 
 /// One expectation, resolved.

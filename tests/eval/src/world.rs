@@ -4,6 +4,7 @@
 mod arrivals;
 mod links;
 mod seen;
+mod shapes;
 
 pub(crate) use seen::key;
 
@@ -11,6 +12,7 @@ use crate::event::Event;
 use crate::history::{FaultKind, History};
 use crate::rng::Rng;
 use feedpulse_core::order::ResultMark;
+use feedpulse_core::shape::Collector;
 use feedpulse_core::sighting::{AckCode, LinkEvent, ReasonClass, Urgency};
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
@@ -145,6 +147,8 @@ pub struct World<'h> {
     tickets: u64,
     out: VecDeque<Event>,
     labels: seen::Labels,
+    /// What counts the shapes of messages at each link.
+    shapes: Vec<Collector>,
 }
 
 /// What passes, in order of time.
@@ -192,6 +196,7 @@ impl<'h> World<'h> {
             tickets: 0,
             out: VecDeque::new(),
             labels: seen::Labels::new(history),
+            shapes: vec![Collector::default(); history.links.len()],
         };
         world.begin();
         world
@@ -254,6 +259,17 @@ impl<'h> World<'h> {
                 && fault.link.is_none_or(|at| at == link)
                 && msg.is_none_or(|msg| self.is_meant(fault, msg))
         })
+    }
+
+    /// All of that kind.
+    fn all_on(&self, kind: FaultKind, link: usize, msg: &Msg) -> Vec<usize> {
+        let on = self.active.iter().copied().filter(|fault| {
+            let fault = &self.history.faults[*fault];
+            fault.kind == kind
+                && fault.link.is_none_or(|at| at == link)
+                && self.is_meant(fault, msg)
+        });
+        on.collect()
     }
 
     fn is_meant(&self, fault: &crate::history::Fault, msg: &Msg) -> bool {

@@ -98,6 +98,7 @@ fn watched(plan: &Plan) -> Watched {
 fn inputs(plan: &Plan, world: &World) -> (Vec<(Timestamp, Input)>, u64) {
     let mut config = DecodeConfig::new(SiteKey::new([9; 16]));
     config.key_rule = KeyRule::Preset;
+    config.shapes = true;
     let mut decoder = Decoder::new(config);
     let (mut timed, mut shown): (Vec<(i64, u8, Input)>, u64) = (Vec::new(), 0);
     let (mut seen, mut read_to) = (Vec::new(), vec![0; plan.portals.len() + 1]);

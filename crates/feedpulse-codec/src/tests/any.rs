@@ -14,6 +14,7 @@ use feedpulse_core::effect::{
 use feedpulse_core::engine::by_kind::KindAnswers;
 use feedpulse_core::engine::learned::{Learned, LearnedFeed, LearnedLink, Ways};
 use feedpulse_core::engine::profile::{PartKey, Profile, Ready};
+use feedpulse_core::engine::shapes::{FreshPart, KnownPart, Vocabulary};
 use feedpulse_core::engine::state::{Habit, Recent};
 use feedpulse_core::engine::tail::Tail;
 use feedpulse_core::engine::usual::{Burst, Minute, Usual};
@@ -33,6 +34,7 @@ use feedpulse_core::probe::{
     About, Beat, Expect, HeartbeatPlan, Known, Offsets, ProbePlan, Probed, Reading, Saw,
 };
 use feedpulse_core::schedule::{Rule, Schedule};
+use feedpulse_core::shape::{Part, ShapeKey, ShapeSeen};
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
     MessageSeen, Outcome, Protocol, ReasonClass, ReceiptSeen, Seen, Sighting, UnreadableSeen,
@@ -162,7 +164,7 @@ any! {
     struct Burst { first, last, times, usual, share }
     struct KindAnswers { last, odd, seen, usual, since, at }
     struct Usual {
-        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions
+        minutes, answers, bursts, kinds, lost_share, damaged, damaged_share, processing, versions, shapes
     }
     struct Habit {
         application_first, commit_first, application_after, silent, retried, lasting
@@ -189,7 +191,14 @@ any! {
     struct WouldBe { incident, at, severity, feeds, right }
     struct Change { at, kind, what }
     struct Sighting { at, waypoint, connection, what }
-    enum Seen { Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s), Batch(s) }
+    enum Seen {
+        Message(s), Ack(s), Unreadable(s), Link(s), Receipt(s), DeadLetter(s), Batch(s), Shape(s)
+    }
+    from Part(u64) Part;
+    struct ShapeKey { sender, code, trigger }
+    struct KnownPart { part, hits, least }
+    struct FreshPart { part, first, last, hits, of, before }
+    struct Vocabulary { since, last, messages, stretches, from, stretch, known, fresh, gone, doubted }
     struct MessageSeen {
         direction, code, trigger, sender, sender_facility, receiver, receiver_facility, version,
         processing, control_id, ack_key, journey_key, also, find, batch, protocol, order, body, size,
@@ -245,7 +254,7 @@ any! {
     struct FeedPlan { name, route, senders, types, objectives, ends_at, filters }
     struct Objectives {
         transit, urgent_transit, source_age, urgent_source_age, embargoes, silence, expect, rejected_share,
-        backlog_min, shadow
+        backlog_min, shadow, schema_drift, may_vary
     }
     struct Embargo { kind, by }
     struct Position { tap, lane, epoch, offset }
@@ -255,7 +264,7 @@ any! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline, overran, drill
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news
     }
     struct Overran { name, since }
     struct OutboxRow {
@@ -457,6 +466,18 @@ impl<T: Any> Any for Option<T> {
 impl<T: Any, E: Any> Any for Result<T, E> {
     fn any(rng: &mut Rng) -> Self {
         if rng.any() { Ok(rng.any()) } else { Err(rng.any()) }
+    }
+}
+
+/// Parts ascend, and none is counted more often than there are messages.
+impl Any for ShapeSeen {
+    fn any(rng: &mut Rng) -> Self {
+        let messages = 1 + rng.any::<u32>() / 2;
+        let mut parts: Vec<(Part, u32)> = rng.any();
+        parts.sort_unstable();
+        parts.dedup_by_key(|(part, _)| *part);
+        parts.iter_mut().for_each(|(_, count)| *count = 1 + *count % messages);
+        Self { key: rng.any(), messages, parts }
     }
 }
 

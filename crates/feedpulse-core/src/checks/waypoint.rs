@@ -41,6 +41,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
     let mut silent = no_ack(w, plan_here, now, oldest);
     let mut refuses = rejected(w, share, now);
     let mut blocked = head_of_line(w, now);
+    w.drift.retain(|news| !news.is_over(now));
     if is_all_refused(w, &plan, s.now) {
         [&mut down, &mut silent, &mut refuses, &mut blocked].into_iter().for_each(louder);
     }
@@ -63,6 +64,7 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::DuplicateFlood, duplicate_flood(w, now)),
         (Code::EncodingDamage, damaged(w, now)),
         (Code::OutOfOrder, out_of_order(w, now)),
+        (Code::ShapeDrift, new_shape(w, now)),
     ];
     for (code, condition) in rules {
         report(&mut w.raised, subject, code, condition, s.now, findings);
@@ -473,6 +475,21 @@ fn out_of_order(w: &mut WaypointState, now: Timestamp) -> Condition {
             ("times_share", late / seen.max(1.0)),
         ],
     ))
+}
+
+/// What is new in the messages or gone, until it has become normal.
+fn new_shape(w: &WaypointState, now: Timestamp) -> Condition {
+    let Some(since) = w.drift.iter().map(|news| news.since).min() else { return Condition::Over };
+    let gone = w.drift.iter().filter(|news| news.gone).count();
+    let mut verdict = Verdict::new(
+        Code::ShapeDrift,
+        since.min(now),
+        &[("new_total", number(w.drift.len() - gone)), ("gone_total", number(gone))],
+    );
+    let loudest = w.drift.iter().map(|news| news.severity).max();
+    verdict.severity = loudest.unwrap_or(verdict.severity);
+    verdict.label = w.drift.first().map(crate::engine::news_name).unwrap_or_default();
+    Condition::Holds(verdict)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ impl KindAnswers {
 }
 
 /// The divergence of a share of `part` in `whole` from the usual one: 0 where it is not above it.
-fn surprise(part: u32, whole: u32, usual: f32) -> f32 {
+pub(super) fn surprise(part: u32, whole: u32, usual: f32) -> f32 {
     let share = part as f32 / whole.max(1) as f32;
     if share <= usual {
         return 0.0;

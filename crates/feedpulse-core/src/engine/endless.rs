@@ -173,6 +173,8 @@ fn held(s: &State) -> Vec<(&'static str, usize, usize)> {
             ("answers", w.answers.len(), 64),
             ("minutes", w.usual.minutes.len(), 60),
             ("versions", w.usual.versions.len(), 256),
+            ("shapes", w.usual.shapes.len(), 128),
+            ("news of shapes", w.drift.len(), 48),
             ("kinds answered", w.usual.kinds.len(), 256),
             ("unanswered", w.unanswered.at.len(), 64),
         ]);

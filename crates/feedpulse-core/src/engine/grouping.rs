@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 /// What begins within this of each other, in µs, may have one cause.
 const TOGETHER: i64 = 300_000_000;
 
+/// What changes in messages within this, in µs, was one upgrade.
+const ONE_UPGRADE: i64 = 3_600_000_000;
+
 /// Faults of a link that make feeds behind it late, grow or fall silent.
 const fn blocks(code: Code) -> bool {
     matches!(
@@ -30,6 +33,11 @@ const fn blocks(code: Code) -> bool {
 /// Faults of a link that a receiver further on may be the reason of.
 const fn may_come_from_behind(code: Code) -> bool {
     matches!(code, Code::NoAck | Code::AckSlow | Code::ConnectionLost | Code::RejectedShare)
+}
+
+/// What an upgrade does to messages.
+const fn is_drift(code: Code) -> bool {
+    matches!(code, Code::SchemaDrift | Code::ShapeDrift)
 }
 
 fn near(a: Timestamp, b: Timestamp) -> bool {
@@ -121,6 +129,11 @@ fn explains(
                 && incident.since <= since
                 && is_behind(s, link, other);
             same || behind
+        }
+        // An upgrade of a sender is seen at every link that its messages pass.
+        (Subject::Waypoint(_), Subject::Waypoint(_)) if is_drift(code) => {
+            let together = incident.since.micros_since(since).abs() <= ONE_UPGRADE;
+            incident.has(is_drift, s.now) && together
         }
         // What a probe of a system sees belongs to the fault of one of its links.
         (Subject::Waypoint(link), Subject::Waypoint(other)) if code == Code::ProbeFailed => {

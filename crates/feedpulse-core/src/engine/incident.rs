@@ -1,6 +1,7 @@
 //! One incident's own state: whose findings hold, what leads, when it is calm.
 
 use super::incidents::is_symptom;
+use super::shapes::{NEWS_MAX, News};
 use crate::codes::{Code, Severity};
 use crate::desk::Judgement;
 use crate::effect::{Cause, IncidentFinding, IncidentState, Moment, MomentKind};
@@ -62,6 +63,8 @@ pub struct Incident {
     pub verdict: Option<Judgement>,
     /// Messages waited because of it, and not all of them have come to their end.
     pub waits: bool,
+    /// What is new in messages or gone, at most 48.
+    pub news: Vec<News>,
 }
 
 /// Writes something into a timeline, in order of time.
@@ -95,6 +98,7 @@ impl Incident {
             said: None,
             verdict: None,
             waits: false,
+            news: Vec::new(),
         };
         fresh.note(finding.since, MomentKind::Began);
         fresh
@@ -176,6 +180,15 @@ impl Incident {
         fresh || louder
     }
 
+    /// Remembers what is new in messages, once.
+    pub(super) fn add_news(&mut self, news: News) {
+        let known =
+            |held: &News| (held.key, held.part, held.gone) == (news.key, news.part, news.gone);
+        if self.news.len() < NEWS_MAX && !self.news.iter().any(known) {
+            self.news.push(news);
+        }
+    }
+
     fn clear(&mut self, member: (Subject, Code), now: Timestamp) {
         let Some(holds) = self.members.get_mut(&member) else { return };
         *holds = false;
@@ -230,6 +243,7 @@ impl Incident {
             self.claimed_by = other.claimed_by;
         }
         self.verdict = self.verdict.or(other.verdict);
+        other.news.into_iter().for_each(|news| self.add_news(news));
         for moment in other.timeline {
             let began = moment.what == MomentKind::Began;
             if !began && !self.timeline.contains(&moment) {

@@ -119,6 +119,7 @@ impl Engine {
                     self.tell(subject, fx);
                 }
                 self.note_backlog(subject);
+                self.note_news(subject);
                 continue;
             };
             self.note_drained(subject, calm);
@@ -148,6 +149,7 @@ impl Engine {
     /// Says an incident as it is now.
     pub(super) fn tell(&mut self, subject: Subject, fx: &mut Effects) {
         self.note_told(subject);
+        self.note_news(subject);
         // While something holds; a hint stays until a surer one comes.
         let fresh = story::cause_of(&self.s, subject);
         if let Some(incident) = self.s.incidents.get_mut(&subject)

@@ -14,6 +14,7 @@ pub mod by_kind;
 pub mod comers;
 mod desk;
 pub mod disorder;
+mod drift;
 pub mod drill;
 #[cfg(test)]
 mod endless;
@@ -39,6 +40,7 @@ mod queue;
 mod room;
 pub mod sequence;
 pub mod series;
+pub mod shapes;
 pub mod skew;
 pub mod slab;
 pub mod software;
@@ -65,6 +67,7 @@ use crate::label::Label;
 use crate::plan::{FeedId, Plan};
 use crate::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
+pub(crate) use drift::name as news_name;
 use hashbrown::HashMap;
 pub(crate) use ledger::HEAD_TIMES;
 pub(crate) use probes::findings as probe_findings;
@@ -220,6 +223,7 @@ impl Engine {
             Seen::Link(event) => self.link(sighting, *event, fx),
             Seen::Receipt(receipt) => self.receipt(sighting, receipt, fx),
             Seen::DeadLetter(dead) => self.dead_letter(sighting, dead, fx),
+            Seen::Shape(shape) => self.shape(sighting, shape),
         }
     }
 

@@ -8,6 +8,7 @@ use super::learned::Ways;
 use super::profile::{PartKey, Profile};
 use super::sequence::Sequence;
 use super::series::Series;
+use super::shapes::News;
 use super::skew::Clocks;
 use super::slab::{Ref, Slab};
 use super::software::Heard;
@@ -155,6 +156,8 @@ pub struct WaypointState {
     pub ack_time: Histogram,
     /// What is usual here.
     pub usual: Usual,
+    /// What is new in the messages here, and what is gone, as told lately; at most 48.
+    pub drift: Vec<News>,
     /// The first offer, a message or a connection, since anything was accepted.
     pub refusing_since: Option<Timestamp>,
     /// The latest urgent message.

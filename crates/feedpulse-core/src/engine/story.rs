@@ -12,6 +12,7 @@ use crate::effect::{Cause, Change, IncidentChange, IncidentFinding, Overran, Sco
 use crate::finding::Subject;
 use crate::forecast;
 use crate::frame::WaypointId;
+use crate::label::Label;
 use crate::plan::{Downtime, FeedId};
 use crate::sighting::ReasonClass;
 use crate::time::Timestamp;
@@ -19,6 +20,8 @@ use core::time::Duration;
 
 /// So many of a feed's oldest journeys say whether younger ones overtake them.
 const LOOKED_AT: usize = 512;
+/// Changes of messages that one sentence holds.
+const SAID: usize = 6;
 /// Feeds that are named.
 const NAMED: usize = 1_000;
 /// A change before the beginning counts as near for so long.
@@ -86,6 +89,7 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         timeline: incident.timeline.clone(),
         overran: overran(s, subject, incident.since),
         drill: false,
+        news: super::drift::words(&incident.news),
     }
 }
 
@@ -190,6 +194,7 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
         (Code::DuplicateFlood, Some(Clue::Floods)),
         (Code::Missing, Some(Clue::LostInside).filter(|_| matches!(root, Subject::Feed(_)))),
         (Code::SchemaDrift, Some(Clue::NewVersion)),
+        (Code::ShapeDrift, Some(Clue::NewShape)),
     ];
     let members = incident.members.keys().map(|(subject, _)| *subject);
     let subjects: Vec<Subject> = members.chain([root]).collect();
@@ -209,6 +214,7 @@ fn clues(s: &State, root: Subject, incident: &Incident, touched: &[&FeedState]) 
             // A rollout stops what it replaces.
             "stop" => continue,
             "kill" => Clue::Killed,
+            super::drift::CHANGE => Clue::NewShape,
             "deploy" | "software" | "version" | "rollout" => Clue::Deployed,
             _ => Clue::Configured,
         };
@@ -403,7 +409,7 @@ fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> Str
     use core::fmt::Write as _;
     let mut text = format!("{} ({subject})", incident.code.text().title);
     if let Some(lead) = incident.findings.get(&incident.code) {
-        numbers(&mut text, lead);
+        numbers(&mut text, lead, &super::drift::words(&incident.news));
     }
     if let Some(("feed" | "waypoint", _)) = subject.split_once(' ') {
         if feeds > 1 {
@@ -417,9 +423,15 @@ fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> Str
     text
 }
 
-fn numbers(text: &mut String, lead: &IncidentFinding) {
+fn numbers(text: &mut String, lead: &IncidentFinding, news: &[Label]) {
     use core::fmt::Write as _;
-    if !lead.detail.is_empty() {
+    if lead.code == Code::ShapeDrift && !news.is_empty() {
+        let named: Vec<&str> = news.iter().take(SAID).map(Label::as_str).collect();
+        let _ = write!(text, ": {}", named.join("; "));
+        if let Some(more) = news.len().checked_sub(SAID).filter(|more| *more > 0) {
+            let _ = write!(text, " and {more} more");
+        }
+    } else if !lead.detail.is_empty() {
         let _ = write!(text, ": {}", lead.detail);
     }
     let mut separator = "; ";

@@ -2,6 +2,7 @@
 
 mod comers;
 mod desk;
+mod drift;
 mod planned;
 
 use super::Engine;

@@ -2,8 +2,10 @@
 //! a reason that never came before is.
 
 use super::by_kind::{self, KindAnswers};
+use super::shapes::{VOCABULARIES_MAX, Vocabulary};
 use super::state::Recent;
 use crate::label::Label;
+use crate::shape::ShapeKey;
 use crate::sighting::ReasonClass;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +87,8 @@ pub struct Usual {
     pub processing: [u32; 3],
     /// MSH-12 by sender and type, and how many messages had it.
     pub versions: BTreeMap<(Label, Label), (Label, u32)>,
+    /// What messages of each sender and type have; at most 128 kinds.
+    pub shapes: BTreeMap<ShapeKey, Vocabulary>,
 }
 
 impl Usual {
@@ -177,6 +181,7 @@ impl Usual {
             damaged_share: self.damaged_share,
             processing: self.processing,
             versions: self.versions.clone(),
+            shapes: self.shapes.clone(),
             ..Self::default()
         }
     }
@@ -207,6 +212,16 @@ impl Usual {
                     self.versions.insert(*of, *theirs);
                 }
                 Some(_) | None => {}
+            }
+        }
+        for (key, theirs) in &learned.shapes {
+            let full = self.shapes.len() >= VOCABULARIES_MAX;
+            match self.shapes.get_mut(key) {
+                Some(mine) => mine.take_over(theirs),
+                None if !full => {
+                    self.shapes.insert(*key, theirs.clone());
+                }
+                None => {}
             }
         }
     }

@@ -133,9 +133,14 @@ impl Pseudo {
             (Self::Tries, About::Outcome(told)) => write!(out, "{}", told.tries),
             (Self::ElapsedMs, About::Outcome(told)) => write!(out, "{}", told.elapsed_ms),
             (Self::Event, About::Connection(event)) => out.write_str(event_word(event)),
-            (Self::By, About::Connection(LinkEvent::Reset { by_receiver })) => {
-                out.write_str(if by_receiver { "receiver" } else { "sender" })
-            }
+            (
+                Self::By,
+                About::Connection(
+                    LinkEvent::Reset { by_receiver: receiver }
+                    | LinkEvent::HalfOpen { receiver }
+                    | LinkEvent::TimedOut { receiver },
+                ),
+            ) => out.write_str(if receiver { "receiver" } else { "sender" }),
             (Self::Bytes, About::Connection(LinkEvent::Closed { bytes })) => write!(out, "{bytes}"),
             _ => Ok(()),
         }
@@ -169,6 +174,10 @@ const fn code_word(code: AckCode) -> &'static str {
 
 const fn event_word(event: LinkEvent) -> &'static str {
     match event {
+        // No row is made of an address; the word is for the match to be whole.
+        LinkEvent::Peer(_) => "peer",
+        LinkEvent::HalfOpen { .. } => "half_open",
+        LinkEvent::TimedOut { .. } => "timed_out",
         LinkEvent::Opened => "opened",
         LinkEvent::Refused => "refused",
         LinkEvent::Unreachable => "unreachable",

@@ -79,7 +79,7 @@ struct Facts<'a> {
     /// Address, or empty.
     link: String,
     /// What else is known: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
-    /// `flapping`, `overran`; only what is known is there.
+    /// `flapping`, `overran`, `changed`; only what is known is there.
     facts: BTreeMap<&'static str, String>,
     findings: Vec<FindingFacts<'a>>,
 }

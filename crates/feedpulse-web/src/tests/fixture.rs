@@ -307,6 +307,7 @@ fn story() -> Story {
         ],
         overran: None,
         drill: false,
+        news: Vec::new(),
     }
 }
 

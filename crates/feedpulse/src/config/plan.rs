@@ -7,11 +7,14 @@ use feedpulse_core::label::Label;
 use feedpulse_core::plan::{
     Acks, Embargo, FeedPlan, Objectives, PeerNet, Plan, Role, Route, RouteId, Silence, Waypoint,
 };
+use feedpulse_core::shape::Part;
 use feedpulse_core::sighting::AckMode;
 use std::time::Duration;
 
 /// Most entries of a waypoint's `peers`.
 const PEERS_MAX: usize = 64;
+/// Most parts in `may_vary`.
+const VARY_MAX: usize = 64;
 
 impl Resolver<'_> {
     pub(super) fn plan(&mut self) -> Plan {
@@ -233,6 +236,22 @@ impl Resolver<'_> {
         }
     }
 
+    /// Parts of messages.
+    fn parts(&mut self, path: &str, texts: &[String]) -> Vec<Part> {
+        if texts.len() > VARY_MAX {
+            self.wrong(path, "too many", format!("at most {VARY_MAX}; or `schema_drift: false`"));
+        }
+        let parts = texts.iter().take(VARY_MAX).enumerate().map(|(i, text)| {
+            let part = Part::parse(text);
+            if part.is_none() {
+                let hint = "such as ZPD, PID-40 or OBX-11 = X";
+                self.wrong(&format!("{path}/{i}"), "no part of a message", hint);
+            }
+            part
+        });
+        parts.flatten().collect()
+    }
+
     fn embargoes(
         &mut self,
         path: &str,
@@ -294,6 +313,11 @@ impl Resolver<'_> {
             rejected_share: raw.rejected_share.unwrap_or(defaults.rejected_share),
             backlog_min: raw.backlog_min.unwrap_or(defaults.backlog_min),
             shadow: defaults.shadow,
+            schema_drift: raw.schema_drift.unwrap_or(defaults.schema_drift),
+            may_vary: match &raw.may_vary {
+                Some(parts) => self.parts(&format!("{path}/may_vary"), parts),
+                None => defaults.may_vary.clone(),
+            },
         }
     }
 

@@ -322,6 +322,12 @@ pub(crate) struct RawObjectives {
     pub rejected_share: Option<f64>,
     /// A backlog below this is never a finding. Default 20.
     pub backlog_min: Option<u32>,
+    /// Whether new or vanished segments, fields and codes, a new character set or new delimiters in its
+    /// messages are a finding (FP0208), after seven days. Default true.
+    pub schema_drift: Option<bool>,
+    /// What may come and go in its messages, and is never a finding: segments with their fields (`ZPD`),
+    /// fields with their codes (`PID-40`), codes (`OBX-11 = X`).
+    pub may_vary: Option<Vec<String>>,
 }
 
 /// The MLLP proxy.

@@ -396,6 +396,7 @@ impl Config {
         let mut decode = DecodeConfig::new(key);
         decode.zone.clone_from(&self.zone);
         decode.facility = self.facility;
+        decode.shapes = true;
         decode.reasons.clone_from(&self.reasons);
         decode.urgent_types.clone_from(&self.urgent_types);
         if let Some(rule) = self.keys.get(waypoint) {

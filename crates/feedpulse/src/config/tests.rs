@@ -270,3 +270,29 @@ fn peers_are_addresses_or_blocks() {
     let many = format!("[{}]", ["10.0.0.1"; 65].join(", "));
     assert!(problems(&text(&many)).iter().any(|p| p.contains("more than 64")));
 }
+
+#[test]
+fn what_may_vary_in_messages_is_read() {
+    let text = "\
+waypoints: [{name: portal-in}]
+defaults: {may_vary: [ZPD]}
+mllp:
+  listeners:
+    - {waypoint: portal-in, listen: \"127.0.0.1:0\", forward: \"portal.example:6661\"}
+feeds:
+  - {name: f, route: portal-in, types: [ADT]}
+  - {name: g, route: portal-in, objectives: {schema_drift: false, may_vary: [PID-40, \"OBX-11 = X\"]}}
+";
+    let plan = load(text).unwrap().plan;
+    let varies = |n: usize| -> Vec<String> {
+        plan.feeds[n].objectives.may_vary.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        (varies(0), varies(1)),
+        (vec!["ZPD segment".into()], vec!["PID-40".into(), "OBX-11 = X".into()])
+    );
+    let judged = |n: usize| plan.feeds[n].objectives.schema_drift;
+    assert_eq!((judged(0), judged(1)), (true, false));
+    let found = problems(&text.replace("PID-40", "PID-x"));
+    assert!(matches!(&found[..], [one] if one.contains("no part of a message")), "{found:#?}");
+}

@@ -124,6 +124,22 @@ pub(super) struct Feed {
     pub(super) cluster: Option<Few>,
     #[serde(default)]
     pub(super) any_sender: bool,
+    #[serde(default)]
+    pub(super) shape: Vec<Name>,
+    #[serde(default)]
+    pub(super) optional: Vec<Optional>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Optional {
+    pub(super) part: Name,
+    pub(super) share: Share,
+    pub(super) run: Option<Few>,
+    pub(super) hours: Option<[u8; 2]>,
+    pub(super) facility: Option<String>,
+    pub(super) from: Option<Spanned<When>>,
+    pub(super) to: Option<Spanned<When>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -167,6 +183,10 @@ pub(super) struct Fault {
     pub(super) connected: Option<bool>,
     pub(super) old: Option<Span>,
     pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) adds: Vec<Name>,
+    #[serde(default)]
+    pub(super) drops: Vec<Name>,
 }
 
 #[derive(Debug, Deserialize)]

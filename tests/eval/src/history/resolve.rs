@@ -3,12 +3,13 @@
 
 use super::raw::{self, Name};
 use super::{
-    Ack, CLASSES, Expect, Fault, FaultKind, Feed, History, Link, Loud, Pattern, Reason, Reject,
-    Retry,
+    Ack, CLASSES, Expect, Fault, FaultKind, Feed, History, Link, Loud, Optional, Pattern, Reason,
+    Reject, Retry,
 };
 use crate::civil::{Calendar, DAY, HOUR, MINUTE, SECOND, Span, When};
 use feedpulse_core::codes::{Code, Severity};
 use feedpulse_core::plan::PeerNet;
+use feedpulse_core::shape::Part;
 use feedpulse_core::sighting::{AckCode, ReasonClass};
 use std::path::Path;
 use toml::Spanned;
@@ -104,7 +105,7 @@ impl Resolver<'_> {
         }
         let mut feeds = Vec::new();
         for raw in &file.feed {
-            self.feed(raw, &links, &mut feeds)?;
+            self.feed(raw, &clock, &links, &mut feeds)?;
         }
         if feeds.is_empty() {
             return self.err(0, "a history needs a [[feed]]: who sends what over which links");
@@ -179,7 +180,39 @@ impl Resolver<'_> {
         }
     }
 
-    fn feed(&self, raw: &raw::Feed, links: &[Link], out: &mut Vec<Feed>) -> Result<(), String> {
+    fn parts(&self, names: &[Name]) -> Result<Vec<Part>, String> {
+        names.iter().map(|name| self.part(name)).collect()
+    }
+
+    fn part(&self, name: &Name) -> Result<Part, String> {
+        match Part::parse(name.get_ref()) {
+            Some(part) => Ok(part),
+            None => self.err(
+                name.span().start,
+                &format!("`{}` is no part: such as ZPD, PID-40, OBX-11 = X", name.get_ref()),
+            ),
+        }
+    }
+
+    fn optional(&self, raw: &raw::Optional, clock: &Clock) -> Result<Optional, String> {
+        Ok(Optional {
+            part: self.part(&raw.part)?,
+            share: raw.share.0,
+            run: raw.run.map_or(1, |run| u64::from(run.0)).max(1),
+            hours: raw.hours,
+            facility: raw.facility.clone(),
+            from: raw.from.as_ref().map(|when| clock.at(when)),
+            to: raw.to.as_ref().map(|when| clock.at(when)),
+        })
+    }
+
+    fn feed(
+        &self,
+        raw: &raw::Feed,
+        clock: &Clock,
+        links: &[Link],
+        out: &mut Vec<Feed>,
+    ) -> Result<(), String> {
         let names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
         let path: Result<Vec<usize>, String> =
             raw.path.iter().map(|name| self.find(name, &names, "link")).collect();
@@ -190,6 +223,9 @@ impl Resolver<'_> {
         if raw.rejects.iter().map(|reject| reject.share.0).sum::<f64>() > 1.0 {
             return self.err(at, "the shares of its `rejects` are more than 1 together");
         }
+        let optional: Result<Vec<Optional>, String> =
+            raw.optional.iter().map(|raw| self.optional(raw, clock)).collect();
+        let (shape, optional) = (self.parts(&raw.shape)?, optional?);
         let copies = raw.copies.map_or(1, |c| c.0);
         let sender = raw.sender.clone().unwrap_or_else(|| raw.name.get_ref().to_uppercase());
         let kind = |t: &String| {
@@ -220,6 +256,8 @@ impl Resolver<'_> {
                 batch_at: span(raw.batch_at, 2 * HOUR),
                 cluster: raw.cluster.map_or(8, |c| c.0),
                 any_sender: raw.any_sender,
+                shape: shape.clone(),
+                optional: optional.clone(),
             });
         }
         Ok(())
@@ -279,7 +317,12 @@ impl Resolver<'_> {
             return self.err(at, "`period` must be at least 1s");
         }
         for (from, to) in self.repeats((from, to), raw.times, raw.every, at)? {
-            out.push(fault(raw, (from, to), link, feeds.clone()));
+            let mut fault = fault(raw, (from, to), link, feeds.clone());
+            (fault.adds, fault.drops) = (self.parts(&raw.adds)?, self.parts(&raw.drops)?);
+            if raw.version.is_none() && !(raw.adds.is_empty() && raw.drops.is_empty()) {
+                fault.version.clear();
+            }
+            out.push(fault);
         }
         Ok(())
     }
@@ -400,5 +443,7 @@ fn fault(
         connected: raw.connected.unwrap_or(true),
         old: raw.old.map(|old| old.0),
         name: raw.name.clone().unwrap_or_else(|| "ROGUE".to_owned()),
+        adds: Vec::new(),
+        drops: Vec::new(),
     }
 }

@@ -103,7 +103,11 @@ impl World<'_> {
         }
         let odd = self.rng.chance(odd);
         let message = self.message(now, link, msg, odd);
+        let shape = self.shape(now, link, msg, &message);
         self.pass(now, link, connection, named, Seen::Message(message));
+        if let Some(shape) = shape {
+            self.pass(now, link, connection, named, Seen::Shape(Box::new(shape)));
+        }
         true
     }
 
@@ -113,6 +117,7 @@ impl World<'_> {
         let drift = drift.map(|fault| Label::from(fault.version.as_str()));
         let rogue = self.sender_fault(FaultKind::Application, now, msg);
         let rogue = rogue.map(|fault| Label::from(fault.name.as_str()));
+        let drift = drift.filter(|version| !version.is_empty());
         let names = &self.labels.0[msg.feed];
         let (code, trigger) = names.kinds[msg.kind];
         let facility = names.facilities[msg.facility];

@@ -6,6 +6,7 @@ use crate::input::{self, Sample};
 use crate::{Result, count};
 use feedpulse_core::frame::Frame;
 use feedpulse_core::sighting::Sighting;
+use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder, KeyRule};
 use feedpulse_hl7::index::{Index, Notes};
 use feedpulse_hl7::mllp::{FrameEvent, Framer};
@@ -24,6 +25,10 @@ const INDEX: &str = "frame+index";
 const DECODE: &str = "frame+index+header+keys";
 /// The same, and the tap's own copy of the bytes out of the stream.
 const COPY: &str = "frame+copy+index+header+keys";
+/// As the product does: shapes of messages are counted, of a few a second.
+const SHAPED: &str = "frame+index+header+keys, shapes counted";
+/// The same where each message is looked at, as those of a quiet feed are.
+const LOOKED: &str = "frame+index+header+keys, each one's shape counted";
 /// Everything about the message as a tree.
 const WHOLE: &str = "hl7-parser whole parse";
 
@@ -52,6 +57,8 @@ fn table(sample: &Sample, measured: &Measured) -> Vec<Figure> {
         ns(DECODE, DECODE, SCAN, most(8.0)),
         ns(DECODE, DECODE, WHOLE, most(0.01)),
         ns(COPY, COPY, SCAN, None),
+        ns(SHAPED, SHAPED, DECODE, most(1.15)),
+        ns(LOOKED, LOOKED, DECODE, None),
         measured.rate(
             GROUP,
             &name("decoded on one core, messages/s"),
@@ -62,8 +69,22 @@ fn table(sample: &Sample, measured: &Measured) -> Vec<Figure> {
 }
 
 fn decoder() -> Decoder {
-    let config = DecodeConfig { key_rule: KeyRule::Preset, ..DecodeConfig::new(input::site_key()) };
-    Decoder::new(config)
+    decoder_of(false)
+}
+
+fn decoder_of(shapes: bool) -> Decoder {
+    let config = DecodeConfig::new(input::site_key());
+    Decoder::new(DecodeConfig { key_rule: KeyRule::Preset, shapes, ..config })
+}
+
+/// The same messages, far enough from each other that each is looked at.
+fn apart(sample: &Sample) -> Vec<Frame> {
+    let apart = |(n, frame): (i64, &Frame)| {
+        let mut frame = input::as_frame(frame.bytes.expose().to_vec());
+        frame.at = Timestamp::from_micros(frame.at.as_micros() + n * 1_000_000);
+        frame
+    };
+    (0..).zip(&sample.frames).map(apart).collect()
 }
 
 /// Each sees the same messages in the same order; a turn is all of them.
@@ -82,6 +103,8 @@ fn contenders(sample: &Sample) -> Vec<Contender<'_>> {
         });
     };
     let (mut steps, mut copying) = (Steps::new(), Steps::new());
+    let shaping = || Steps { decoder: decoder_of(true), ..Steps::new() };
+    let (mut shaped, mut looked, apart) = (shaping(), shaping(), apart(sample));
     let whole = || {
         for text in &sample.texts {
             black_box(Message::parse(text).is_ok());
@@ -90,7 +113,9 @@ fn contenders(sample: &Sample) -> Vec<Contender<'_>> {
     vec![
         Contender::work(SCAN, n, scan),
         Contender::work(INDEX, n, index),
-        Contender::work(DECODE, n, move || steps.decode(sample)),
+        Contender::work(DECODE, n, move || steps.decode(sample, &sample.frames)),
+        Contender::work(SHAPED, n, move || shaped.decode(sample, &sample.frames)),
+        Contender::work(LOOKED, n, move || looked.decode(sample, &apart)),
         Contender::work(COPY, n, move || copying.copy_and_decode(sample)),
         Contender::work(WHOLE, n, whole),
     ]
@@ -129,9 +154,9 @@ impl Steps {
     }
 
     /// Decodes frames that are there already, so that only the framer and the decoder are seen.
-    fn decode(&mut self, sample: &Sample) {
+    fn decode(&mut self, sample: &Sample, frames: &[Frame]) {
         let Self { framing, decoder, sightings } = self;
-        let mut frames = sample.frames.iter();
+        let mut frames = frames.iter();
         framing.messages(sample, &mut |bytes| {
             black_box(bytes);
             if let Some(frame) = frames.next() {
@@ -154,9 +179,9 @@ impl Steps {
 
 /// Counted, not timed: one turn of warm decoders.
 fn allocations(sample: &Sample) -> Figure {
-    let mut steps = Steps::new();
-    steps.decode(sample);
-    let (ours, ()) = count::during(|| steps.decode(sample));
+    let mut steps = Steps { decoder: decoder_of(true), ..Steps::new() };
+    steps.decode(sample, &sample.frames);
+    let (ours, ()) = count::during(|| steps.decode(sample, &sample.frames));
     let (whole, ()) = count::during(|| {
         for text in &sample.texts {
             black_box(Message::parse(text).is_ok());

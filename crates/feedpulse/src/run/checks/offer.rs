@@ -7,7 +7,7 @@ use super::{About as Origin, CheckFeed, Job, ROWS, Work};
 use feedpulse_core::effect::{JourneyRecord, Sending};
 use feedpulse_core::frame::{Phi, WaypointId};
 use feedpulse_core::plan::{Plan, Role};
-use feedpulse_core::sighting::{Seen, Sighting, Urgency};
+use feedpulse_core::sighting::{LinkEvent, Seen, Sighting, Urgency};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::index::Message;
 use feedpulse_hl7::path::TypeMatch;
@@ -68,6 +68,10 @@ impl CheckRows {
     /// Takes the row of what needs no bytes: something happened to a connection.
     pub(crate) fn sighting(&mut self, sighting: &Sighting) {
         let Seen::Link(event) = sighting.what else { return };
+        // A check learns no address.
+        if matches!(event, LinkEvent::Peer(_)) {
+            return;
+        }
         let place = usize::from(sighting.waypoint.0);
         let waypoint = self.names.get(place).map_or("", String::as_str);
         let meta = RowMeta { waypoint, ..RowMeta::at(sighting.at, Told::Connection(event)) };
