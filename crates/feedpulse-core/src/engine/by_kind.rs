@@ -23,6 +23,9 @@ pub(super) const ODD: f32 = 0.005;
 const KNOWN_AFTER: u32 = 100;
 /// How slowly a kind's usual share changes, an answer.
 const LASTS: f32 = 1.0 / 2_000.0;
+/// What is told is no lesson before it has lasted so long, in µs: else what breaks every week would be
+/// found later each time.
+const LESSON_AFTER: i64 = 86_400_000_000;
 /// Refusals longer ago than this are of another time, in µs.
 const WINDOW: i64 = 3_600_000_000;
 /// It is over after so many good answers in a row.
@@ -73,9 +76,10 @@ impl KindAnswers {
         self.seen = self.seen.saturating_add(1);
         #[expect(clippy::cast_precision_loss, reason = "early answers weigh more: a small count")]
         let weight = (1.0 / self.seen as f32).max(LASTS);
-        // What is being told is not learned as usual, or only in the course of days.
         let told = refuses && self.seen >= KNOWN_AFTER && self.refused(at, 0.01).is_some();
-        let weight = if told { LASTS / 10.0 } else { weight };
+        if told && at.micros_since(self.since) < LESSON_AFTER {
+            return;
+        }
         for (class, share) in ReasonClass::ALL.iter().zip(&mut self.usual) {
             let hit = if reason == Some(*class) { 1.0 } else { 0.0 };
             *share += (hit - *share) * weight;
@@ -186,6 +190,32 @@ mod tests {
             }
             assert_eq!(refused(&kinds, at(1_008), 0.1).is_some(), found, "{reason:?}");
         }
+    }
+
+    #[test]
+    fn what_breaks_again_and_again_is_found_as_soon_and_a_new_normal_is_learned_in_two_days() {
+        let (mut kinds, mut now) = (BTreeMap::new(), 0);
+        let mut give = |reason: Option<ReasonClass>, now: &mut i64| {
+            *now += 18;
+            super::take(&mut kinds, at(*now), 1, reason, true);
+            refused(&kinds, at(*now), 0.01)
+        };
+        for episode in 0..6 {
+            (0..1_000).for_each(|_| drop(give(None, &mut now)));
+            let odd = |n: u32| n.is_multiple_of(2).then_some(ReasonClass::Structure);
+            let found = (0..200_u32).position(|n| give(odd(n), &mut now).is_some());
+            assert!(found.is_some_and(|n| n < 8), "episode {episode}: after {found:?}");
+            (0..200).for_each(|n| drop(give(odd(n), &mut now)));
+            (0..10).for_each(|_| drop(give(None, &mut now)));
+            assert_eq!(give(None, &mut now), None, "episode {episode} is over");
+        }
+        // A third for good: told for a day, and no longer two days later.
+        let third = |n: u32| n.is_multiple_of(3).then_some(ReasonClass::UnknownKey);
+        let told = |from: u32, give: &mut dyn FnMut(u32) -> bool| (from..from + 500).any(|n| give(n));
+        let mut give = |n| give(third(n), &mut now).is_some();
+        assert!(told(0, &mut give));
+        (0..14_400).for_each(|n| drop(give(n)));
+        assert!(!told(0, &mut give), "three days later");
     }
 
     #[test]

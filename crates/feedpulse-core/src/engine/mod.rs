@@ -6,6 +6,7 @@
 
 mod acks;
 pub mod aged;
+mod alike;
 mod answers;
 pub mod around;
 mod batches;
