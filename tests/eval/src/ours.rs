@@ -43,6 +43,7 @@ fn feed(feed: &Feed, route: usize) -> FeedPlan {
         objectives: Objectives {
             transit: length(feed.transit),
             urgent_transit: length(feed.urgent_transit),
+            source_age: feed.source_age.map(length),
             silence: feed.silence.map_or(Silence::Learned, |limit| Silence::After(length(limit))),
             ..Objectives::default()
         },

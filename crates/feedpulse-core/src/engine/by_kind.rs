@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 /// Classes of reasons.
 pub const REASONS: usize = ReasonClass::ALL.len();
-/// Kinds that are followed at one link.
+/// Kinds that are followed at one link for each feed that passes it, and at most.
+pub const KINDS_EACH: usize = 64;
 pub const KINDS_MAX: usize = 256;
 /// So rare must it be by chance: the negative logarithm of one in a million.
 const RARE: f32 = 13.8;
@@ -116,18 +117,24 @@ fn surprise(part: u32, whole: u32, usual: f32) -> f32 {
     share * (share / usual).ln() + rest
 }
 
+/// How many kinds are followed at a link that so many feeds pass.
+pub(super) fn room(feeds: usize) -> usize {
+    (KINDS_EACH * feeds.max(1)).min(KINDS_MAX)
+}
+
 /// Takes the answer to a message of a kind: the reason of a refusal, and whether that is rare at the
-/// whole link.
+/// whole link; `room`: how many kinds are followed.
 pub(super) fn take(
     kinds: &mut BTreeMap<u32, KindAnswers>,
     at: Timestamp,
     kind: u32,
     reason: Option<ReasonClass>,
     rare: bool,
+    room: usize,
 ) {
     if let Some(answers) = kinds.get_mut(&kind) {
         answers.take(at, reason, rare);
-    } else if kinds.len() < KINDS_MAX {
+    } else if kinds.len() < room {
         kinds.entry(kind).or_default().take(at, reason, rare);
     }
 }
@@ -150,7 +157,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn take(kinds: &mut BTreeMap<u32, super::KindAnswers>, at: Timestamp, kind: u32, bad: bool) {
-        super::take(kinds, at, kind, bad.then_some(ReasonClass::UnknownKey), false);
+        super::take(kinds, at, kind, bad.then_some(ReasonClass::UnknownKey), false, 9);
     }
 
     fn at(second: i64) -> Timestamp {
@@ -186,7 +193,7 @@ mod tests {
             let mut kinds = BTreeMap::new();
             (0..1_000).for_each(|n| take(&mut kinds, at(n), 1, n % 10 == 0));
             for n in 1_000..1_008 {
-                super::take(&mut kinds, at(n), 1, (n % 2 == 0).then_some(reason), false);
+                super::take(&mut kinds, at(n), 1, (n % 2 == 0).then_some(reason), false, 9);
             }
             assert_eq!(refused(&kinds, at(1_008), 0.1).is_some(), found, "{reason:?}");
         }
@@ -197,7 +204,7 @@ mod tests {
         let (mut kinds, mut now) = (BTreeMap::new(), 0);
         let mut give = |reason: Option<ReasonClass>, now: &mut i64| {
             *now += 18;
-            super::take(&mut kinds, at(*now), 1, reason, true);
+            super::take(&mut kinds, at(*now), 1, reason, true, 9);
             refused(&kinds, at(*now), 0.01)
         };
         for episode in 0..6 {
@@ -216,6 +223,20 @@ mod tests {
         assert!(told(0, &mut give));
         (0..14_400).for_each(|n| drop(give(n)));
         assert!(!told(0, &mut give), "three days later");
+    }
+
+    #[test]
+    fn the_kinds_of_a_feed_take_no_more_than_eight_kilobytes() {
+        for (feeds, most) in [(0, 64), (1, 64), (3, 192), (50, 256)] {
+            let mut kinds = BTreeMap::new();
+            for kind in 0..1_000 {
+                super::take(&mut kinds, at(0), kind, None, false, super::room(feeds));
+            }
+            assert_eq!(kinds.len(), most, "{feeds} feeds");
+            // A node of the map may be half empty.
+            let bytes = 2 * kinds.len() * size_of::<(u32, super::KindAnswers)>();
+            assert!(bytes <= 8_192 * feeds.max(1), "{bytes} bytes for {feeds} feeds");
+        }
     }
 
     #[test]

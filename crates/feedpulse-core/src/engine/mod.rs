@@ -91,6 +91,8 @@ struct Lookup {
     memory: fifo::Index,
     /// It is a standby, or has one.
     grouped: bool,
+    /// How many kinds are followed there.
+    kinds: usize,
 }
 
 /// The stepper.
@@ -128,6 +130,7 @@ impl Engine {
                 entries,
                 memory: waypoint.memory.index(),
                 grouped: false,
+                kinds: 0,
             });
         }
         engine.group();

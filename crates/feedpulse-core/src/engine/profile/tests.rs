@@ -150,3 +150,13 @@ fn silence_is_found_soon_and_seldom_for_no_reason() {
         assert!(false_alarms <= most_false, "{name}: {false_alarms} false a month");
     }
 }
+
+#[test]
+fn a_profile_takes_less_than_two_kilobytes() {
+    let (calendar, mut profile) = (Calendar::default(), Profile::default());
+    for hour in 0..2_000 {
+        profile.saw(&calendar, Timestamp::from_micros(hour * HOUR));
+    }
+    let heap = profile.rates.capacity() * size_of::<f32>() + profile.learned.capacity();
+    assert!(heap > 0 && size_of::<Profile>() + heap <= 2_048, "{heap}");
+}
