@@ -47,8 +47,7 @@ fn all(tallies: &Tallies) -> Vec<Ahead<'_>> {
             let Some(theirs) = tallies.get(class, rule) else { continue };
             let row = theirs.row(class, rule);
             let sooner = row.detect_p50_s.zip(mine.detect_p50_s).is_some_and(|(a, b)| a < b);
-            let ahead =
-                theirs.found > ours.found || (theirs.found == ours.found && sooner);
+            let ahead = theirs.found > ours.found || (theirs.found == ours.found && sooner);
             if ahead && row.precision.is_some_and(|precision| precision >= BY_CHANCE) {
                 all.push(Ahead { theirs, ours, row, mine: mine.clone() });
             }
@@ -132,7 +131,10 @@ mod tests {
         let said = lines(&tallies).join("\n");
         assert!(said.contains("nack-all: mirth error 1/1 after 1 s"), "{said}");
         assert!(said.contains("15.0 s before") && said.contains("a third loss"), "{said}");
-        assert!(said.contains("one-type: rhapsody") && said.contains("**not explained**"), "{said}");
+        assert!(
+            said.contains("one-type: rhapsody") && said.contains("**not explained**"),
+            "{said}"
+        );
         assert_eq!(unexplained(&tallies), ["rhapsody in one-type"]);
     }
 }

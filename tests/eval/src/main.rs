@@ -63,7 +63,9 @@ fn run(options: &Options) -> Result<(), String> {
         let open = feedpulse_tests_eval::ahead::unexplained(&evaluation.tallies);
         if !open.is_empty() {
             let open = open.join(", ");
-            return Err(format!("say in tests/eval/src/ahead.rs why a rule of today is ahead: {open}"));
+            return Err(format!(
+                "say in tests/eval/src/ahead.rs why a rule of today is ahead: {open}"
+            ));
         }
         let path = document_path();
         let text = report::document(&evaluation.tallies, &histories, &evaluation.flaws);

@@ -141,7 +141,7 @@ pub struct World<'h> {
     effects: Vec<Option<i64>>,
     /// What senders hold back in a downtime, by fault.
     held: Vec<Vec<Msg>>,
-    /// What was accepted lately of each feed, by its first receiver.
+    /// What was accepted lately of each feed, by its first receiver; empty where nothing is sent again.
     sent: Vec<VecDeque<Msg>>,
     numbers: u64,
     connections: u64,
@@ -190,7 +190,11 @@ impl<'h> World<'h> {
             active: Vec::new(),
             effects: vec![None; history.faults.len()],
             held: vec![Vec::new(); history.faults.len()],
-            sent: vec![VecDeque::new(); history.feeds.len()],
+            sent: if history.faults.iter().any(|fault| fault.kind == FaultKind::Resend) {
+                vec![VecDeque::new(); history.feeds.len()]
+            } else {
+                Vec::new()
+            },
             numbers: 0,
             connections: 0,
             tickets: 0,
@@ -326,7 +330,7 @@ impl<'h> World<'h> {
         }
     }
 
-    /// Senders send again what was accepted last; those who have it know it already.
+    /// Senders send again what was accepted last, and what has it sends it on again.
     fn send_again(&mut self, now: i64, number: usize) {
         let fault = &self.history.faults[number];
         let (count, all) = (fault.count as usize, (0..self.history.feeds.len()).collect());
@@ -336,7 +340,7 @@ impl<'h> World<'h> {
             let lane = self.lane_of[self.history.feeds[feed].path[0]][feed];
             for msg in again {
                 self.touch(number, now);
-                self.enqueue(now, lane, Msg { copies: 1, ..msg });
+                self.enqueue(now, lane, msg);
             }
         }
     }

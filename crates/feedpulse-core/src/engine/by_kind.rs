@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 /// Classes of reasons.
 pub const REASONS: usize = ReasonClass::ALL.len();
-/// Kinds that are followed at one link for each feed that passes it, and at most.
+/// Kinds that are followed at one link for each feed that passes it.
 pub const KINDS_EACH: usize = 64;
+/// And at most.
 pub const KINDS_MAX: usize = 256;
 /// So rare must it be by chance: the negative logarithm of one in a million.
 const RARE: f32 = 13.8;
@@ -218,7 +219,8 @@ mod tests {
         }
         // A third for good: told for a day, and no longer two days later.
         let third = |n: u32| n.is_multiple_of(3).then_some(ReasonClass::UnknownKey);
-        let told = |from: u32, give: &mut dyn FnMut(u32) -> bool| (from..from + 500).any(|n| give(n));
+        let told =
+            |from: u32, give: &mut dyn FnMut(u32) -> bool| (from..from + 500).any(|n| give(n));
         let mut give = |n| give(third(n), &mut now).is_some();
         assert!(told(0, &mut give));
         (0..14_400).for_each(|n| drop(give(n)));

@@ -153,14 +153,14 @@ impl Profile {
         }
         self.advance(calendar, at);
         self.note_silence();
-        // An outage is no usual gap; one that just passed the limit may have been none.
-        if self.missed >= super::tail::FIRST && self.is_known() {
-            let gap = self.gap();
-            if !self.silent || gap < 1.5 * self.limit {
-                self.tail.add(gap);
-            }
+        // An outage is no usual gap; one that just passed the limit may have been none: then it is a
+        // long gap, of a slow day.
+        let gap = self.gap();
+        let outage = self.silent && gap >= 1.5 * self.limit;
+        if self.missed >= super::tail::FIRST && self.is_known() && !outage {
+            self.tail.add(gap);
         }
-        if self.silent {
+        if outage {
             self.coming = self.recent;
         } else {
             self.recent = self.coming;

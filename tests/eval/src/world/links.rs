@@ -241,8 +241,7 @@ impl World<'_> {
         let link = self.lanes[lane].link;
         let doubled = self.on(FaultKind::Duplicates, link, Some(&msg));
         let first = msg.copies == 0;
-        if first && msg.hop == 0 {
-            let sent = &mut self.sent[msg.feed];
+        if let Some(sent) = self.sent.get_mut(msg.feed).filter(|_| first && msg.hop == 0) {
             sent.push_back(msg);
             if sent.len() > SENT_MAX {
                 sent.pop_front();
