@@ -15,7 +15,7 @@ const COLUMNS: &str = "| class | rule | found | in bar | recall | false | precis
 const STATE: &str = "\n## What detectors keep\n\n\
     Each detector keeps at most 8 KB for a feed, by limits: a profile of the week 2 KB for a feed and for\n\
     each of its types and facilities (2,000 of these for a whole site; further ones are judged with their\n\
-    feed); answers by kind 8 KB for each feed of a link (64 kinds each, 256 a link); lists of recent events\n\
+    feed); answers by kind 8 KB for each feed of a link (48 kinds each, 256 a link); lists of recent events\n\
     64 entries, of minutes 60, of looks at a backlog 24. What a site of a thousand feeds takes in all is\n\
     printed by `cargo xtask bench detectors`.\n";
 const BETTER: &str = "## Where a rule of today finds more, or sooner";
