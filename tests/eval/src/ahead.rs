@@ -15,12 +15,18 @@ const BY_CHANCE: f64 = 0.5;
 const EACH_ERROR: &str = "mirth error";
 
 /// Class, rule, why it is ahead there.
-const REASONS: [(&str, &str, &str); 2] = [
+const REASONS: [(&str, &str, &str); 3] = [
     (
         "downtime-recovery",
         "rhapsody",
         "the history is a day long, so its feed states a limit of 15 min; Rhapsody warns after 10 idle \
          minutes of any link, at all hours",
+    ),
+    (
+        "duplicate-storm @ replay",
+        "rhapsody",
+        "messages come faster than the portal takes them, and 25 that wait are its warning: it says that \
+         they wait, not that they were accepted before",
     ),
     (
         "idle-cut",
