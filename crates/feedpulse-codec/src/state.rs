@@ -45,7 +45,7 @@ layout! {
     struct Tail { counts, sums, weeks }
     struct Profile {
         rates, learned, at, last, now, count, whole, missed, known, tail, is_part, week, recent, coming, limit, ready, silent,
-        spread, hour, odd_hours
+        spread, hour, odd_hours, minutes
     }
     struct Aged { last, seen, worst, urgent }
     struct Connection {

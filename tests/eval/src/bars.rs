@@ -149,6 +149,14 @@ fn of_notices(tallies: &Tallies, histories: &[History]) -> Vec<Bar> {
         let text = format!("{begun:.2} an incident, and {louder:.2} when it rose to a page");
         (text, begun <= 2.0)
     });
+    let pager = found(SCRIPTED).filter(|t| t.pages > 0).map(|t| {
+        let each = share(t.paged, t.pages);
+        (format!("{each:.2} a page"), each <= 2.0)
+    });
+    let waits = found(SCRIPTED).map(|t| {
+        let each = share(t.waited, t.right);
+        (format!("{each:.2} an incident"), each <= 2.0)
+    });
     let flaps = found("flapping").map(|t| {
         let is_it = |e: &&Expect| e.class == "flapping";
         let all = histories.iter().flat_map(|h| &h.expects).filter(is_it);
@@ -162,6 +170,8 @@ fn of_notices(tallies: &Tallies, histories: &[History]) -> Vec<Bar> {
     });
     vec![
         bar("notices of an incident", "one at the start, one at the end", each),
+        bar("… of somebody who hears of pages only", "≤ 2", pager),
+        bar("… where a ticket waits for 6 min (`wait: 6m`)", "≤ 2", waits),
         bar("ten flaps an hour", "≤ 2 notices an hour", flaps),
         bar("fifty feeds behind one dead engine", "one incident", fifty),
         bar("our own restart, upgrade and reload", "0 notices", none("calm: calm-restart")),

@@ -184,6 +184,8 @@ pub struct Feed {
     pub transit: i64,
     /// Objective, µs.
     pub urgent_transit: i64,
+    /// Objective, µs.
+    pub source_age: Option<i64>,
     /// Limit, µs.
     pub silence: Option<i64>,
     /// What the last receiver refuses on an ordinary day.
@@ -328,6 +330,10 @@ pub enum FaultKind {
     Backfill,
     /// The sender keeps its messages and sends them all at the end.
     Downtime,
+    /// The sender sends again the last `count` that were accepted: it is not sure of them.
+    Resend,
+    /// Messages leave their source `old` after their event.
+    Aged,
     /// Accepted messages never reach the next link.
     Lost,
     /// Feedpulse itself is restarted and away for a while.

@@ -7,7 +7,7 @@
 
 use crate::alert::Alert;
 use crate::cause::Confidence;
-use crate::civil::SECOND;
+use crate::civil::{DAY, SECOND};
 use crate::history::{Expect, FaultKind, History};
 use crate::play::{OURS, Played};
 use crate::tally::{SCRIPTED, Tallies, Tally};
@@ -18,6 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 const BEFORE: i64 = 5 * SECOND;
 /// And so long behind its end, µs.
 const BEHIND: i64 = 120 * SECOND;
+
+/// Days that are named of false alarms.
+const DAYS: usize = 8;
+/// A wait that outlasts the page delay, µs.
+const WAIT: i64 = 360 * SECOND;
 
 /// Something that the engine of today gets wrong.
 #[derive(Clone, Debug)]
@@ -138,7 +143,7 @@ impl Judge<'_> {
     }
 
     fn alerts(&mut self, alerts: &[Alert], flaws: &mut Vec<Flaw>) {
-        let mut wrong: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+        let mut wrong: BTreeMap<(String, &str), Vec<(&str, i64)>> = BTreeMap::new();
         let never = |alert: &Alert| {
             let mut codes = alert.marks.iter().filter_map(|(_, code)| *code);
             codes.any(|code| self.history.never.contains(&code))
@@ -160,6 +165,9 @@ impl Judge<'_> {
                     tally.right += 1;
                     tally.notices += notices;
                     tally.louder += u64::from(alert.louder);
+                    tally.pages += u64::from(alert.paged.is_some());
+                    tally.paged += u64::from(alert.at_the_pager());
+                    tally.waited += u64::from(alert.with_wait(WAIT));
                 }
                 continue;
             }
@@ -178,11 +186,14 @@ impl Judge<'_> {
                 alert.marks.iter().filter_map(|(_, c)| c.map(|c| c.text().code)).collect();
             let codes: Vec<&str> = codes.into_iter().collect();
             let what = (codes.join(" "), alert.severity.name());
-            wrong.entry(what).or_default().push(&alert.subject);
+            let day = (alert.opened - self.history.start) / DAY;
+            wrong.entry(what).or_default().push((&alert.subject, day));
         }
         if self.rule == OURS {
-            for ((codes, loud), mut subjects) in wrong {
-                let times = subjects.len();
+            for ((codes, loud), all) in wrong {
+                let times = all.len();
+                let days: Vec<String> = all.iter().take(DAYS).map(|(_, d)| d.to_string()).collect();
+                let mut subjects: Vec<&str> = all.iter().map(|(subject, _)| *subject).collect();
                 subjects.sort_unstable();
                 subjects.dedup();
                 let place = match subjects.as_slice() {
@@ -190,7 +201,10 @@ impl Judge<'_> {
                     all => format!("{} subjects", all.len()),
                 };
                 let name = &self.history.name;
-                let text = format!("false {loud} {codes} on {place}: {times} (`{name}`)");
+                let text = format!(
+                    "false {loud} {codes} on {place}: {times} (`{name}`, day {})",
+                    days.join(", ")
+                );
                 flaws.push(Flaw { rank: 1, weight: times as i64, text });
             }
         }

@@ -5,6 +5,7 @@
 //! and [`today`] (what was said), [`judge`] (what of it was right), [`report`].
 #![forbid(unsafe_code)]
 
+pub mod ahead;
 pub mod alert;
 pub mod bars;
 pub mod cause;

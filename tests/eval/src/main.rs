@@ -60,6 +60,13 @@ fn run(options: &Options) -> Result<(), String> {
         println!("\n{} histories, {} events", histories.len(), evaluation.events);
     }
     if options.write {
+        let open = feedpulse_tests_eval::ahead::unexplained(&evaluation.tallies);
+        if !open.is_empty() {
+            let open = open.join(", ");
+            return Err(format!(
+                "say in tests/eval/src/ahead.rs why a rule of today is ahead: {open}"
+            ));
+        }
         let path = document_path();
         let text = report::document(&evaluation.tallies, &histories, &evaluation.flaws);
         let folder = path.parent().map(std::fs::create_dir_all).transpose();

@@ -44,6 +44,7 @@ fn feed(feed: &Feed, route: usize) -> FeedPlan {
         objectives: Objectives {
             transit: length(feed.transit),
             urgent_transit: length(feed.urgent_transit),
+            source_age: feed.source_age.map(length),
             silence: feed.silence.map_or(Silence::Learned, |limit| Silence::After(length(limit))),
             ..Objectives::default()
         },
@@ -221,6 +222,7 @@ fn take(
         let mut alert = Alert::plain(change.subject_name.clone(), now, change.severity);
         alert.marks.clear();
         (alert.opened, alert.notices, alert.severity) = (i64::MAX, 0, Severity::Note);
+        alert.paged = None;
         alerts.push(alert);
         said.insert(change.id, alerts.len() - 1);
         alerts.len() - 1
@@ -237,6 +239,9 @@ fn take(
     }
     if change.severity > alert.severity {
         alert.severity = change.severity;
+        if change.severity == Severity::Page {
+            alert.paged = Some(now);
+        }
         alert.opened = alert.opened.min(now);
         alert.louder += u32::from(alert.notices > 0);
         alert.notices += 1;

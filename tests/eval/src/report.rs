@@ -1,5 +1,6 @@
 //! What is printed: the table, and the document that is made from it.
 
+use crate::ahead;
 use crate::bars;
 use crate::history::History;
 use crate::judge::Flaw;
@@ -10,15 +11,20 @@ use std::fmt::Write as _;
 
 const COLUMNS: &str = "| class | rule | found | in bar | recall | false | precision | detect p50 | p95 | \
                        false / feed / 30 d | cause right | notices |";
+/// What each detector may keep; tests of the core hold it.
+const STATE: &str = "\n## What detectors keep\n\n\
+    Each detector keeps at most 8 KB for a feed, by limits: a profile of the week 2 KB for a feed and for\n\
+    each of its types and facilities (2,000 of these for a whole site; further ones are judged with their\n\
+    feed); answers by kind 8 KB for each feed of a link (48 kinds each, 256 a link); lists of recent events\n\
+    64 entries, of minutes 60, of looks at a backlog 24. What a site of a thousand feeds takes in all is\n\
+    printed by `cargo xtask bench detectors`.\n";
 const BETTER: &str = "## Where a rule of today finds more, or sooner";
-/// A rule of lower precision finds whatever comes while it cries.
-const BY_CHANCE: f64 = 0.5;
 /// Behind this heading figures decide how many lines there are.
 const FLAWS: &str = "## What the engine of today gets wrong";
 /// So many are printed.
 const FLAWS_MAX: usize = 120;
 
-fn cell(value: Option<f64>, unit: &str) -> String {
+pub(crate) fn cell(value: Option<f64>, unit: &str) -> String {
     match value {
         None => "–".to_owned(),
         Some(value) if value >= 100.0 => format!("{value:.0}{unit}"),
@@ -121,7 +127,7 @@ pub fn summary(tallies: &Tallies, histories: &[History], flaws: &[Flaw]) -> Stri
          what happens to come\nwhile they cry. Mirth's mail for every error is always the first, at \
          the price of the notices shown.\n"
     );
-    for line in better(tallies) {
+    for line in ahead::lines(tallies) {
         let _ = writeln!(text, "- {line}");
     }
     let _ = writeln!(text, "\n{FLAWS}\n");
@@ -132,61 +138,6 @@ pub fn summary(tallies: &Tallies, histories: &[History], flaws: &[Flaw]) -> Stri
         let _ = writeln!(text, "- and {} more", flaws.len() - FLAWS_MAX);
     }
     text
-}
-
-/// Where a rule of today is ahead, and at what price.
-fn better(tallies: &Tallies) -> Vec<String> {
-    let mut lines = Vec::new();
-    for class in tallies.classes().into_iter().filter(|class| *class != "all") {
-        let Some(ours) = tallies.get(class, OURS).filter(|t| t.expected > 0) else { continue };
-        let mine = ours.row(class, OURS);
-        for (rule, _) in today::RULES {
-            let Some(theirs) = tallies.get(class, rule) else { continue };
-            let row = theirs.row(class, rule);
-            if row.precision.is_none_or(|precision| precision < BY_CHANCE) {
-                continue;
-            }
-            let sooner = row.detect_p50_s.zip(mine.detect_p50_s).is_some_and(|(a, b)| a < b);
-            if theirs.found > ours.found || (theirs.found == ours.found && sooner) {
-                lines.push(format!(
-                    "{class}: {rule} {}/{} after {}, precision {}, {} notices each; feedpulse \
-                     {}/{} after {}, precision {}, {} notices each: {}",
-                    theirs.found,
-                    theirs.expected,
-                    cell(row.detect_p50_s, " s"),
-                    cell(row.precision, ""),
-                    cell(row.notices, ""),
-                    ours.found,
-                    ours.expected,
-                    cell(mine.detect_p50_s, " s"),
-                    cell(mine.precision, ""),
-                    cell(mine.notices, ""),
-                    why(&row, &mine),
-                ));
-            }
-        }
-    }
-    lines
-}
-
-/// Why a rule of today is ahead, as far as the figures say it.
-fn why(theirs: &Row, mine: &Row) -> String {
-    let ahead = theirs.detect_p50_s.zip(mine.detect_p50_s).map(|(a, b)| b - a);
-    let noise = theirs.notices.zip(mine.notices).map_or(0.0, |(a, b)| a / b.max(0.1));
-    let precise = theirs.precision.zip(mine.precision).is_some_and(|(a, b)| a < b);
-    match (theirs.recall > mine.recall, ahead) {
-        (true, _) => "it finds what feedpulse misses".to_owned(),
-        (false, Some(ahead)) if noise >= 5.0 => format!(
-            "it tells of the first error, {ahead:.1} s before feedpulse is sure, and of each further \
-             one: {noise:.0} times the notices{}",
-            if precise { ", and less right" } else { "" }
-        ),
-        (false, Some(ahead)) => format!(
-            "its fixed limit is shorter here by {ahead:.0} s; the history is too short for a learned \
-             one, or states a longer one"
-        ),
-        (false, None) => "not known".to_owned(),
-    }
 }
 
 /// The document.
@@ -214,6 +165,7 @@ fn head(histories: &[History], bars: &[bars::Bar]) -> String {
     for bar in bars {
         let _ = writeln!(text, "{}", bar.line());
     }
+    text.push_str(STATE);
     text.push_str(
         "\n## What the figures are\n\n\
          * *found*, *recall*: expected incidents that were told (ticket or page) while they lasted.\n\

@@ -32,6 +32,12 @@ pub struct Tally {
     pub notices: u64,
     /// Those of them that said that it had become louder.
     pub louder: u64,
+    /// Right alerts that became pages.
+    pub pages: u64,
+    /// Notices of somebody who hears of pages only, and where tickets wait.
+    pub paged: u64,
+    /// See above.
+    pub waited: u64,
     /// Found ones whose cause the history states.
     pub causes: u64,
     /// Hints given.
@@ -168,6 +174,9 @@ impl Tallies {
             held.wrong_pages += more.wrong_pages;
             held.notices += more.notices;
             held.louder += more.louder;
+            held.pages += more.pages;
+            held.paged += more.paged;
+            held.waited += more.waited;
             held.causes += more.causes;
             held.hints += more.hints;
             held.hints_right += more.hints_right;

@@ -123,6 +123,8 @@ impl Ord for Due {
     }
 }
 
+/// So many accepted messages a sender can send again.
+const SENT_MAX: usize = 10_000;
 /// Most messages that wait on one lane; further ones are dropped by their sender.
 const QUEUE_MAX: usize = 200_000;
 
@@ -142,6 +144,8 @@ pub struct World<'h> {
     effects: Vec<Option<i64>>,
     /// What senders hold back in a downtime, by fault.
     held: Vec<Vec<Msg>>,
+    /// What was accepted lately of each feed, by its first receiver; empty where nothing is sent again.
+    sent: Vec<VecDeque<Msg>>,
     numbers: u64,
     connections: u64,
     tickets: u64,
@@ -191,6 +195,11 @@ impl<'h> World<'h> {
             active: Vec::new(),
             effects: vec![None; history.faults.len()],
             held: vec![Vec::new(); history.faults.len()],
+            sent: if history.faults.iter().any(|fault| fault.kind == FaultKind::Resend) {
+                vec![VecDeque::new(); history.feeds.len()]
+            } else {
+                Vec::new()
+            },
             numbers: 0,
             connections: 0,
             tickets: 0,
@@ -315,6 +324,7 @@ impl<'h> World<'h> {
                     }
                 }
             }
+            FaultKind::Resend => self.send_again(now, number),
             FaultKind::Burst | FaultKind::Backfill => {
                 let backfill = fault.kind == FaultKind::Backfill;
                 let old = if backfill { fault.old.unwrap_or(30 * crate::civil::DAY) } else { 0 };
@@ -336,6 +346,21 @@ impl<'h> World<'h> {
         }
         for lane in self.lanes_of(number) {
             self.at(now, Step::Pump(lane));
+        }
+    }
+
+    /// Senders send again what was accepted last, and what has it sends it on again.
+    fn send_again(&mut self, now: i64, number: usize) {
+        let fault = &self.history.faults[number];
+        let (count, all) = (fault.count as usize, (0..self.history.feeds.len()).collect());
+        for feed in fault.feeds.clone().unwrap_or(all) {
+            let skip = self.sent[feed].len().saturating_sub(count);
+            let again: Vec<Msg> = self.sent[feed].iter().skip(skip).copied().collect();
+            let lane = self.lane_of[self.history.feeds[feed].path[0]][feed];
+            for msg in again {
+                self.touch(number, now);
+                self.enqueue(now, lane, msg);
+            }
         }
     }
 

@@ -157,7 +157,7 @@ any! {
     struct Tail { counts, sums, weeks }
     struct Profile {
         rates, learned, at, last, now, count, whole, missed, known, tail, is_part, week, recent, coming,
-        limit, ready, silent, spread, hour, odd_hours
+        limit, ready, silent, spread, hour, odd_hours, minutes
     }
     struct Recent { at }
     struct Minute { at, sendings, repeats, replays, answers, bad }

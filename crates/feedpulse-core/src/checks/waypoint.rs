@@ -3,7 +3,7 @@
 use super::{Condition, Verdict, number, report, seconds};
 use crate::codes::{Code, Severity};
 use crate::engine::state::{Answer, Down, Head, State, WaypointState};
-use crate::engine::usual::Minute;
+use crate::engine::usual::{Minute, Usual};
 use crate::engine::{HEAD_TIMES, by_kind};
 use crate::finding::{Finding, Subject};
 use crate::frame::WaypointId;
@@ -13,8 +13,13 @@ use crate::time::Timestamp;
 
 /// Answers and events older than this do not count, in seconds.
 const WINDOW: i64 = 60;
-/// An hour, in µs.
-const HOUR: i64 = 3_600_000_000;
+/// A minute and an hour, in µs.
+const MINUTE: i64 = 60_000_000;
+const HOUR: i64 = 60 * MINUTE;
+/// So many a minute that were accepted before are a flood, and so many in a quarter of an hour are more
+/// than a sender sends again behind a downtime.
+const FLOOD: u32 = 20;
+const RESENT: u32 = 250;
 /// Losses this far apart are no single event, in µs.
 const APART: i64 = 120_000_000;
 /// So many of the last answers are judged: a fast link must not hide a fault for a minute.
@@ -60,8 +65,8 @@ pub(super) fn run(s: &mut State, place: usize, findings: &mut Vec<Finding>) {
         (Code::HeadOfLine, blocked),
         (Code::CommitOnly, commit_only(w, now)),
         (Code::NewReason, new_reason(w, plan_here, now)),
-        (Code::RetryStorm, retry_storm(w, now)),
-        (Code::DuplicateFlood, duplicate_flood(w, now)),
+        (Code::RetryStorm, retry_storm(&w.usual, now)),
+        (Code::DuplicateFlood, duplicate_flood(&w.usual, now)),
         (Code::EncodingDamage, damaged(w, now)),
         (Code::OutOfOrder, out_of_order(w, now)),
         (Code::ShapeDrift, new_shape(w, now)),
@@ -418,27 +423,35 @@ fn new_reason(w: &WaypointState, plan: &Waypoint, now: Timestamp) -> Condition {
     Condition::Holds(verdict)
 }
 
-fn retry_storm(w: &WaypointState, now: Timestamp) -> Condition {
-    let last = w.usual.sum(now, 1);
-    if last.repeats < 10 || last.repeats * 3 < last.sendings {
+/// Messages are sent again before anybody took them: their sender does not wait, or waits in vain.
+fn retry_storm(usual: &Usual, now: Timestamp) -> Condition {
+    let last = usual.sum(now, 1);
+    let repeats = last.repeats.saturating_sub(last.replays);
+    if repeats < 10 || repeats * 3 < last.sendings {
         return Condition::Over;
     }
     Condition::Holds(Verdict::new(
         Code::RetryStorm,
         last.at.minus(core::time::Duration::from_secs(60)),
-        &[("repeats_total", f64::from(last.repeats)), ("sendings_total", f64::from(last.sendings))],
+        &[("repeats_total", f64::from(repeats)), ("sendings_total", f64::from(last.sendings))],
     ))
 }
 
-/// Messages that were accepted come again: no retry, but a replay or a loop.
-fn duplicate_flood(w: &WaypointState, now: Timestamp) -> Condition {
-    let last = w.usual.sum(now, 1);
-    if last.replays < 20 || last.replays * 5 < last.sendings {
+/// Messages that were accepted come again: no retry, but a replay or a loop. Behind a downtime a sender
+/// sends again what it is not sure of, and is done with it: that is none. A flood lasts for three minutes
+/// of four, or is more than such a sender keeps.
+fn duplicate_flood(usual: &Usual, now: Timestamp) -> Condition {
+    let floods = |m: &Minute| m.replays >= FLOOD && m.replays * 5 >= m.sendings;
+    let last = usual.sum(now, 2);
+    let lately = usual.minutes.iter().filter(|m| now.micros_since(m.at) < 4 * MINUTE);
+    let lasts = lately.filter(|m| floods(m)).count() >= 3;
+    if !floods(&last) || !(lasts || usual.sum(now, 15).replays > RESENT) {
         return Condition::Over;
     }
+    let since = usual.minutes.iter().rev().take_while(|m| floods(m)).last().map_or(now, |m| m.at);
     Condition::Holds(Verdict::new(
         Code::DuplicateFlood,
-        last.at.minus(core::time::Duration::from_secs(60)),
+        since,
         &[("repeats_total", f64::from(last.replays)), ("sendings_total", f64::from(last.sendings))],
     ))
 }
@@ -519,5 +532,59 @@ mod tests {
         };
         let shares = [0, 1, 2, 3].map(|place| rejected_share(&plan, place));
         assert_eq!(shares, [0.02, 0.3, 0.3, 0.05]);
+    }
+
+    /// After how many seconds of five minutes a flood and a storm are found; of each second `what`.
+    fn found(mut what: impl FnMut(i64, &mut Minute)) -> (Option<i64>, Option<i64>) {
+        let (mut usual, mut flood, mut storm) = (Usual::default(), None, None);
+        for second in 0..600 {
+            let now = Timestamp::from_secs(1_200_000 + second);
+            if let Some(minute) = usual.minute(now) {
+                what(second, minute);
+            }
+            let holds = |condition| matches!(condition, Condition::Holds(_)).then_some(second);
+            flood = flood.or(holds(duplicate_flood(&usual, now)));
+            storm = storm.or(holds(retry_storm(&usual, now)));
+        }
+        (flood, storm)
+    }
+
+    #[test]
+    fn a_flood_of_copies_is_found_and_what_is_sent_again_behind_a_downtime_is_none() {
+        let again = |minute: &mut Minute, times: u32| {
+            minute.sendings += times;
+            minute.repeats += times;
+            minute.replays += times;
+        };
+        // Two hundred that were accepted come again within seventeen seconds, twelve a second.
+        let resent = found(|second, minute| {
+            minute.sendings += 1;
+            again(minute, if (100..117).contains(&second) { 12 } else { 0 });
+        });
+        assert_eq!(resent, (None, None));
+        // Four copies of each, ten new ones a minute.
+        let copies = found(|second, minute| {
+            minute.sendings += u32::from(second % 6 == 0);
+            again(minute, if second % 6 == 0 { 4 } else { 0 });
+        });
+        assert!(copies.0.is_some_and(|after| after <= 180) && copies.1.is_none(), "{copies:?}");
+        // A day is sent again at full speed.
+        let replay = found(|_, minute| again(minute, 12));
+        assert!(replay.0.is_some_and(|after| after <= 30) && replay.1.is_none(), "{replay:?}");
+        // Few among many.
+        let few = found(|_, minute| {
+            minute.sendings += 9;
+            again(minute, 1);
+        });
+        assert_eq!(few, (None, None));
+    }
+
+    #[test]
+    fn what_is_sent_again_before_it_was_taken_is_a_storm_and_no_flood() {
+        let storm = found(|_, minute| {
+            minute.sendings += 2;
+            minute.repeats += 1;
+        });
+        assert!(storm.0.is_none() && storm.1.is_some_and(|after| after <= 20), "{storm:?}");
     }
 }

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 /// Classes of reasons.
 pub const REASONS: usize = ReasonClass::ALL.len();
-/// Kinds that are followed at one link.
+/// Kinds that are followed at one link for each feed that passes it.
+pub const KINDS_EACH: usize = 48;
+/// And at most.
 pub const KINDS_MAX: usize = 256;
 /// So rare must it be by chance: the negative logarithm of one in a million.
 const RARE: f32 = 13.8;
@@ -23,6 +25,9 @@ pub(super) const ODD: f32 = 0.005;
 const KNOWN_AFTER: u32 = 100;
 /// How slowly a kind's usual share changes, an answer.
 const LASTS: f32 = 1.0 / 2_000.0;
+/// What is told is no lesson before it has lasted so long, in µs: else what breaks every week would be
+/// found later each time.
+const LESSON_AFTER: i64 = 86_400_000_000;
 /// Refusals longer ago than this are of another time, in µs.
 const WINDOW: i64 = 3_600_000_000;
 /// It is over after so many good answers in a row.
@@ -73,9 +78,10 @@ impl KindAnswers {
         self.seen = self.seen.saturating_add(1);
         #[expect(clippy::cast_precision_loss, reason = "early answers weigh more: a small count")]
         let weight = (1.0 / self.seen as f32).max(LASTS);
-        // What is being told is not learned as usual, or only in the course of days.
         let told = refuses && self.seen >= KNOWN_AFTER && self.refused(at, 0.01).is_some();
-        let weight = if told { LASTS / 10.0 } else { weight };
+        if told && at.micros_since(self.since) < LESSON_AFTER {
+            return;
+        }
         for (class, share) in ReasonClass::ALL.iter().zip(&mut self.usual) {
             let hit = if reason == Some(*class) { 1.0 } else { 0.0 };
             *share += (hit - *share) * weight;
@@ -112,18 +118,24 @@ pub(super) fn surprise(part: u32, whole: u32, usual: f32) -> f32 {
     share * (share / usual).ln() + rest
 }
 
+/// How many kinds are followed at a link that so many feeds pass.
+pub(super) fn room(feeds: usize) -> usize {
+    (KINDS_EACH * feeds.max(1)).min(KINDS_MAX)
+}
+
 /// Takes the answer to a message of a kind: the reason of a refusal, and whether that is rare at the
-/// whole link.
+/// whole link; `room`: how many kinds are followed.
 pub(super) fn take(
     kinds: &mut BTreeMap<u32, KindAnswers>,
     at: Timestamp,
     kind: u32,
     reason: Option<ReasonClass>,
     rare: bool,
+    room: usize,
 ) {
     if let Some(answers) = kinds.get_mut(&kind) {
         answers.take(at, reason, rare);
-    } else if kinds.len() < KINDS_MAX {
+    } else if kinds.len() < room {
         kinds.entry(kind).or_default().take(at, reason, rare);
     }
 }
@@ -146,7 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn take(kinds: &mut BTreeMap<u32, super::KindAnswers>, at: Timestamp, kind: u32, bad: bool) {
-        super::take(kinds, at, kind, bad.then_some(ReasonClass::UnknownKey), false);
+        super::take(kinds, at, kind, bad.then_some(ReasonClass::UnknownKey), false, 9);
     }
 
     fn at(second: i64) -> Timestamp {
@@ -182,9 +194,56 @@ mod tests {
             let mut kinds = BTreeMap::new();
             (0..1_000).for_each(|n| take(&mut kinds, at(n), 1, n % 10 == 0));
             for n in 1_000..1_008 {
-                super::take(&mut kinds, at(n), 1, (n % 2 == 0).then_some(reason), false);
+                super::take(&mut kinds, at(n), 1, (n % 2 == 0).then_some(reason), false, 9);
             }
             assert_eq!(refused(&kinds, at(1_008), 0.1).is_some(), found, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_again_and_again_is_found_as_soon_and_a_new_normal_is_learned_in_two_days() {
+        let (mut kinds, mut now) = (BTreeMap::new(), 0);
+        let mut give = |reason: Option<ReasonClass>, now: &mut i64| {
+            *now += 18;
+            super::take(&mut kinds, at(*now), 1, reason, true, 9);
+            refused(&kinds, at(*now), 0.01)
+        };
+        for episode in 0..6 {
+            for _ in 0..2_000 {
+                give(None, &mut now);
+            }
+            let odd = |n: u32| n.is_multiple_of(2).then_some(ReasonClass::Structure);
+            let found = (0..200_u32).position(|n| give(odd(n), &mut now).is_some());
+            assert!(found.is_some_and(|n| n < 8), "episode {episode}: after {found:?}");
+            for n in 0..200 {
+                give(odd(n), &mut now);
+            }
+            for _ in 0..10 {
+                give(None, &mut now);
+            }
+            assert_eq!(give(None, &mut now), None, "episode {episode} is over");
+        }
+        // A third for good: told for a day, and no longer two days later.
+        let third = |n: u32| n.is_multiple_of(3).then_some(ReasonClass::UnknownKey);
+        let mut told = |n: u32| give(third(n), &mut now).is_some();
+        assert!((0..500).any(&mut told));
+        for n in 0..14_400 {
+            told(n);
+        }
+        assert!(!(0..500).any(&mut told), "three days later");
+    }
+
+    #[test]
+    fn the_kinds_of_a_feed_take_no_more_than_eight_kilobytes() {
+        for (feeds, most) in [(0, 48), (1, 48), (3, 144), (50, 256)] {
+            let mut kinds = BTreeMap::new();
+            for kind in 0..1_000 {
+                super::take(&mut kinds, at(0), kind, None, false, super::room(feeds));
+            }
+            assert_eq!(kinds.len(), most, "{feeds} feeds");
+            // A node of the map may be half empty.
+            let bytes = 2 * kinds.len() * size_of::<(u32, super::KindAnswers)>();
+            assert!(bytes <= 8_192 * feeds.max(1), "{bytes} bytes for {feeds} feeds");
         }
     }
 

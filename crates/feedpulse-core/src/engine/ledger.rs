@@ -319,7 +319,8 @@ impl Engine {
             if end.outcome.is_success() {
                 // With or without an answer.
                 waypoint.refusing_since = None;
-                by_kind::take(&mut waypoint.usual.kinds, end.at, entry.kind, None, false);
+                let kinds = &mut waypoint.usual.kinds;
+                by_kind::take(kinds, end.at, entry.kind, None, false, lookup.kinds);
             }
             if let Some(remembered) = waypoint.memory.get_mut(&lookup.memory, entry.key) {
                 remembered.outcome = Some(end.outcome);
@@ -408,7 +409,9 @@ impl Engine {
         let refuses = answer.bad == Some(true);
         if refuses {
             let (reason, rare) = (Some(answer.reason), waypoint.usual.is_rare(answer.reason));
-            by_kind::take(&mut waypoint.usual.kinds, answer.at, answer.kind, reason, rare);
+            let room = self.lookups.get(number).map_or(0, |lookup| lookup.kinds);
+            let kinds = &mut waypoint.usual.kinds;
+            by_kind::take(kinds, answer.at, answer.kind, reason, rare, room);
         }
         waypoint.usual.answered(answer.at, refuses.then_some(answer.reason));
         if let Some(minute) = waypoint.usual.minute(answer.at) {

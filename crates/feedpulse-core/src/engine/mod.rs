@@ -6,6 +6,7 @@
 
 mod acks;
 pub mod aged;
+mod alike;
 mod answers;
 pub mod around;
 mod batches;
@@ -97,6 +98,8 @@ struct Lookup {
     memory: fifo::Index,
     /// It is a standby, or has one.
     grouped: bool,
+    /// How many kinds are followed there.
+    kinds: usize,
 }
 
 /// The stepper.
@@ -134,6 +137,7 @@ impl Engine {
                 entries,
                 memory: waypoint.memory.index(),
                 grouped: false,
+                kinds: 0,
             });
         }
         engine.group();

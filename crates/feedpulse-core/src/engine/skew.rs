@@ -154,11 +154,12 @@ impl Clock {
     }
 
     /// Whether a message's own offset says that the clock cannot be trusted: it is ahead, far below
-    /// what the clock is known for (it may be stepping), or whole quarter hours off while nothing is
-    /// known.
+    /// what the clock is known for (it may be stepping), or whole quarter hours off all at once.
     fn is_odd(&self, offset: i64) -> bool {
         let usual = self.spread.saturating_mul(8).max(STEP);
-        let steps = |skew: i64| (offset - skew).abs() > usual && offset < skew;
+        // Later than ever by whole quarter hours: a zone that was changed, or a queue. Nobody knows yet.
+        let zone = |offset: i64| is_quarters(offset) && offset > 0;
+        let steps = |skew: i64| (offset - skew).abs() > usual && (offset < skew || zone(offset));
         offset < -OURS || self.skew.map_or(is_quarters(offset), steps)
     }
 

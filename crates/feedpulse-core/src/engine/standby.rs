@@ -14,13 +14,20 @@ use core::time::Duration;
 const BOTH_WITHIN: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// Notes which waypoints belong to a group.
+    /// Notes which waypoints belong to a group, and how many kinds are followed at each.
     pub(super) fn group(&mut self) {
-        let plan = &self.s.plan.waypoints;
+        let whole = &self.s.plan;
+        let plan = &whole.waypoints;
         for (number, lookup) in (0_u16..).zip(&mut self.lookups) {
             let own = plan.get(usize::from(number)).is_some_and(|w| w.standby_of.is_some());
             let has = plan.iter().any(|w| w.standby_of == Some(WaypointId(number)));
             lookup.grouped = own || has;
+            let here = WaypointId(number);
+            let route = |r: crate::plan::RouteId| whole.routes.get(usize::from(r.0));
+            let passes = |f: &&crate::plan::FeedPlan| {
+                route(f.route).is_some_and(|route| route.waypoints.contains(&here))
+            };
+            lookup.kinds = super::by_kind::room(whole.feeds.iter().filter(passes).count());
         }
     }
 

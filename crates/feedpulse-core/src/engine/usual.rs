@@ -93,7 +93,7 @@ pub struct Usual {
 
 impl Usual {
     /// The minute of a time; times before the latest minute count in it.
-    pub(super) fn minute(&mut self, at: Timestamp) -> Option<&mut Minute> {
+    pub(crate) fn minute(&mut self, at: Timestamp) -> Option<&mut Minute> {
         let start = Timestamp::from_micros(at.as_micros().div_euclid(MINUTE) * MINUTE);
         if self.minutes.back().is_none_or(|last| last.at < start) {
             if self.minutes.len() == MINUTES {

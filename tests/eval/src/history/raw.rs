@@ -115,6 +115,7 @@ pub(super) struct Feed {
     pub(super) urgent: Option<Share>,
     pub(super) transit: Option<Span>,
     pub(super) urgent_transit: Option<Span>,
+    pub(super) source_age: Option<Span>,
     pub(super) silence: Option<Span>,
     #[serde(default)]
     pub(super) rejects: Vec<Reject>,

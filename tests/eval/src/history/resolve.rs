@@ -250,6 +250,7 @@ impl Resolver<'_> {
                 urgent: raw.urgent.map_or(0.0, |s| s.0),
                 transit: span(raw.transit, 60 * SECOND),
                 urgent_transit: span(raw.urgent_transit, 30 * SECOND),
+                source_age: raw.source_age.map(|s| s.0),
                 silence: raw.silence.map(|s| s.0),
                 rejects: raw.rejects.iter().map(reject).collect(),
                 batch: raw.batch.map_or(0, |b| b.0),
@@ -308,6 +309,8 @@ impl Resolver<'_> {
                 | FaultKind::Backfill
                 | FaultKind::Downtime
                 | FaultKind::Application
+                | FaultKind::Resend
+                | FaultKind::Aged
                 | FaultKind::Restart
         );
         if on_link && link.is_none() {

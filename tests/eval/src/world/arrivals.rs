@@ -114,7 +114,7 @@ impl World<'_> {
         let plan = &self.history.feeds[feed];
         let critical = self.rng.chance(plan.urgent);
         let age = (self.rng.wait(20.0) * SECOND as f64) as i64;
-        Msg {
+        let mut msg = Msg {
             number: self.numbers,
             feed,
             kind: self.rng.index(plan.types.len()),
@@ -127,7 +127,12 @@ impl World<'_> {
             tries: 0,
             copies: 0,
             poison: false,
+        };
+        if let Some(fault) = self.on(FaultKind::Aged, plan.path[0], Some(&msg)) {
+            self.touch(fault, now);
+            msg.event -= self.history.faults[fault].old.unwrap_or(30 * crate::civil::DAY);
         }
+        msg
     }
 
     /// A sender has a message: it goes to its first link, unless a fault keeps it.

@@ -1,6 +1,6 @@
 //! Links: a sender sends, waits, is answered, refused or cut off, and tries again.
 
-use super::{Lane, Msg, Open, QUEUE_MAX, Reply, Step, World};
+use super::{Lane, Msg, Open, QUEUE_MAX, Reply, SENT_MAX, Step, World};
 use crate::history::{FaultKind, Retry};
 use feedpulse_core::sighting::{AckCode, LinkEvent, ReasonClass};
 use std::net::IpAddr;
@@ -271,6 +271,12 @@ impl World<'_> {
         let link = self.lanes[lane].link;
         let doubled = self.on(FaultKind::Duplicates, link, Some(&msg));
         let first = msg.copies == 0;
+        if let Some(sent) = self.sent.get_mut(msg.feed).filter(|_| first && msg.hop == 0) {
+            sent.push_back(msg);
+            if sent.len() > SENT_MAX {
+                sent.pop_front();
+            }
+        }
         if let Some(fault) = doubled.filter(|f| msg.copies < self.history.faults[*f].copies) {
             self.touch(fault, now);
             msg.copies += 1;

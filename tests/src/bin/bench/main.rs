@@ -11,6 +11,7 @@
 
 mod count;
 mod decode;
+mod detectors;
 mod engine;
 mod figure;
 mod harness;
@@ -38,17 +39,18 @@ static ALLOCATOR: count::Counting = count::Counting;
 
 const USAGE: &str = "\
 cargo xtask bench [GROUP] [--json] [--rounds N]
-  groups: decode wasm telemetry engine store proxy process; without one all of them
+  groups: decode wasm telemetry engine detectors store proxy process; without one all of them
   --json      one object a figure, one a line
   --rounds N  10 to 1000, default 12; every figure is a median over so many rounds";
 
 type Group = fn(&mut Harness) -> Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 7] = [
+const GROUPS: [(&str, Group); 8] = [
     (decode::GROUP, decode::run),
     (wasm::GROUP, wasm::run),
     (telemetry::GROUP, telemetry::run),
     (engine::GROUP, engine::run),
+    (detectors::GROUP, detectors::run),
     (store::GROUP, store::run),
     (proxy::GROUP, proxy::run),
     (process::GROUP, process::run),
