@@ -4,7 +4,6 @@ package check
 
 import (
 	"errors"
-	"runtime/debug"
 	"strings"
 	"unsafe"
 )
@@ -95,8 +94,6 @@ func exportInit(at, length uint32) (answer unsafe.Pointer) {
 	}()
 	settings := strings.Clone(wireText{at, length}.string())
 	release()
-	// collections cost a pause; a check's memory is small beside the limit
-	debug.SetGCPercent(400)
 	runner, err := NewRunner(makeCheck, strings.Split(fields, ","), settings)
 	if err != nil {
 		return fail(err)

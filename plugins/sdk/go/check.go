@@ -118,13 +118,14 @@ func NoSettings(settings string) error {
 	return nil
 }
 
-// Place is where the program panicked, as `file.go:12:1`: for a deferred function that recovers.
+// place is where the author's code panicked, or called what did, as `file.go:12:1`: for a deferred function
+// that recovers.
 func place() string {
 	var pcs [32]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
 	for panicked := false; ; {
 		frame, more := frames.Next()
-		own := !strings.HasPrefix(frame.Function, "runtime.")
+		own := !strings.HasPrefix(frame.Function, "runtime.") && !strings.HasPrefix(frame.Function, "feedpulse/check.")
 		if panicked && own && frame.File != "" {
 			return strings.TrimLeft(frame.File, "/") + ":" + strconv.Itoa(frame.Line) + ":1"
 		}

@@ -30,11 +30,10 @@ export function component(author, names) {
 
 /** Errors instead of the traps that the missing imports would be. */
 function withoutClock() {
-  const refuse = (what) => () => {
-    throw new Error(`a check has no ${what}; the time is row.nowMs`);
+  const noClock = () => {
+    throw new Error("a check has no clock: use row.nowMs");
   };
   const RealDate = Date;
-  const noClock = refuse("clock");
   globalThis.Date = class extends RealDate {
     constructor(...given) {
       if (given.length === 0) noClock();
@@ -42,7 +41,9 @@ function withoutClock() {
     }
     static now = noClock;
   };
-  Math.random = refuse("randomness");
+  Math.random = () => {
+    throw new Error("a check has no randomness: the same rows give the same findings");
+  };
 }
 
 /** An exception is an error of the interface, not a trap: the instance lives on. */
@@ -50,8 +51,14 @@ function guarded(call, ...given) {
   try {
     return call(...given);
   } catch (error) {
-    const place = /\(?\/?([\w.-][\w./-]*\.js:\d+:\d+)\)?/.exec(error?.stack ?? "")?.[1];
     // shown to an author on her own machine only
-    throw `${error?.name ?? "thrown"}: ${error?.message ?? error}${place ? ` (${place})` : ""}`;
+    throw `${error?.name ?? "thrown"}: ${error?.message ?? error}${places(error?.stack)}`;
   }
+}
+
+/** The innermost places of a stack, as `(check bundle.js:12:3)`; the kit's own are among them. */
+function places(stack) {
+  const frames = String(stack ?? "").matchAll(/at (\S+) \((?:[^()\s]*\/)?([^()/\s]+:\d+:\d+)\)/g);
+  const told = [...frames].slice(0, 3).map(([, name, place]) => `${name} ${place}`);
+  return told.length > 0 ? ` (${told.join(", ")})` : "";
 }

@@ -123,7 +123,7 @@ pub(super) const GO: Language = Language {
         "main_test.go": "templates/go/main_test.go",
     },
     incident: files! { "main.go": "templates/go/incident.go" },
-    budget: (10, 8),
+    budget: (10, 10),
     builder: &Go,
 };
 
