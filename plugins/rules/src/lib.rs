@@ -103,7 +103,8 @@ impl<'a> Message<'a> {
                 return range.holds(self.count(&test.segment));
             }
             let here = at.filter(|_| test.segment == rule.test.segment);
-            let mut some = self.occurrences(test).filter(|(index, _)| here.is_none_or(|n| n == *index));
+            let mut some =
+                self.occurrences(test).filter(|(index, _)| here.is_none_or(|n| n == *index));
             match test.operator {
                 Operator::Absent => some.all(|(_, one)| !has_value(one)),
                 Operator::Present => some.any(|(_, one)| has_value(one)),

@@ -11,5 +11,6 @@ mod packaging;
 mod cases;
 mod faults;
 mod findings;
+mod hostile;
 mod loading;
 mod support;

@@ -32,13 +32,7 @@ const ROWS: usize = 64;
 const LONGEST: usize = 3 << 20;
 
 /// The checks that come with the binary.
-const BUILTIN: &[(&str, &[u8])] = &[
-    (
-        "result-status-regression",
-        include_bytes!(concat!(env!("OUT_DIR"), "/result_status_regression.wasm")),
-    ),
-    ("troublemaker", include_bytes!(concat!(env!("OUT_DIR"), "/troublemaker.wasm"))),
-];
+const BUILTIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 /// What a row's message was, to make a finding of the guest's answer.
 struct About {
@@ -247,7 +241,8 @@ fn load_one(
         Some(name) => {
             let found = BUILTIN.iter().find(|(known, _)| *known == name);
             found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
-                anyhow!("no built-in check is called {name:?}; there is result-status-regression")
+                let names: Vec<_> = BUILTIN.iter().map(|(known, _)| *known).collect();
+                anyhow!("no built-in check is called {name:?}; there are {}", names.join(", "))
             })?
         }
         None => std::fs::read(&check.plugin)?,
