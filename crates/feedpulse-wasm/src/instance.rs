@@ -12,6 +12,9 @@ use wasmtime::{Error, Store, Trap};
 /// What a check's functions give: findings, or an error text that is never passed on.
 type Findings = Result<Vec<types::Finding>, String>;
 
+/// Longest sentence about settings that is passed on, characters: it says what to write instead.
+const MAX_REFUSAL_CHARS: usize = 1000;
+
 /// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
 pub(crate) struct Instance {
     store: Store<Host>,
@@ -76,7 +79,7 @@ impl Instance {
         *desk = store.data_mut().desk.take();
         match (started, failure) {
             (Ok((check, tick, Ok(()))), _) => Ok(Self { store, check, tick }),
-            (Ok((_, _, Err(said))), _) => Err(StartFailure::Config(clip(&said, limits.text_chars))),
+            (Ok((_, _, Err(said))), _) => Err(StartFailure::Config(clip(&said, MAX_REFUSAL_CHARS))),
             (Err(_), failure) => {
                 let unknown = || Failure::new(Kind::Trapped, "it cannot be instantiated");
                 Err(StartFailure::Failed(failure.unwrap_or_else(unknown)))

@@ -228,6 +228,9 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
     }
     let Some(file) = &args.file else { return Ok(()) };
     let config = load(file)?;
+    if !config.checks.is_empty() {
+        crate::run::rehearse(&config.checks)?;
+    }
     println!(
         "{}: valid: {} waypoints, {} routes, {} feeds, {} checks",
         file.display(),

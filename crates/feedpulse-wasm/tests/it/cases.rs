@@ -4,6 +4,11 @@
 //! `NAME.settings.json`, if it is there, the operator's settings and, under `grants`, what was granted.
 
 use crate::support::{NOW_MS, checks, component, roomy, root, runtime, split};
+use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
+use feedpulse_core::key::SiteKey;
+use feedpulse_core::sighting::Seen;
+use feedpulse_core::time::Timestamp;
+use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
     Batch, Finding, Grant, MessageAccess, OCCURRENCE_SEPARATOR, Path, Row, Settings, Worker,
@@ -12,6 +17,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Reads of the messages at hand, as the product grants them.
@@ -50,23 +56,37 @@ fn settings(case: &FilePath) -> Settings {
 }
 
 /// What a worker says of messages, in one batch.
-pub(crate) fn judge(worker: &mut Worker, messages: Vec<String>) -> Vec<Finding> {
+pub(crate) fn judge(worker: &mut Worker, feed: &str, messages: Vec<String>) -> Vec<Finding> {
     let fields: Vec<String> = worker.manifest().fields.iter().map(ToString::to_string).collect();
     let mut spec = RowSpec::new(&fields).unwrap();
-    let mut rows = Vec::new();
+    let mut decoder = Decoder::new(DecodeConfig::new(SiteKey::new(*b"cases of checks!")));
+    let (mut rows, mut sightings) = (Vec::new(), Vec::new());
     for (id, message) in (0..).zip(&messages) {
         let mut fields = String::new();
-        assert!(
-            spec.join_bytes(message.as_bytes(), &RowMeta::default(), &mut fields),
-            "message {id}"
-        );
+        decoder.decode_with(&frame(message), &mut sightings, &mut |message, sighting| {
+            if let Seen::Message(seen) = &sighting.what {
+                spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
+            }
+        });
         rows.push(Row { id, fields });
     }
     let access = Some(Arc::new(Messages(messages)) as Arc<dyn MessageAccess>);
-    let batch = Batch { feed: "case", now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
+    let batch = Batch { feed, now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
     let (found, faults) = split(worker.check(&batch));
     assert!(faults.is_empty(), "{faults:?}");
     found
+}
+
+/// A message as a tap hands it over.
+fn frame(message: &str) -> Frame {
+    Frame {
+        bytes: Phi::new(message.as_bytes().to_vec()),
+        at: Timestamp::from_micros(i64::try_from(NOW_MS).unwrap() * 1000),
+        waypoint: WaypointId(0),
+        connection: ConnectionId(1),
+        direction: Direction::ToReceiver,
+        trace: None,
+    }
 }
 
 /// Messages parted by empty lines.
@@ -83,7 +103,7 @@ fn run(name: &str, case: &FilePath) -> Value {
     let plugin = runtime().load(component(name)).unwrap();
     let mut worker =
         plugin.worker(settings(case)).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
-    let found = judge(&mut worker, messages(&fs::read_to_string(case).unwrap()));
+    let found = judge(&mut worker, "case", messages(&fs::read_to_string(case).unwrap()));
     let prefix = format!("{name}/");
     let finding = |f: &Finding| {
         let attrs: Map<String, Value> =
@@ -118,7 +138,7 @@ fn every_case_of_every_check_gives_what_it_expects() {
             *(if found == json!([]) { &mut quiet } else { &mut loud }) += 1;
             if found != expected {
                 let found = serde_json::to_string_pretty(&found).unwrap();
-                wrong.push_str(&format!("{} gives\n{found}\n", case.display()));
+                writeln!(wrong, "{} gives\n{found}", case.display()).unwrap();
             }
         }
         assert!(quiet > 0 && loud > 0, "{name} needs a case with findings and one without");
@@ -165,7 +185,7 @@ fn ordinary_messages_raise_no_false_alarm() {
         let mut worker =
             plugin.worker(Settings { limits: roomy(), ..Settings::default() }).unwrap();
         for (file, message) in &all {
-            for f in judge(&mut worker, vec![message.clone()]) {
+            for f in judge(&mut worker, "case", vec![message.clone()]) {
                 let file = FilePath::new(file);
                 let short: Vec<_> =
                     file.iter().rev().take(2).map(|p| p.to_string_lossy()).collect();

@@ -13,4 +13,5 @@ mod faults;
 mod findings;
 mod hostile;
 mod loading;
+mod rules;
 mod support;

@@ -2,7 +2,7 @@
 //! inputs. A check that is slow sheds its own rows and stalls nobody.
 
 use super::side::SideBox;
-use crate::cli::{CONFIG, Failure};
+use crate::cli::{CONFIG, Failure, UNAVAILABLE};
 use crate::config::resolve::Check;
 use anyhow::anyhow;
 use feedpulse_core::codes::Severity;
@@ -22,6 +22,7 @@ use feedpulse_wasm::{
     Path as GuestPath, Row, Runtime, Settings, Worker,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 /// Batches that wait for a check.
@@ -229,14 +230,30 @@ pub(crate) fn load(
     Ok(loaded)
 }
 
-fn load_one(
-    number: u16,
-    check: &Check,
-    runtime: &Runtime,
-    names: &[String],
-    side: &SideBox,
-    registry: &Registry,
-) -> anyhow::Result<(CheckFeed, CheckDesk)> {
+/// Starts every check as a run would, to see whether it could: what is wrong with a component, its
+/// declarations or its settings. Nothing is handed to it.
+///
+/// # Errors
+/// All checks that do not start, each with its reason and what to do.
+pub(crate) fn rehearse(checks: &[Check]) -> Result<(), Failure> {
+    let runtime = Runtime::new(None).map_err(|e| Failure::new(UNAVAILABLE, e))?;
+    let (ticker, stop) = (runtime.ticker(), AtomicBool::new(false));
+    let problems: Vec<String> = std::thread::scope(|scope| {
+        scope.spawn(|| ticker.run(&stop));
+        let tried = checks.iter().map(|check| (check, start(check, &runtime)));
+        let failed = tried.filter_map(|(check, tried)| Some((check, tried.err()?)));
+        let problems = failed.map(|(check, e)| format!("check {}: {e:#}", check.name)).collect();
+        stop.store(true, Ordering::Release);
+        problems
+    });
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(CONFIG, anyhow!("{}", problems.join("\n"))))
+}
+
+/// Compiles a check and starts it with its settings.
+fn start(check: &Check, runtime: &Runtime) -> anyhow::Result<Worker> {
     let bytes = match check.plugin.strip_prefix("builtin:") {
         Some(name) => {
             let found = BUILTIN.iter().find(|(known, _)| *known == name);
@@ -248,22 +265,36 @@ fn load_one(
         None => std::fs::read(&check.plugin)?,
     };
     let plugin = runtime.load(&bytes)?;
-    let manifest = plugin.manifest().with_settings(&check.config)?;
-    let fields: Vec<String> = manifest.fields.iter().map(ToString::to_string).collect();
-    let spec = RowSpec::new(&fields)?;
-    let types =
-        manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
     let grants = check.grants.iter().filter_map(|g| match g.as_str() {
         "get" => Some(Grant::Get),
         "raw" => Some(Grant::Raw),
         "free-text" => Some(Grant::FreeText),
         _ => None,
     });
-    let grants: Vec<Grant> = grants.collect();
-    let keeps_messages =
-        grants.iter().any(|g| *g != Grant::FreeText && manifest.grants.contains(g));
-    let settings = Settings { config: check.config.clone(), grants, limits: Limits::default() };
-    let worker = plugin.worker(settings)?;
+    let (config, grants) = (check.config.clone(), grants.collect());
+    Ok(plugin.worker(Settings { config, grants, limits: Limits::default() })?)
+}
+
+fn load_one(
+    number: u16,
+    check: &Check,
+    runtime: &Runtime,
+    names: &[String],
+    side: &SideBox,
+    registry: &Registry,
+) -> anyhow::Result<(CheckFeed, CheckDesk)> {
+    let worker = start(check, runtime)?;
+    let manifest = worker.manifest();
+    let fields: Vec<String> = manifest.fields.iter().map(ToString::to_string).collect();
+    let spec = RowSpec::new(&fields)?;
+    let types =
+        manifest.message_types.iter().map(|t| t.parse()).collect::<Result<Vec<TypeMatch>, _>>()?;
+    let reads_more = |name: &&String| match name.as_str() {
+        "get" => manifest.grants.contains(&Grant::Get),
+        "raw" => manifest.grants.contains(&Grant::Raw),
+        _ => false,
+    };
+    let keeps_messages = check.grants.iter().any(|name| reads_more(&name));
     let (jobs, receiver) = sync_channel(QUEUE);
     let labels = [("check", check.name.as_str())];
     let counter = |name, help| registry.counter(name, help, "{row}", &labels);

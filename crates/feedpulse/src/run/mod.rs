@@ -32,6 +32,7 @@ use feedpulse_hl7::decode::Decoder;
 use feedpulse_sinks::{Deps, SinkHandle};
 use feedpulse_wasm::Runtime as WasmRuntime;
 use feedpulse_web::{OpsConfig, ServeLimits, Source, Token, UiConfig, bind, ops, serve, ui};
+pub(crate) use checks::rehearse;
 pub(crate) use pipeline::waypoint;
 use pipeline::{Pipeline, Queue, Shared, WORK_QUEUE, Work};
 use side::SideBox;

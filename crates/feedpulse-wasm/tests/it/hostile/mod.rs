@@ -5,6 +5,7 @@ mod guests;
 use crate::support::{PATIENT, checks, component, ids, root, rows, runtime, split, troublemaker};
 use feedpulse_wasm::{Batch, Condition, Limits, Settings, Worker};
 use guests::{End, Guest};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// The documented budgets, but for the time to start, of which a slow machine needs no second here.
@@ -61,7 +62,7 @@ fn each_comes_to_its_end() {
         };
         let mut parts = said.split('~');
         if came.0 != rank || !parts.all(|part| came.1.contains(part)) {
-            wrong.push_str(&format!("{name}: {end:?} is expected, it came to {came:?}\n"));
+            writeln!(wrong, "{name}: {end:?} is expected, it came to {came:?}").unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
