@@ -192,7 +192,7 @@ impl Resolver<'_> {
                 self.wrong(
                     &format!("{path}/plugin"),
                     "no such file",
-                    "a .wasm component, or builtin:result-status-regression",
+                    "a .wasm component, or a built-in check such as builtin:rules",
                 );
             }
             let mut waypoints: Vec<WaypointId> = Vec::new();

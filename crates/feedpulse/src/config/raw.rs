@@ -488,7 +488,7 @@ pub(crate) struct RawFiles {
 pub(crate) struct RawCheck {
     /// Unique name.
     pub name: String,
-    /// Path of a component, or `builtin:result-status-regression`.
+    /// Path of a component, or a built-in check such as `builtin:rules`.
     pub plugin: String,
     /// The check's own settings, as its README says.
     #[serde(default)]
