@@ -160,8 +160,8 @@ impl Document {
             return;
         }
         // padding may rightly be left out (RFC 4648 §3.2); one digit alone is half a byte
-        let torn =
-            self.digits % 4 == 1 || (self.padding > 0 && !(self.digits + self.padding).is_multiple_of(4));
+        let torn = self.digits % 4 == 1
+            || (self.padding > 0 && !(self.digits + self.padding).is_multiple_of(4));
         let pdf = self.claim.is_some_and(|(name, _)| name == "pdf");
         let endless = pdf && !self.tail.windows(5).any(|w| w == b"%%EOF");
         if self.whole && (torn || endless) {

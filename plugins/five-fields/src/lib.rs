@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn each_empty_field_is_a_finding() {
-        let rows: [&[&str]; 2] = [&["ADT^A01", "1", "7", "DOE^JANE", "I"], &["ADT^A01", "2", "", "DOE", ""]];
+        let rows: [&[&str]; 2] =
+            [&["ADT^A01", "1", "7", "DOE^JANE", "I"], &["ADT^A01", "2", "", "DOE", ""]];
         let found = run::<FiveFields>("{}", "adt", &rows).unwrap();
         let places: Vec<_> = found.iter().map(|f| (f.row, f.at.as_str())).collect();
         assert_eq!(places, [(Some(1), "PID-3"), (Some(1), "PV1-2")]);

@@ -179,7 +179,7 @@ mod tests {
             assert_eq!(Scheme::M10.of(number).unwrap(), digit, "{number}");
         }
         assert_eq!(Scheme::M11.of("1234567").unwrap(), "4");
-// the 128952^6 that chapter 2 shows for CK is a wrong one by its own algorithm
+        // the 128952^6 that chapter 2 shows for CK is a wrong one by its own algorithm
         assert_eq!(Scheme::M11.of("128952").unwrap(), "7");
         assert!(Scheme::M10.of("PAT1").is_none() && Scheme::M11.of("").is_none());
     }

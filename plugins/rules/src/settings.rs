@@ -258,10 +258,7 @@ fn operator(
 }
 
 /// `{key: OBR-3.1, from: [F, C], to: [P, I]}`, or only the key for any change.
-fn changed(
-    value: &Value,
-    slot: Slots<'_>,
-) -> Result<Operator, String> {
+fn changed(value: &Value, slot: Slots<'_>) -> Result<Operator, String> {
     let shape =
         "`changed` wants {key: OBR-3.1} for any change, or {key: OBR-3.1, from: [F], to: [P]}";
     let object = value.as_object().ok_or(shape)?;

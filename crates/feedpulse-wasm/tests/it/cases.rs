@@ -3,7 +3,7 @@
 //! `NAME.hl7` holds messages parted by an empty line; `NAME.expected.json` the findings;
 //! `NAME.settings.json`, if it is there, the operator's settings and, under `grants`, what was granted.
 
-use crate::support::{NOW_MS, checks, component, roomy, root, runtime, split};
+use crate::support::{NOW_MS, checks, plugin, roomy, root, split};
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::sighting::Seen;
@@ -15,9 +15,9 @@ use feedpulse_wasm::{
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path as FilePath, PathBuf};
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// Reads of the messages at hand, as the product grants them.
@@ -62,13 +62,16 @@ pub(crate) fn judge(worker: &mut Worker, feed: &str, messages: Vec<String>) -> V
     let mut decoder = Decoder::new(DecodeConfig::new(SiteKey::new(*b"cases of checks!")));
     let (mut rows, mut sightings) = (Vec::new(), Vec::new());
     for (id, message) in (0..).zip(&messages) {
-        let mut fields = String::new();
         decoder.decode_with(&frame(message), &mut sightings, &mut |message, sighting| {
-            if let Seen::Message(seen) = &sighting.what {
+            // ACKs are not handed over, nor is what the check does not want
+            if let Seen::Message(seen) = &sighting.what
+                && worker.manifest().wants(seen.code.as_str(), seen.trigger.as_str())
+            {
+                let mut fields = String::new();
                 spec.join(message, &RowMeta::of(sighting.at, seen), &mut fields);
+                rows.push(Row { id, fields });
             }
         });
-        rows.push(Row { id, fields });
     }
     let access = Some(Arc::new(Messages(messages)) as Arc<dyn MessageAccess>);
     let batch = Batch { feed, now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
@@ -100,9 +103,9 @@ fn messages(text: &str) -> Vec<String> {
 
 /// Runs one case file and gives the findings in the form of the expectation.
 fn run(name: &str, case: &FilePath) -> Value {
-    let plugin = runtime().load(component(name)).unwrap();
+    let check = plugin(name);
     let mut worker =
-        plugin.worker(settings(case)).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+        check.worker(settings(case)).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
     let found = judge(&mut worker, "case", messages(&fs::read_to_string(case).unwrap()));
     let prefix = format!("{name}/");
     let finding = |f: &Finding| {
@@ -181,9 +184,8 @@ fn ordinary_messages_raise_no_false_alarm() {
     }
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
     for name in checks().iter().filter(|name| !["troublemaker", "rules"].contains(&name.as_str())) {
-        let plugin = runtime().load(component(name)).unwrap();
-        let mut worker =
-            plugin.worker(Settings { limits: roomy(), ..Settings::default() }).unwrap();
+        let check = plugin(name);
+        let mut worker = check.worker(Settings { limits: roomy(), ..Settings::default() }).unwrap();
         for (file, message) in &all {
             for f in judge(&mut worker, "case", vec![message.clone()]) {
                 let file = FilePath::new(file);

@@ -2,7 +2,7 @@
 //! that keep it. And what a wrong rule is told.
 
 use crate::cases::judge;
-use crate::support::{component, roomy, root, runtime};
+use crate::support::{plugin, roomy, root};
 use feedpulse_wasm::{Settings, StartError, Worker};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 fn worker(rules: &Value) -> Result<Worker, StartError> {
     let config = json!({ "rules": rules }).to_string();
     let settings = Settings { config, limits: roomy(), ..Settings::default() };
-    runtime().load(component("rules")).unwrap().worker(settings)
+    plugin("rules").worker(settings)
 }
 
 /// YAML as JSON.
@@ -23,7 +23,9 @@ fn json_of(yaml: &Yaml<'_>) -> Value {
         Yaml::Value(Scalar::Boolean(b)) => json!(b),
         Yaml::Sequence(items) => Value::Array(items.iter().map(json_of).collect()),
         Yaml::Mapping(map) => Value::Object(
-            map.iter().map(|(key, value)| (key.as_str().unwrap().to_owned(), json_of(value))).collect(),
+            map.iter()
+                .map(|(key, value)| (key.as_str().unwrap().to_owned(), json_of(value)))
+                .collect(),
         ),
         other => panic!("{other:?}"),
     }
@@ -46,7 +48,9 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 fn messages(block: &str) -> Vec<String> {
     let whole = |text: &str| match text.starts_with("MSH") {
         true => text.to_owned(),
-        false => format!("MSH|^~\\&|EHR|GENHOSP|PORTAL|GENHOSP|20260301||ADT^A01|1|P|2.5.1\n{text}"),
+        false => {
+            format!("MSH|^~\\&|EHR|GENHOSP|PORTAL|GENHOSP|20260301||ADT^A01|1|P|2.5.1\n{text}")
+        }
     };
     block.split("\n\n").map(whole).collect()
 }
@@ -68,7 +72,8 @@ fn every_example_of_the_page_does_what_it_says() {
         let feed = rule[0]["feeds"][0].as_str().unwrap_or("case");
         let messages = messages(&text);
         let last = messages.len() as u64 - 1;
-        let rows: Vec<Option<u64>> = judge(&mut worker, feed, messages).iter().map(|f| f.row).collect();
+        let rows: Vec<Option<u64>> =
+            judge(&mut worker, feed, messages).iter().map(|f| f.row).collect();
         let expected = if kind == "breaks" { vec![Some(last)] } else { Vec::new() };
         if rows != expected {
             writeln!(wrong, "{name}, {kind}: {rows:?}").unwrap();
@@ -81,11 +86,20 @@ fn every_example_of_the_page_does_what_it_says() {
 #[test]
 fn a_wrong_rule_is_refused_with_its_name() {
     for (rule, said) in [
-        (json!([{"name": "r", "title": "t", "path": "PID8", "is": "present"}]), "rules/0/path: `PID8`"),
+        (
+            json!([{"name": "r", "title": "t", "path": "PID8", "is": "present"}]),
+            "rules/0/path: `PID8`",
+        ),
         (json!([{"name": "R", "title": "t", "path": "PID-8", "is": "present"}]), "rules/0/name"),
         (json!([{"name": "r", "path": "PID-8", "is": "present"}]), "rules/0/title"),
-        (json!([{"name": "r", "title": "t", "path": "PID-8", "equal": 1}]), "rule `r`: `equal` is no operator"),
-        (json!([{"name": "r", "title": "t", "path": "PID-8", "in": "sex"}]), "there is no table `sex`"),
+        (
+            json!([{"name": "r", "title": "t", "path": "PID-8", "equal": 1}]),
+            "rule `r`: `equal` is no operator",
+        ),
+        (
+            json!([{"name": "r", "title": "t", "path": "PID-8", "in": "sex"}]),
+            "there is no table `sex`",
+        ),
     ] {
         let error = worker(&rule).unwrap_err().to_string();
         assert!(error.contains(said), "{rule}: {error}");

@@ -45,6 +45,15 @@ pub(crate) fn component(name: &str) -> &'static [u8] {
     wasm
 }
 
+/// A check of `plugins/`, built and compiled once.
+pub(crate) fn plugin(name: &str) -> Plugin {
+    static COMPILED: Mutex<BTreeMap<String, Plugin>> = Mutex::new(BTreeMap::new());
+    let wasm = component(name);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let load = || runtime().load(wasm).unwrap_or_else(|e| panic!("{name}: {e}"));
+    compiled.entry(name.to_owned()).or_insert_with(load).clone()
+}
+
 /// The runtime that most tests share, with its heartbeat on a thread of its own.
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();

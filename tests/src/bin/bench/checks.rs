@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) const GROUP: &str = "checks";
 
 /// Rows of a batch.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 /// Suffix of the file, what is printed, the bar in nanoseconds a message.
 const LANGUAGES: [(&str, &str, f64); 3] =
     [("-js", "JavaScript", 3000.0), ("-python", "Python", 2500.0), ("-go", "Go", 600.0)];
@@ -48,6 +48,7 @@ pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
             Some(wasm) => figures.extend(other(harness, &runtime.load(&wasm)?, language, bar)?),
         }
     }
+    figures.extend(crate::checks_whole::figures(harness, &plugin)?);
     figures.extend(memory(&plugin, "Rust")?);
     figures.extend(start()?);
     figures.extend(crate::checks_hostile::figures(&runtime, &plugin)?);
@@ -56,7 +57,7 @@ pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn workers(plugin: &Plugin, n: usize) -> Result<Vec<Worker>> {
+pub(crate) fn workers(plugin: &Plugin, n: usize) -> Result<Vec<Worker>> {
     // a busy machine must not make a good check look bad while it is measured
     let limits = Limits { time_base: Duration::from_secs(1), ..Limits::default() };
     let settings = || Settings { limits: limits.clone(), ..Settings::default() };
@@ -64,7 +65,7 @@ fn workers(plugin: &Plugin, n: usize) -> Result<Vec<Worker>> {
 }
 
 /// Every worker checked every row and found nothing in a good admission.
-fn sound(workers: &[Worker]) -> Result<()> {
+pub(crate) fn sound(workers: &[Worker]) -> Result<()> {
     for status in workers.iter().map(Worker::status) {
         if status.skipped + status.findings + status.faults.iter().sum::<u64>() > 0 {
             return Err(format!("the check failed while it was measured: {status:?}").into());

@@ -12,6 +12,7 @@
 mod checks;
 mod checks_hostile;
 mod checks_input;
+mod checks_whole;
 mod count;
 mod decode;
 mod engine;

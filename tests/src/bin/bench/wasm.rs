@@ -16,8 +16,7 @@ pub(crate) const GROUP: &str = "wasm";
 
 const CHECK: &str = "result-status-regression";
 /// Its declared fields, in its manifest's order.
-const FIELDS: [&str; 7] =
-    ["OBR-3", "ORC-3", "OBR-25", "OBX-3.1", "OBX-4", "OBX-11", "@shape"];
+const FIELDS: [&str; 7] = ["OBR-3", "ORC-3", "OBR-25", "OBX-3.1", "OBX-4", "OBX-11", "@shape"];
 /// Rows of a batch.
 const BATCH: usize = 64;
 /// Batches of one turn: more orders than the state holds, so that each is new as in life.
