@@ -13,5 +13,6 @@ mod faults;
 mod findings;
 mod hostile;
 mod loading;
+mod ordinary;
 mod rules;
 mod support;

@@ -45,14 +45,14 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 }
 
 /// Messages of a block; one without MSH gets an ordinary one.
-fn messages(block: &str) -> Vec<String> {
+fn messages(block: &str) -> Vec<Vec<u8>> {
     let whole = |text: &str| match text.starts_with("MSH") {
         true => text.to_owned(),
         false => {
             format!("MSH|^~\\&|EHR|GENHOSP|PORTAL|GENHOSP|20260301||ADT^A01|1|P|2.5.1\n{text}")
         }
     };
-    block.split("\n\n").map(whole).collect()
+    block.split("\n\n").map(|text| whole(text).into_bytes()).collect()
 }
 
 #[test]
