@@ -49,14 +49,15 @@ impl Check for PatientId {
         };
         // a second PID is of another patient group (A17 swap, merges before 2.4): as good as the first
         let columns: Vec<Vec<&str>> = ids.iter().map(|column| parts(*column)).collect();
-        let [numbers, digits, schemes, authorities, facilities] = &columns[..] else {
+        let [numbers, digits, schemes, authorities, others @ ..] = &columns[..] else {
             return Err("fewer fields than declared".to_owned());
         };
-        let at = |column: &[&'_ str], n: usize| column.get(n).copied().unwrap_or("").to_owned();
+        let at = |column: &[&str], n: usize| column.get(n).copied().unwrap_or("").to_owned();
         let mut nameless = Vec::new();
         for (n, number) in numbers.iter().enumerate().filter(|(_, number)| valued(number)) {
             let (authority, digit) = (at(authorities, n), at(digits, n));
-            if !valued(&authority) && !valued(&at(facilities, n)) {
+            // a facility, a jurisdiction (a state) or an agency says as much
+            if !valued(&authority) && !others.iter().any(|column| valued(&at(column, n))) {
                 nameless.push(n);
             }
             let stated = match at(schemes, n).as_str() {
