@@ -219,8 +219,20 @@ fn occurrence(
     room: &mut Room,
     out: &mut String,
 ) {
-    let raw = message.field_of(segment, usize::from(path.field));
+    let number = usize::from(path.field);
+    // The fields of the header were found when the message was indexed.
+    let raw = if segment.name == MSH && (3..=21).contains(&number) {
+        message.header(number)
+    } else {
+        message.field_of(segment, number)
+    };
     let d = message.delimiters();
+    if path.component.is_none() && is_plain(raw, d) && raw.len() <= room.longest {
+        // Nothing in it has to be resolved, parted or replaced.
+        let there = !matches!(path.repetition, Repetition::One(n) if n > 1);
+        out.push_str(if there { core::str::from_utf8(raw).unwrap_or_default() } else { "" });
+        return;
+    }
     if segment.name == MSH && path.field <= 2 {
         leaf(raw, charset, message, room, out, false);
         return;
@@ -273,6 +285,16 @@ fn occurrence(
             }
         }
     }
+}
+
+/// Whether a field stands in a row as it stands in the message: ASCII without escape sequences,
+/// repetitions and control characters, in a message with the standard delimiters.
+fn is_plain(raw: &[u8], d: &Delimiters) -> bool {
+    let (escape, repetition) = (d.escape.unwrap_or(b'\\'), d.repetition.unwrap_or(b'~'));
+    let odd = |b: u8| !(0x20..0x80).contains(&b) | (b == escape) | (b == repetition);
+    d.component == b'^'
+        && d.subcomponent == Some(b'&')
+        && !raw.iter().fold(false, |any, b| any | odd(*b))
 }
 
 /// The part of each repetition that a path names, of bytes that are all delimiters or ASCII.

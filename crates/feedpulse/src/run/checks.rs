@@ -19,7 +19,7 @@ use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
     Batch, CheckFinding as Judged, Grant, Level, Limits, MessageAccess, OCCURRENCE_SEPARATOR,
-    Path as GuestPath, Row, Runtime, Settings, Worker,
+    Path as GuestPath, Row, Runtime, Settings, Share, Worker,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -150,6 +150,7 @@ impl CheckDesk {
     /// Judges until the engine's end is gone.
     pub(crate) fn run(mut self) {
         let started = std::time::Instant::now();
+        let mut share = Share::default();
         while let Ok(mut job) = self.jobs.recv() {
             let messages = std::mem::take(&mut job.messages);
             let now = job.about.last().map_or(Timestamp::EPOCH, |a| a.at);
@@ -168,6 +169,7 @@ impl CheckDesk {
             for line in self.worker.take_log() {
                 tracing::debug!(check = self.name, "{}", line.text);
             }
+            share.settle(u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
             let status = self.worker.status();
             self.rows.set(status.rows);
             self.skipped.set(status.skipped);
