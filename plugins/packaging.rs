@@ -53,9 +53,16 @@ pub(crate) fn component(folder: &Path, target: &Path) -> Result<Vec<u8>, Packagi
     Ok(component)
 }
 
+/// Most cases that travel with a component.
+const CASES_MAX: usize = 64;
+
 /// The cases of a check, for the host to try a version with before it runs it: each `cases/NAME.hl7`
-/// with `NAME.expected.json` beside it, and `NAME.settings.json` where it needs settings. None where
-/// there are none. They travel with the component, so they hold made-up patients only.
+/// with `NAME.expected.json` beside it, if that states all of each finding and needs no more than
+/// settings (no grants, no ticks); the others are for the author's own tests. None where there are
+/// none. They travel with the component, so they hold made-up patients only.
+///
+/// # Errors
+/// A file cannot be read, or an expectation is not JSON.
 pub(crate) fn cases_json(folder: &Path) -> Result<Option<Vec<u8>>, PackagingError> {
     let Ok(entries) = fs::read_dir(folder.join("cases")) else { return Ok(None) };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -63,26 +70,51 @@ pub(crate) fn cases_json(folder: &Path) -> Result<Option<Vec<u8>>, PackagingErro
     files.sort();
     let mut cases = Vec::new();
     for file in files {
-        let wrong = |path: &Path, e: &dyn fmt::Display| fail(format!("{}: {e}", path.display()));
-        let json = |path: &Path| -> Result<serde_json::Value, PackagingError> {
-            let text = fs::read_to_string(path).map_err(|e| wrong(path, &e))?;
-            serde_json::from_str(&text).map_err(|e| wrong(path, &e))
+        let text = |path: &Path| {
+            fs::read_to_string(path).map_err(|e| fail(format!("{}: {e}", path.display())))
         };
-        let messages = fs::read_to_string(&file).map_err(|e| wrong(&file, &e))?;
+        let beside = file.with_extension("expected.json");
+        let expected = serde_json::from_str(&text(&beside)?)
+            .map_err(|e| fail(format!("{}: {e}", beside.display())))?;
+        let Some((settings, expected)) = travels(expected) else { continue };
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let mut case = serde_json::json!({
-            "name": name, "messages": messages, "expected": json(&file.with_extension("expected.json"))?,
-        });
-        let settings = file.with_extension("settings.json");
-        if settings.exists() {
-            case["settings"] = json(&settings)?;
-        }
-        cases.push(case);
+        cases.push(serde_json::json!({
+            "name": name, "messages": text(&file)?, "settings": settings, "expected": expected,
+        }));
     }
+    cases.truncate(CASES_MAX);
     if cases.is_empty() {
         return Ok(None);
     }
     serde_json::to_vec(&cases).map(Some).map_err(|e| fail(format!("{}: {e}", folder.display())))
+}
+
+/// Settings and findings of an expectation, with values of attributes as the host writes them; None
+/// when a host cannot hold a version against it.
+fn travels(expected: serde_json::Value) -> Option<(serde_json::Value, serde_json::Value)> {
+    use serde_json::Value;
+    let (settings, findings) = match expected {
+        Value::Object(mut all) => {
+            let parts = (all.remove("settings"), all.remove("findings"));
+            if !all.is_empty() {
+                return None;
+            }
+            (parts.0.unwrap_or(Value::Null), parts.1?)
+        }
+        findings => (Value::Null, findings),
+    };
+    let Value::Array(mut findings) = findings else { return None };
+    for finding in &mut findings {
+        let states = ["level", "at"].iter().all(|name| finding[*name].is_string());
+        let attrs = finding.get_mut("attrs").and_then(Value::as_object_mut)?;
+        for value in attrs.values_mut().filter(|value| !value.is_string()) {
+            *value = Value::String(value.to_string());
+        }
+        if !states {
+            return None;
+        }
+    }
+    Some((settings, Value::Array(findings)))
 }
 
 /// A core module that carries its world (wit-bindgen writes it there) as a component. Imports that

@@ -1,19 +1,14 @@
 //! Builds the checks that come with Feedpulse, so that a clean clone runs one without another step:
-//! each becomes one file in `OUT_DIR`, for `include_bytes!`.
+//! each crate in `plugins/` becomes one file in `OUT_DIR`, and `builtin.rs` there lists them.
 #![forbid(unsafe_code)]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};
 
 #[path = "../../plugins/packaging.rs"]
 mod packaging;
 
-/// Folder in `plugins/` and file in `OUT_DIR`.
-const CHECKS: [(&str, &str); 3] = [
-    ("nothing", "nothing.wasm"),
-    ("result-status-regression", "result_status_regression.wasm"),
-    ("troublemaker", "troublemaker.wasm"),
-];
 /// What every check is made of, from the root of the repository.
 const SHARED: [&str; 4] = [
     "plugins/packaging.rs",
@@ -30,15 +25,21 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&here).join("../..").canonicalize()?;
     println!("cargo::rerun-if-changed=build.rs");
     watch(&root, &SHARED)?;
-    for (name, file) in CHECKS {
-        let folder = root.join("plugins").join(name);
+    let mut list = String::from("&[\n");
+    for folder in checks(&root.join("plugins"))? {
+        let name =
+            folder.file_name().and_then(|name| name.to_str()).ok_or("an odd name in plugins/")?;
         watch(&folder, &OWN)?;
         // Not every check has them, and cargo would build each time when one that it watches is missing.
         if folder.join("cases").is_dir() {
             watch(&folder, &["cases"])?;
         }
         match packaging::component(&folder, &out.join("plugins")) {
-            Ok(component) => fs::write(out.join(file), component)?,
+            Ok(component) => {
+                let file = out.join(format!("{name}.wasm"));
+                fs::write(&file, component)?;
+                writeln!(list, "    ({name:?}, include_bytes!({file:?})),")?;
+            }
             Err(e) => {
                 // cargo shows what a failing build script says on standard error
                 eprintln!("{e}");
@@ -46,7 +47,23 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    list.push_str("]\n");
+    fs::write(out.join("builtin.rs"), list)?;
     Ok(())
+}
+
+/// The folders of the checks that are crates, in order of name.
+fn checks(plugins: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={}", plugins.display());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(plugins)? {
+        let folder = entry?.path();
+        if folder.join("Cargo.toml").is_file() {
+            found.push(folder);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Asks cargo to build again when one of these changes.

@@ -207,7 +207,7 @@ fn ticks(time: Duration) -> u64 {
 
 /// Processor time that this thread has used. The one thing that is read from the system: a guest's
 /// budget is its own time, not that of whoever else the processor was given to.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let t = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = u64::try_from(t.tv_sec).unwrap_or(0);
     Duration::new(seconds, u32::try_from(t.tv_nsec).unwrap_or(0))

@@ -12,6 +12,9 @@ use wasmtime::{Error, Store, Trap};
 /// Longest error text that an author is shown, characters.
 const REVEALED_CHARS: usize = 500;
 
+/// Longest sentence about settings that is passed on, characters: it says what to write instead.
+const MAX_REFUSAL_CHARS: usize = 1000;
+
 /// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
 pub(crate) struct Instance {
     store: Store<Host>,
@@ -78,7 +81,7 @@ impl Instance {
         *desk = store.data_mut().desk.take();
         match (started, failure) {
             (Ok((guest, Ok(()))), _) => Ok(Self { store, guest, calls_left }),
-            (Ok((_, Err(said))), _) => Err(StartFailure::Config(clip(&said, limits.text_chars))),
+            (Ok((_, Err(said))), _) => Err(StartFailure::Config(clip(&said, MAX_REFUSAL_CHARS))),
             (Err(_), failure) => {
                 let unknown = || Failure::new(Kind::Trapped, "it cannot be instantiated");
                 Err(StartFailure::Failed(failure.unwrap_or_else(unknown)))

@@ -236,6 +236,10 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
     }
     let Some(file) = &args.file else { return Ok(()) };
     let config = load(file)?;
+    if !config.checks.is_empty() {
+        // Each is compiled, held against its approval, tried on its cases and started.
+        crate::run::checks::offline::Offline::new(&config, &config.plan)?;
+    }
     println!(
         "{}: valid: {} waypoints, {} routes, {} feeds, {} checks",
         file.display(),

@@ -28,13 +28,16 @@ impl Check for ResultStatusRegression {
         let mut next = || fields.next().ok_or("fewer fields than declared");
         let (fillers, orders, statuses) = (next()?, next()?, next()?);
         let observations = [next()?, next()?, next()?];
-        let single = fillers.occurrences().count() == 1;
-        let mut orders = orders.occurrences();
-        for (index, (filler, status)) in
-            fillers.occurrences().zip(statuses.occurrences()).enumerate()
-        {
-            // ORC-3 stands in where OBR-3 is empty; a message may hold fewer ORC than OBR
-            let order = orders.next();
+        let groups = groups(next()?);
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let columns = observations.map(|field| field.occurrences().collect::<Vec<_>>());
+        let orders: Vec<Field<'_>> = orders.occurrences().collect();
+        let requests = fillers.occurrences().zip(statuses.occurrences());
+        for (index, ((filler, status), group)) in requests.zip(&groups).enumerate() {
+            // ORC-3 stands in where OBR-3 is empty
+            let order = group.order.and_then(|n| orders.get(n).copied());
             let Some(number) = [Some(filler), order].into_iter().flatten().find(|n| !n.is_empty())
             else {
                 continue;
@@ -42,15 +45,40 @@ impl Check for ResultStatusRegression {
             let key = hash(number.text());
             let mut known = Known::read(&key, row.now_ms());
             let mut changed = known.order(status.text(), index, row.now_ms(), out);
-            if single {
-                changed |= known.observations(observations, out);
-            }
+            changed |= known.observations(&columns, &group.observations, out);
             if changed {
                 state::set(&key, &known.write())?;
             }
         }
         Ok(())
     }
+}
+
+/// What belongs to one OBR (HL7 v2.5.1 §7.3.1): the ORC before it and the OBX behind it, from 0.
+#[derive(Default)]
+struct Group {
+    order: Option<usize>,
+    observations: Vec<usize>,
+}
+
+/// One for each OBR, from the names of the segments in order.
+fn groups(shape: Field<'_>) -> Vec<Group> {
+    let (mut all, mut order) = (Vec::<Group>::new(), None);
+    let (mut orders, mut observations) = (0, 0);
+    for segment in shape.occurrences() {
+        match segment.repetitions().next().map_or("", |name| name.text()) {
+            "ORC" => (order, orders) = (Some(orders), orders + 1),
+            "OBR" => all.push(Group { order, observations: Vec::new() }),
+            "OBX" => {
+                if let Some(group) = all.last_mut() {
+                    group.observations.push(observations);
+                }
+                observations += 1;
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// What is remembered of one order: the final status, since when, and its final observations.
@@ -108,11 +136,18 @@ impl Known {
         false
     }
 
-    /// Compares OBX-11 of each observation with what is known. True = something new to remember.
-    fn observations(&mut self, [ids, subs, statuses]: [Field<'_>; 3], out: &mut Findings) -> bool {
+    /// Compares OBX-11 of the observations at these places with what is known. True = something new to
+    /// remember.
+    fn observations(
+        &mut self,
+        columns: &[Vec<Field<'_>>; 3],
+        places: &[usize],
+        out: &mut Findings,
+    ) -> bool {
         let mut changed = false;
-        let rows = ids.occurrences().zip(subs.occurrences()).zip(statuses.occurrences());
-        for (index, ((id, sub), now)) in rows.enumerate() {
+        for &index in places {
+            let [id, sub, now] = [0, 1, 2].map(|n| columns[n].get(index).copied());
+            let (Some(id), Some(sub), Some(now)) = (id, sub, now) else { continue };
             if id.is_empty() {
                 continue;
             }
@@ -174,39 +209,52 @@ mod tests {
         found.into_iter().map(|f| (f.row, f.code, f.at)).collect()
     }
 
+    /// One ORC, one OBR, two OBX.
+    const ONE: &str = "MSH\u{1c}ORC\u{1c}OBR\u{1d}3\u{1c}OBX\u{1c}OBX";
+    /// Two orders with one OBX each.
+    const TWO: &str = "MSH\u{1c}ORC\u{1c}OBR\u{1c}OBX\u{1c}NTE\u{1c}OBR\u{1c}OBX";
+
     #[test]
     fn a_final_order_that_becomes_preliminary_is_found() {
-        let row = |status| ["77^LAB", "", status, "", "", ""];
+        let row = |status| ["77^LAB", "", status, "", "", "", ONE];
         let found = codes(&[&row("P"), &row("F"), &row("F"), &row("P"), &row("C"), &row("X")]);
         assert_eq!(found, [(Some(3), "order-status-regressed", "OBR-25".to_owned())]);
     }
 
     #[test]
     fn another_order_is_another_matter() {
-        let found = codes(&[&["1", "", "F", "", "", ""], &["2", "", "P", "", "", ""]]);
-        assert_eq!(found, []);
+        let row = |number, status| [number, "", status, "", "", "", ONE];
+        assert_eq!(codes(&[&row("1", "F"), &row("2", "P")]), []);
     }
 
     #[test]
     fn orc_stands_in_for_an_empty_obr() {
-        let row = |status| ["", "9", status, "", "", ""];
+        let row = |status| ["", "9", status, "", "", "", ONE];
         assert_eq!(codes(&[&row("F"), &row("I")]).len(), 1);
-        let none = |status| ["", "", status, "", "", ""];
+        let none = |status| ["", "", status, "", "", "", ONE];
         assert_eq!(codes(&[&none("F"), &none("I")]), []);
     }
 
     #[test]
     fn observations_are_compared_one_by_one() {
-        let row = |statuses| ["5", "", "A", "GLU\u{1c}NA", "\u{1c}", statuses];
+        let row = |statuses| ["5", "", "A", "GLU\u{1c}NA", "\u{1c}", statuses, ONE];
         let found = codes(&[&row("F\u{1c}P"), &row("F\u{1c}F"), &row("F\u{1c}P")]);
         assert_eq!(found, [(Some(2), "observation-status-regressed", "OBX[2]-11".to_owned())]);
     }
 
     #[test]
     fn each_order_of_a_message_has_its_own_status() {
-        let row = |statuses| ["1\u{1c}2", "", statuses, "", "", ""];
+        let row = |statuses| ["1\u{1c}2", "", statuses, "", "", "", TWO];
         let found = codes(&[&row("F\u{1c}P"), &row("F\u{1c}F"), &row("F\u{1c}S")]);
         assert_eq!(found, [(Some(2), "order-status-regressed", "OBR[2]-25".to_owned())]);
+    }
+
+    #[test]
+    fn an_observation_belongs_to_the_order_before_it() {
+        // the same test in two orders, of which one goes back
+        let row = |statuses| ["1\u{1c}2", "", "A\u{1c}A", "GLU\u{1c}GLU", "\u{1c}", statuses, TWO];
+        let found = codes(&[&row("F\u{1c}P"), &row("F\u{1c}F"), &row("F\u{1c}P")]);
+        assert_eq!(found, [(Some(2), "observation-status-regressed", "OBX[2]-11".to_owned())]);
     }
 
     #[test]

@@ -33,9 +33,13 @@ impl Check for Rules {
             }
             let broken = message.broken(rule)?;
             if let Some(first) = broken.first() {
+                // a segment that is not there cannot be pointed at
+                let counts = matches!(rule.test.operator, Operator::Count(_));
+                let nowhere = counts && message.count(&rule.test.segment) == 0;
+                let place = if nowhere { String::new() } else { rule.test.place(*first) };
                 out.push(
                     Finding::new(rule.name, rule.level)
-                        .at(rule.test.place(*first))
+                        .at(place)
                         .attr("count", broken.len().min(MOST)),
                 );
             }
@@ -103,7 +107,8 @@ impl<'a> Message<'a> {
                 return range.holds(self.count(&test.segment));
             }
             let here = at.filter(|_| test.segment == rule.test.segment);
-            let mut some = self.occurrences(test).filter(|(index, _)| here.is_none_or(|n| n == *index));
+            let mut some =
+                self.occurrences(test).filter(|(index, _)| here.is_none_or(|n| n == *index));
             match test.operator {
                 Operator::Absent => some.all(|(_, one)| !has_value(one)),
                 Operator::Present => some.any(|(_, one)| has_value(one)),

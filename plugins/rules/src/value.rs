@@ -18,7 +18,9 @@ pub(crate) fn is_number(text: &str) -> bool {
         points += usize::from(b == b'.');
         b.is_ascii_digit() || b == b'.'
     });
-    fits && points <= 1 && digits.bytes().any(|b| b.is_ascii_digit()) && digits.len() + 1 >= text.trim().len()
+    fits && points <= 1
+        && digits.bytes().any(|b| b.is_ascii_digit())
+        && digits.len() + 1 >= text.trim().len()
 }
 
 /// A date or time (v2.5.1 §2.A.22): digits `YYYY[MM[DD[HH[MM[SS]]]]]`, and the zone in minutes.
@@ -188,7 +190,9 @@ mod tests {
         for good in ["2026", "202602", "20240229", "2026010123", "20260101235959.123+0100"] {
             assert!(Moment::read(good).is_some(), "{good}");
         }
-        for bad in ["", "26", "202613", "20250229", "2026010124", "202601012360", "2026-01-01", "2026.5"] {
+        for bad in
+            ["", "26", "202613", "20250229", "2026010124", "202601012360", "2026-01-01", "2026.5"]
+        {
             assert!(Moment::read(bad).is_none(), "{bad}");
         }
         let order = |a: &str, b: &str| Moment::read(a).unwrap().compare(&Moment::read(b).unwrap());
@@ -196,7 +200,11 @@ mod tests {
         assert_eq!(order("20260101", "202601011200"), Some(Ordering::Equal), "as far as both say");
         assert_eq!(order("202601011300+0100", "202601011200+0000"), Some(Ordering::Equal));
         assert_eq!(order("202601011200", "202601011200+0500"), None, "a zone on one side only");
-        assert_eq!(order("20260101", "202601021200+0500"), Some(Ordering::Less), "days are compared");
+        assert_eq!(
+            order("20260101", "202601021200+0500"),
+            Some(Ordering::Less),
+            "days are compared"
+        );
     }
 
     #[test]

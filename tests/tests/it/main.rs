@@ -13,6 +13,7 @@ mod demo;
 mod desk;
 mod drill;
 mod gaps;
+mod hostile;
 mod identity;
 mod kafka;
 mod learn;

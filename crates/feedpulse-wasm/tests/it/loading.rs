@@ -36,7 +36,7 @@ const MANIFEST: &str = r#"{"name": "tiny", "version": "0.1.0", "wit": "feedpulse
 #[test]
 fn the_manifest_is_read_without_running_anything() {
     let manifest = Manifest::read(component("result-status-regression")).unwrap();
-    assert_eq!((manifest.name.as_str(), manifest.fields.len()), ("result-status-regression", 6));
+    assert_eq!((manifest.name.as_str(), manifest.fields.len()), ("result-status-regression", 7));
     assert!(matches!(manifest.fields[0], Field::Path(path) if path.to_string() == "OBR-3"));
     assert!(manifest.wants("ORU", "R01") && !manifest.wants("ADT", "A01"));
     assert!(manifest.grants.is_empty());

@@ -4,9 +4,10 @@ use crate::packaging;
 use feedpulse_wasm::{
     Batch, CheckFinding, Fault, Finding, Limits, Plugin, Row, Runtime, Settings, Worker,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A wall clock for guests: 2023-11-14T22:13:20Z.
@@ -17,18 +18,40 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
+/// The checks of `plugins/` that are crates, by name. A new folder is found by itself.
+pub(crate) fn checks() -> Vec<String> {
+    let entries = std::fs::read_dir(root().join("plugins")).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path());
+    let crates = folders.filter(|folder| folder.join("Cargo.toml").is_file());
+    let mut names: Vec<String> =
+        crates.map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// A check of `plugins/` as one file, built once per test run. Cargo keeps what it compiled, so a
-/// second run only looks.
-pub(crate) fn component(name: &'static str) -> &'static [u8] {
-    static BUILT: OnceLock<[(&str, Vec<u8>); 2]> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        ["result-status-regression", "troublemaker"].map(|name| {
-            let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-            let folder = root().join("plugins").join(name);
-            (name, packaging::component(&folder, &target).unwrap_or_else(|e| panic!("{e}")))
-        })
-    });
-    built.iter().find(|(known, _)| *known == name).map(|(_, wasm)| wasm.as_slice()).unwrap()
+/// second run only looks; all share one target folder.
+pub(crate) fn component(name: &str) -> &'static [u8] {
+    static BUILT: Mutex<BTreeMap<String, &'static [u8]>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(wasm) = built.get(name) {
+        return wasm;
+    }
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    let folder = root().join("plugins").join(name);
+    let wasm = packaging::component(&folder, &target).unwrap_or_else(|e| panic!("{e}"));
+    let wasm: &'static [u8] = wasm.leak();
+    built.insert(name.to_owned(), wasm);
+    wasm
+}
+
+/// A check of `plugins/`, built and compiled once.
+pub(crate) fn plugin(name: &str) -> Plugin {
+    static COMPILED: Mutex<BTreeMap<String, Plugin>> = Mutex::new(BTreeMap::new());
+    let wasm = component(name);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    let load = || runtime().load(wasm).unwrap_or_else(|e| panic!("{name}: {e}"));
+    compiled.entry(name.to_owned()).or_insert_with(load).clone()
 }
 
 /// The runtime that most tests share, with its heartbeat on a thread of its own.

@@ -501,8 +501,8 @@ pub(crate) struct RawFiles {
 pub(crate) struct RawCheck {
     /// Unique name.
     pub name: String,
-    /// Path of a component, of a folder that holds one, `builtin:result-status-regression`, or an
-    /// OCI artifact such as `oci://registry.example/checks/room@sha256:…`.
+    /// Path of a component, of a folder that holds one, a built-in check such as `builtin:rules`,
+    /// or an OCI artifact such as `oci://registry.example/checks/room@sha256:…`.
     pub plugin: String,
     /// The check's own settings, as its README says.
     #[serde(default)]

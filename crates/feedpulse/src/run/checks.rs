@@ -32,7 +32,7 @@ use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_sinks::Flag;
 use feedpulse_wasm::{
     About as Kind, Batch, CheckFinding as Judged, Finding, Level, MessageAccess,
-    OCCURRENCE_SEPARATOR, Path as GuestPath, Row, Worker,
+    OCCURRENCE_SEPARATOR, Path as GuestPath, Row, Share, Worker,
 };
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -194,9 +194,11 @@ impl CheckDesk {
     /// Judges until the engine's end is gone.
     pub(crate) fn run(mut self) {
         let started = std::time::Instant::now();
+        let mut share = Share::default();
         while let Ok(work) = self.jobs.recv() {
-            let now_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.take(work, now_ms);
+            let now_ms = || u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.take(work, now_ms());
+            share.settle(now_ms());
         }
     }
 

@@ -20,13 +20,7 @@ const MAX_ENTRIES: usize = 256;
 const SETTINGS: [&str; 3] = ["settings.yaml", "settings.yml", "settings.json"];
 
 /// The checks that come with the binary.
-const BUILTIN: &[(&str, &[u8])] = &[
-    (
-        "result-status-regression",
-        include_bytes!(concat!(env!("OUT_DIR"), "/result_status_regression.wasm")),
-    ),
-    ("troublemaker", include_bytes!(concat!(env!("OUT_DIR"), "/troublemaker.wasm"))),
-];
+const BUILTIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 /// A component and its settings, as they lie there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,8 +135,9 @@ pub(crate) fn places(check: &Check) -> Vec<PathBuf> {
 pub(crate) fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
+        let names: Vec<_> = BUILTIN.iter().map(|(known, _)| *known).collect();
         let what =
-            format!("no built-in check is called {name:?}; there is result-status-regression");
+            format!("no built-in check is called {name:?}; there are {}", names.join(", "));
         Refusal::new("unreadable", what)
     })
 }
@@ -158,7 +153,8 @@ fn of_folder(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), Refusal> {
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     let settings = SETTINGS.iter().find(|known| names.iter().any(|name| name == *known));
-    let components: Vec<&String> = names.iter().filter(|name| name.ends_with(".wasm")).collect();
+    let is_component = |name: &&String| name.ends_with(".wasm") || name.ends_with(".wasm.gz");
+    let components: Vec<&String> = names.iter().filter(is_component).collect();
     match &components[..] {
         [one] => Ok((folder.join(one), settings.map(|name| folder.join(name)))),
         [] => Err(Refusal::new("unreadable", format!("{}: no .wasm in it", folder.display()))),

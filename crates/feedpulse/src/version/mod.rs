@@ -119,7 +119,7 @@ pub(crate) fn prepare(
         Refusal::new(class, e)
     })?;
     let took = start.elapsed();
-    let cases = trial::pass(&plugin, &reading, &settings, &content.wasm)
+    let cases = trial::pass(&plugin, &settings, &content.wasm)
         .map_err(|why| Refusal::new("cases", why))?;
     let facts = Facts {
         name: manifest.name,

@@ -22,13 +22,14 @@ pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 /// The first case that does not give what it expects, in words.
 pub(crate) fn pass(
     plugin: &Plugin,
-    reading: &Reading,
     settings: &Settings,
     wasm: &[u8],
 ) -> Result<usize, String> {
     let cases = Case::read(wasm).map_err(|e| e.to_string())?;
     if cases.is_empty() {
-        let fields = FIELD_SEPARATOR.to_string().repeat(plugin.manifest().fields.len() - 1);
+        let declared = plugin.manifest().with_settings(&settings.config);
+        let declared = declared.map_err(|e| e.to_string())?.fields.len();
+        let fields = FIELD_SEPARATOR.to_string().repeat(declared.saturating_sub(1));
         let (_, faults) = judge(plugin, settings, &[Row { id: 0, fields }], None)?;
         return faults.first().map_or(Ok(0), |fault| {
             Err(format!("it carries no cases, and on an empty row it fails: {}", said(fault)))
@@ -38,7 +39,10 @@ pub(crate) fn pass(
         let config = case.settings.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
         let settings = Settings { config, ..settings.clone() };
         let why = |what: String| format!("its case {} fails: {what}", case.name);
-        let (rows, messages) = rows(reading, case.messages.as_bytes());
+        // Settings can declare fields, so each case may have rows of its own.
+        let reading = super::reading(plugin, &settings.grants, &settings.config)
+            .map_err(|refusal| why(refusal.why))?;
+        let (rows, messages) = rows(&reading, case.messages.as_bytes());
         if rows.is_empty() {
             return Err(why("it holds no message".to_owned()));
         }

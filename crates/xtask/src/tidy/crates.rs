@@ -122,6 +122,9 @@ fn arrows_never_turn() {
         let good = allowed.iter().any(|to| *to == "*" || *to == edge.to);
         // The simulator may feed any crate's own tests: it knows none of them.
         let good = good || (edge.is_dev && edge.to == "feedpulse-sim");
+        // Cases of checks are messages: tests join their rows as the product does.
+        let rows = ("feedpulse-wasm", "feedpulse-hl7");
+        let good = good || (edge.is_dev && (edge.from.as_str(), edge.to.as_str()) == rows);
         if !good {
             problems.push(format!("{} may not use {}", edge.from, edge.to));
         }

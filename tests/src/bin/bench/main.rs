@@ -9,12 +9,17 @@
 //! wait for disks, sockets and processes in time on the wall.
 #![deny(unsafe_code)]
 
+mod checks;
+mod checks_hostile;
+mod checks_input;
+mod checks_whole;
 mod count;
 mod decode;
 mod detectors;
 mod engine;
 mod figure;
 mod harness;
+mod hearts;
 mod input;
 mod ledger;
 mod native_rule;
@@ -39,15 +44,16 @@ static ALLOCATOR: count::Counting = count::Counting;
 
 const USAGE: &str = "\
 cargo xtask bench [GROUP] [--json] [--rounds N]
-  groups: decode wasm telemetry engine detectors store proxy process; without one all of them
+  groups: decode wasm checks telemetry engine detectors store proxy process; without one all of them
   --json      one object a figure, one a line
   --rounds N  10 to 1000, default 12; every figure is a median over so many rounds";
 
 type Group = fn(&mut Harness) -> Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 8] = [
+const GROUPS: [(&str, Group); 9] = [
     (decode::GROUP, decode::run),
     (wasm::GROUP, wasm::run),
+    (checks::GROUP, checks::run),
     (telemetry::GROUP, telemetry::run),
     (engine::GROUP, engine::run),
     (detectors::GROUP, detectors::run),

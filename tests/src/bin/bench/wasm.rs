@@ -3,22 +3,20 @@
 use crate::Result;
 use crate::figure::{Figure, Target};
 use crate::harness::{Contender, Harness, Measured};
+use crate::hearts::{Heart, component};
 use crate::input::{self, START_US};
 use crate::native_rule::Rule;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_sim::Kind;
 use feedpulse_wasm::{Batch, Plugin, Row, Runtime, Settings, Worker};
 use std::hint::black_box;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Its name.
 pub(crate) const GROUP: &str = "wasm";
 
 const CHECK: &str = "result-status-regression";
 /// Its declared fields, in its manifest's order.
-const FIELDS: [&str; 6] = ["OBR-3", "ORC-3", "OBR-25", "OBX-3.1", "OBX-4", "OBX-11"];
+const FIELDS: [&str; 7] = ["OBR-3", "ORC-3", "OBR-25", "OBX-3.1", "OBX-4", "OBX-11", "@shape"];
 /// Rows of a batch.
 const BATCH: usize = 64;
 /// Batches of one turn: more orders than the state holds, so that each is new as in life.
@@ -40,7 +38,7 @@ const EMPTY_FIVE: &str = "five checks of rows without an order";
 pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
     let runtime = Runtime::new(None)?;
     let heart = Heart::start(&runtime);
-    let plugin = runtime.load(&component()?)?;
+    let plugin = runtime.load(&component(CHECK)?.ok_or("the check is not built")?)?;
     if plugin.manifest().fields.len() != FIELDS.len() {
         return Err(format!("{CHECK} declares other fields than {FIELDS:?} now").into());
     }
@@ -166,39 +164,5 @@ fn same_findings(plugin: &Plugin, rows: &[Row]) -> Result<()> {
         Ok(())
     } else {
         Err(format!("the check finds {wasm}, the same rule in plain Rust {native}").into())
-    }
-}
-
-/// The component as `cargo xtask plugins` last built it; built now if it was not.
-fn component() -> Result<Vec<u8>> {
-    let program = std::env::current_exe()?;
-    // <target>/<profile>/bench
-    let target = program.ancestors().nth(2).ok_or("this program is in no target folder")?;
-    let file: PathBuf = target.join("plugins").join(format!("{CHECK}.wasm"));
-    if !file.is_file() {
-        xtask::plugins::build()?;
-    }
-    Ok(std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?)
-}
-
-/// The heartbeat without which no guest runs.
-struct Heart {
-    stop: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Heart {
-    fn start(runtime: &Runtime) -> Self {
-        let (ticker, stop) = (runtime.ticker(), Arc::new(AtomicBool::new(false)));
-        let thread = {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || ticker.run(&stop))
-        };
-        Self { stop, thread }
-    }
-
-    fn stop(self) -> Result<()> {
-        self.stop.store(true, Ordering::Release);
-        Ok(self.thread.join().map_err(|_| "the ticker panicked")?)
     }
 }

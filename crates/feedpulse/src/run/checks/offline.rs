@@ -37,7 +37,7 @@ impl Offline {
     /// are those of the configuration.
     ///
     /// # Errors
-    /// Which check cannot run, and why.
+    /// Every check that cannot run, and why.
     pub(crate) fn new(config: &Config, plan: &Plan) -> Result<Option<Self>, Failure> {
         if config.checks.is_empty() {
             return Ok(None);
@@ -58,18 +58,26 @@ impl Offline {
             registries: config.registries.clone(),
             runtime: runtime.handle().clone(),
         };
-        let (mut feeds, mut desks) = (Vec::new(), Vec::new());
+        let (mut feeds, mut desks, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for (number, check) in (0..).zip(&config.checks) {
             let version = content::read(check, &remote).and_then(|c| prepare(check, &c, &wasm));
-            let version = version.map_err(|refusal| {
-                Failure::new(CONFIG, anyhow!("{refusal}").context(format!("check {}", check.name)))
-            })?;
+            let version = match version {
+                Ok(version) => version,
+                Err(refusal) => {
+                    problems.push(format!("check {}: {refusal}", check.name));
+                    continue;
+                }
+            };
             let (mut feed, desk, versions) = ends(number, check, &names, &side, &board, &registry);
             // There is room for one.
             let _ = versions.try_send(Next::new(check, version));
             feed.flush();
             feeds.push(feed);
             desks.push(desk);
+        }
+        if !problems.is_empty() {
+            stop.store(true, Ordering::Release);
+            return Err(Failure::new(CONFIG, anyhow!("{}", problems.join("\n"))));
         }
         let rows = CheckRows::new(feeds, plan);
         let names = config.checks.iter().map(|check| check.name.clone()).collect();

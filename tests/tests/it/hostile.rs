@@ -1,0 +1,127 @@
+//! Checks that mean harm, in the whole product under load: the bytes of the stream, the engine's counts
+//! and the rows of other checks are as if they were not there. Those that are no check are refused
+//! before anything starts, each with its reason.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
+
+use crate::identity::{Stage, assert_each_counted_once, assert_identical};
+use feedpulse_tests::product::command;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+#[path = "../../../crates/feedpulse-wasm/tests/it/hostile/guests.rs"]
+mod guests;
+
+use guests::{End, Guest};
+
+/// Messages of the stream.
+const MESSAGES: u64 = 6_000;
+/// Checks of the product's own that run beside the hostile ones.
+const GOOD: [&str; 3] = ["duplicate-control-id", "schema-drift", "patient-id"];
+
+/// Those that `wanted` picks, written to a folder, as YAML of `checks`.
+fn configured(folder: &Path, wanted: impl Fn(&Guest) -> bool) -> (String, Vec<Guest>) {
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/check@0.1.0/check.wit");
+    let picked: Vec<Guest> = guests::all(&wit).into_iter().filter(wanted).collect();
+    let mut yaml = String::from("checks:\n");
+    for (number, guest) in picked.iter().enumerate() {
+        let file = folder.join(format!("{number}.wasm"));
+        fs::write(&file, &guest.wasm).unwrap();
+        writeln!(yaml, "  - {{name: hostile-{number}, plugin: {file:?}}}").unwrap();
+    }
+    (yaml, picked)
+}
+
+/// A point of a family for one check.
+fn point(metrics: &str, family: &str, check: &str) -> Option<f64> {
+    let label = format!("check=\"{check}\"");
+    let mut lines = metrics.lines().filter(|l| l.starts_with(family) && l.contains(&label));
+    lines.next()?.rsplit(' ').next()?.parse().ok()
+}
+
+#[test]
+fn nobody_notices_hostile_checks_under_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut yaml, hostile) =
+        configured(folder.path(), |guest| matches!(guest.end, End::Fault(..) | End::Bounded));
+    assert!(hostile.len() >= 30, "{}", hostile.len());
+    for name in GOOD {
+        writeln!(yaml, "  - {{name: {name}, plugin: \"builtin:{name}\"}}").unwrap();
+    }
+    let mut stage = Stage::with(|setup| setup.more = yaml);
+    let sent = stage.end(stage.stream(MESSAGES, 77));
+    assert_identical(&[sent], &stage.arrived(1));
+    assert_each_counted_once(&mut stage.product, MESSAGES);
+    for name in GOOD {
+        stage.product.wait("every row is checked", |product| {
+            let rows = point(&product.metrics(), "feedpulse_check_rows_total", name)?;
+            (rows >= MESSAGES as f64).then_some(())
+        });
+        let metrics = stage.product.metrics();
+        let number = |family: &str| point(&metrics, family, name).unwrap_or(0.0);
+        assert_eq!(number("feedpulse_check_rows_total"), MESSAGES as f64, "{name}");
+        for family in ["skipped", "shed", "faults"] {
+            assert_eq!(number(&format!("feedpulse_check_{family}_total")), 0.0, "{name} {family}");
+        }
+    }
+    let metrics = stage.product.metrics();
+    for (number, guest) in hostile.iter().enumerate() {
+        let faults = point(&metrics, "feedpulse_check_faults_total", &format!("hostile-{number}"));
+        // a bounded one may run out of time on a slow machine, and nothing ticks here
+        if let End::Fault(kind, cause) = guest.end
+            && guest.name != "loop-in-tick"
+        {
+            assert!(faults.unwrap_or(0.0) > 0.0, "{}: no {kind}: {cause}", guest.name);
+        }
+    }
+    let said = stage.product.said();
+    assert!(!said.contains("CANARY") && !said.contains("panicked at '"), "{said}");
+    assert!(stage.product.stop().success(), "{said}");
+}
+
+#[test]
+fn what_is_no_check_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (yaml, refused) = configured(folder.path(), |guest| {
+        matches!(guest.end, End::Refused(_) | End::NotStarted(_))
+    });
+    assert!(refused.len() >= 25, "{}", refused.len());
+    let config = folder.path().join("feedpulse.yaml");
+    let store = folder.path().join("store");
+    let text = format!(
+        "site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n  - {{name: in}}\n{yaml}"
+    );
+    fs::write(&config, text).unwrap();
+    let done = command(&["validate", config.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(78), "{said}");
+    for (number, guest) in refused.iter().enumerate() {
+        let (End::Refused(why) | End::NotStarted(why)) = guest.end else { continue };
+        let about = format!("check hostile-{number}: ");
+        let line = said.lines().find(|line| line.contains(&about));
+        assert!(line.is_some_and(|line| line.contains(why)), "{}: {line:?}", guest.name);
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_told_by_validate() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("feedpulse.yaml");
+    let store = folder.path().join("store");
+    let with = |operator: &str| {
+        let text = format!(
+            "site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n  - {{name: in}}\nchecks:\n  \
+             - name: site\n    plugin: builtin:rules\n    config:\n      rules:\n        \
+             - {{name: sex-known, title: Sex, path: PID-8, {operator}: [F, M]}}\n"
+        );
+        fs::write(&config, text).unwrap();
+        command(&["validate", config.to_str().unwrap()])
+    };
+    let good = with("in");
+    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
+    let said = String::from_utf8_lossy(&with("inside").stderr).into_owned();
+    assert!(
+        said.contains("check site") && said.contains("rule `sex-known`: `inside` is no operator"),
+        "{said}"
+    );
+}
