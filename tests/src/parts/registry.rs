@@ -2,13 +2,13 @@
 
 use super::mail::certificates;
 use super::server::{Server, StartError, free_address, with_retries};
-use super::{PASSWORD, USER, require, started};
+use super::{USER, require, started};
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// [`PASSWORD`] by bcrypt, as `htpasswd -B` writes it.
+/// [`PASSWORD`](super::PASSWORD) by bcrypt, as `htpasswd -B` writes it.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuuComanBKiU1JTRzmmvE2xk8ApqQhbSI.";
 
 /// A running registry.

@@ -6,7 +6,7 @@ use crate::run;
 use crate::version::{approval, content};
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_http::{Access, ProxyConfig, Secret};
+use feedpulse_http::{ProxyConfig, Secret};
 use feedpulse_oci::{Client, Logins, OciError, Reference, Registry};
 use feedpulse_wasm::Manifest;
 use std::collections::BTreeMap;
