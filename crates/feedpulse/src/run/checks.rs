@@ -152,7 +152,7 @@ impl CheckFeed {
         if !self.waypoints.contains(&sighting.waypoint) {
             return;
         }
-        if self.held.is_some() && self.pending.is_empty() {
+        if (self.held.is_some() || self.reading.is_none()) && self.pending.is_empty() {
             self.change();
         }
         let Some(reading) = &mut self.reading else { return self.skipped.add(1) };
