@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[expect(unreachable_pub, reason = "the tests crate shares it")]
 #[path = "../../../../../tests/src/section.rs"]
 mod section;
 
