@@ -201,7 +201,7 @@ impl Client {
 /// library does not look into the environment.
 fn proxied(access: &Access) -> Result<ClientConfig, AccessError> {
     let (address, no_proxy) = match &access.proxy {
-        None => ("http://127.0.0.1:9".to_owned(), Some("*".to_owned())),
+        None => ("http://127.0.0.1:9".to_owned(), Some("*,0.0.0.0/0,::/0".to_owned())),
         Some(config) => {
             let proxy = Proxy::new(config)?;
             let login = config.user.as_ref().map_or_else(String::new, |(user, password)| {

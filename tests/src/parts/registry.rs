@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The password of the real parts by bcrypt, as `htpasswd -B` writes it.
+/// [`PASSWORD`](super::PASSWORD) by bcrypt, as `htpasswd -B` writes it.
 const HASH: &str = "$2b$05$abcdefghijklmnopqrstuuComanBKiU1JTRzmmvE2xk8ApqQhbSI.";
 
 /// A running registry.

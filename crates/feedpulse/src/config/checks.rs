@@ -87,13 +87,13 @@ impl Resolver<'_> {
         let access = self.reached(path, reach);
         let basic = stated.or_else(|| {
             let file = raw.docker_config.as_ref()?;
-            self.registry_login(&format!("{path}/docker_config"), Path::new(file), &raw.host)
+            self.docker_login(&format!("{path}/docker_config"), Path::new(file), &raw.host)
         });
         Registry { access: Access { basic, ..access }, plain_http: raw.plain_http }
     }
 
     /// Who logs in at a host after a Docker configuration.
-    fn registry_login(&mut self, path: &str, file: &Path, host: &str) -> Option<(String, Secret)> {
+    fn docker_login(&mut self, path: &str, file: &Path, host: &str) -> Option<(String, Secret)> {
         match Logins::read(file) {
             Ok(logins) => {
                 let found = logins.of(host);

@@ -185,7 +185,7 @@ fn the_charts_examples_are_valid_configurations() {
         assert!(found.is_empty(), "{found:#?}");
         seen += 1;
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl CheckFeed {
         if !self.waypoints.contains(&sighting.waypoint) {
             return;
         }
-        if self.held.is_some() && self.pending.is_empty() {
+        if (self.held.is_some() || self.reading.is_none()) && self.pending.is_empty() {
             self.change();
         }
         if self.reading.is_none() {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[expect(unreachable_pub, reason = "the tests crate shares it")]
 #[path = "../../../../../tests/src/section.rs"]
 mod section;
 
@@ -38,8 +39,8 @@ fn version(number: u64) -> Vec<u8> {
     let json = section::found(&wasm, "feedpulse:plugin").unwrap();
     let mut manifest: serde_json::Value = serde_json::from_slice(json).unwrap();
     manifest["version"] = format!("1.{number}.0").into();
-    manifest["fields"] =
-        serde_json::json!(["MSH-10", if number.is_multiple_of(2) { "PID-5" } else { "PID-3.1" }]);
+    let second = if number % 2 == 1 { "PID-3.1" } else { "PID-5" };
+    manifest["fields"] = serde_json::json!(["MSH-10", second]);
     manifest["grants"] = serde_json::json!([]);
     section::replaced(&wasm, "feedpulse:plugin", manifest.to_string().as_bytes())
 }
