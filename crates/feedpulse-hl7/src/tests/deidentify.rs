@@ -236,7 +236,9 @@ fn identifying(text: &str) -> Vec<String> {
             let day = (fields[0], n) == ("PID", 7);
             let parts = parts.map(|p| if day { p.get(..8).unwrap_or(p) } else { p });
             let words = parts.flat_map(|p| p.split(|c: char| !c.is_alphanumeric()));
-            found.extend(words.filter(|w| w.len() >= 4).map(str::to_lowercase));
+            // zeros are nobody's number, and 113883 is HL7's own arc in the tree of object identifiers
+            let nobody = |w: &str| w.bytes().all(|b| b == b'0') || w == "113883";
+            found.extend(words.filter(|w| w.len() >= 4 && !nobody(w)).map(str::to_lowercase));
         }
     }
     found
