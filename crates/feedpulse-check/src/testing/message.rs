@@ -46,6 +46,7 @@ impl Message {
     /// # Panics
     /// When the path is none: a test that says it wrongly shall not pass.
     #[must_use]
+    #[expect(clippy::panic, reason = "for tests, which fail that way")]
     pub fn set(mut self, path: &str, value: &str) -> Self {
         let path = Path::parse(path).unwrap_or_else(|e| panic!("{e}"));
         let occurrence = path.occurrence.unwrap_or(1);

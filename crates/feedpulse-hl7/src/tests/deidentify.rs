@@ -103,12 +103,12 @@ fn numbers_keep_their_form_and_lose_their_check_digit() {
 fn dates_move_together_by_whole_weeks() {
     let out = without(ORU);
     let day = |text: &str| {
-        let n = |r: std::ops::Range<usize>| text[r].parse::<i16>().unwrap();
+        let n = |r: std::ops::Range<usize>| text.get(r).unwrap().parse::<i16>().unwrap();
         let small = |r| i8::try_from(n(r)).unwrap();
         jiff::civil::Date::new(n(0..4), small(4..6), small(6..8)).unwrap()
     };
     let (sent, collected) = (field(&out, "MSH", 6), field(&out, "OBR", 7));
-    assert_eq!(&sent[8..], "120000+0100", "time of day and zone stay");
+    assert_eq!(sent.get(8..), Some("120000+0100"), "time of day and zone stay");
     assert_eq!(day(collected).weekday(), day("20240310").weekday());
     assert_eq!((day(sent) - day(collected)).get_days(), 1);
     let born = without("MSH|^~\\&|A||||2024||ADT^A01|M1|P|2.5\rPID|1||||A||19440\r");
@@ -229,14 +229,17 @@ fn identifying(text: &str) -> Vec<String> {
             let parts = repetitions.flat_map(|r| r.split('^').take(most));
             if fields[0] == "NTE" {
                 // as a whole: its words are words of any result
-                found.extend(parts.filter(|p| p.len() >= 12).map(str::to_lowercase));
+                found.extend(parts.filter(|p| p.len() >= 24).map(str::to_lowercase));
                 continue;
             }
             // of a birth date the day: its zone stays
             let day = (fields[0], n) == ("PID", 7);
             let parts = parts.map(|p| if day { p.get(..8).unwrap_or(p) } else { p });
             let words = parts.flat_map(|p| p.split(|c: char| !c.is_alphanumeric()));
-            found.extend(words.filter(|w| w.len() >= 4).map(str::to_lowercase));
+            // zeros are nobody's number, and 113883 is HL7's own arc in the tree of object identifiers
+            let short = |w: &str| w.len() < 5 && w.bytes().all(|b| b.is_ascii_digit());
+            let nobody = |w: &str| short(w) || w.bytes().all(|b| b == b'0') || w == "113883";
+            found.extend(words.filter(|w| w.len() >= 4 && !nobody(w)).map(str::to_lowercase));
         }
     }
     found

@@ -73,7 +73,7 @@ pub(crate) fn main(args: &NewArgs) -> Result<(), Failure> {
     );
     match &incident {
         None => {
-            println!("  then: change {} and plugin.toml; README.md says the rest", language.source)
+            println!("  then: change {} and plugin.toml; README.md says the rest", language.source);
         }
         Some(incident) => println!(
             "  then: make cases/incident pass: {} says where, plugin.toml says what\n  \

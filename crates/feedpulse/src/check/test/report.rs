@@ -37,7 +37,7 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, values: bool) -> Verdict {
             lines.push(format!("refused the settings with {said:?}, which does not hold {part:?}"));
         }
         (Some(_), None) => {
-            lines.push("took the settings; expected that it refuses them".to_owned())
+            lines.push("took the settings; expected that it refuses them".to_owned());
         }
         (None, Some(said)) => lines.push(said.clone()),
         (None, None) => {}
