@@ -195,10 +195,15 @@ impl Client {
         }
         let mut response = request.send().await.map_err(|error| class(&error))?;
         let status = response.status();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a date in an answer is held against the clock"
+        )]
+        let now = SystemTime::now();
         let retry_after = response
             .headers()
             .get("retry-after")
-            .and_then(|value| pause(value.to_str().ok()?.trim(), SystemTime::now()));
+            .and_then(|value| pause(value.to_str().ok()?.trim(), now));
         let (mut body, mut cut) = (Vec::new(), false);
         while let Some(chunk) = response.chunk().await.map_err(|error| class(&error))? {
             body.extend_from_slice(&chunk);

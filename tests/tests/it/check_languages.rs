@@ -190,7 +190,7 @@ fn deeds(wasm: &[u8], deeds: &[&str]) -> Vec<(Kind, String)> {
             match one {
                 CheckFinding::Faulty(fault) => faults.push((fault.kind, fault.cause.into())),
                 CheckFinding::Found(found) => {
-                    assert_eq!(&*found.code, "reason-check/reason-missing")
+                    assert_eq!(&*found.code, "reason-check/reason-missing");
                 }
             }
         }

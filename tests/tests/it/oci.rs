@@ -69,7 +69,12 @@ fn a_check_is_pushed_pinned_pulled_and_run_from_a_registry() {
     let missing = run(here, &[&["check", "pull", &wrong], &way[..]].concat());
     assert_eq!(missing.status.code(), Some(65), "{}", said(&missing));
 
-    // In a configuration: by digest, with the login of the docker configuration.
+    let logins = (ca, docker);
+    it_runs_from(&mut registry, here, &entry, logins);
+}
+
+/// In a configuration: by digest, with the login of the docker configuration.
+fn it_runs_from(registry: &mut Registry, here: &Path, entry: &str, (ca, docker): (&str, &str)) {
     let store = here.join("store");
     let http = free_address().unwrap();
     let mut setup = Setup::new(Vec::new());

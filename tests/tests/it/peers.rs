@@ -1,5 +1,4 @@
 //! Who connects: from the wire's record to the incident that names the address.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_tests::product::{Product, Setup, Waypoint};
 use std::net::{TcpListener, TcpStream};

@@ -55,8 +55,8 @@ fn only_what_the_manifest_lists_comes_through() {
     for grants in [&[][..], &[Grant::Get, Grant::Raw]] {
         let (text, found, status) = loot(grants);
         for secret in SECRETS {
-            let parts = (0..=secret.len() - 4).map(|n| &secret[n..n + 4]);
-            for part in parts {
+            for part in secret.as_bytes().windows(4) {
+                let part = std::str::from_utf8(part).unwrap();
                 assert!(!text.contains(part), "{part} of {secret} came out: {text}");
             }
         }

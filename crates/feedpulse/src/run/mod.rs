@@ -146,24 +146,13 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     let drills = drill::Drills::default();
     let mut deps = deps(&config, key, &registry, &shared, &side, &drills, started);
     deps.outbox = Some(mailbox.keeper());
-    let (sinks, tasks) = sinks(&config, &deps)?;
-    drills.tell(tasks.iter().map(feedpulse_sinks::Task::name));
-    for task in tasks {
-        let stop = supervisor.rest.clone();
-        supervisor.task(task.name().to_owned(), task.run(stop));
-    }
-    if let Some(namespace) = &config.namespace {
-        let task = admin::namespace(namespace, &side, supervisor.rest.clone())?;
-        supervisor.task("kubernetes", task);
-    }
+    let sinks = outlets(&config, &deps, &drills, &side, &mut supervisor)?;
     let ticking = Arc::new(AtomicBool::new(false));
     first_inputs(&config, &recovered.engine, recovered.blind, &side);
     let (check_feeds, board) =
         checks(&config, options.file, &registry, &side, &mut supervisor, &ticking)?;
     if let Some(board) = &board {
         board.trace_to(sinks.clone());
-        let numbers = board.clone();
-        registry.source(move || numbers.families());
     }
     thread(&mut supervisor, STORE_THREAD, move || desk.run())?;
     recover::notices(&sinks, kept, &mut recovered.engine);
@@ -301,14 +290,28 @@ fn deps(
     }
 }
 
-fn sinks(
+/// Starts all that tells people and collectors, and the watch of the namespace.
+fn outlets(
     config: &Config,
     deps: &Deps,
-) -> Result<(SinkHandle, Vec<feedpulse_sinks::Task>), Failure> {
-    feedpulse_sinks::build(&config.sinks, deps).map_err(|errors| {
+    drills: &drill::Drills,
+    side: &SideBox,
+    supervisor: &mut Supervisor,
+) -> Result<SinkHandle, Failure> {
+    let (sinks, tasks) = feedpulse_sinks::build(&config.sinks, deps).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(CONFIG, anyhow!(lines.join("\n")))
-    })
+    })?;
+    drills.tell(tasks.iter().map(feedpulse_sinks::Task::name));
+    for task in tasks {
+        let stop = supervisor.rest.clone();
+        supervisor.task(task.name().to_owned(), task.run(stop));
+    }
+    if let Some(namespace) = &config.namespace {
+        let task = admin::namespace(namespace, side, supervisor.rest.clone())?;
+        supervisor.task("kubernetes", task);
+    }
+    Ok(sinks)
 }
 
 fn checks(
@@ -336,6 +339,8 @@ fn checks(
     }
     let (reloader, stop) = (parts.reloader, Arc::clone(ticking));
     let board = reloader.board();
+    let numbers = board.clone();
+    registry.source(move || numbers.families());
     thread(supervisor, "fp-reload", move || reloader.run(&stop))?;
     Ok((parts.feeds, Some(board)))
 }

@@ -136,8 +136,7 @@ pub(crate) fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     found.map(|(_, bytes)| bytes.to_vec()).ok_or_else(|| {
         let names: Vec<_> = BUILTIN.iter().map(|(known, _)| *known).collect();
-        let what =
-            format!("no built-in check is called {name:?}; there are {}", names.join(", "));
+        let what = format!("no built-in check is called {name:?}; there are {}", names.join(", "));
         Refusal::new("unreadable", what)
     })
 }

@@ -119,8 +119,8 @@ pub(crate) fn prepare(
         Refusal::new(class, e)
     })?;
     let took = start.elapsed();
-    let cases = trial::pass(&plugin, &settings, &content.wasm)
-        .map_err(|why| Refusal::new("cases", why))?;
+    let cases =
+        trial::pass(&plugin, &settings, &content.wasm).map_err(|why| Refusal::new("cases", why))?;
     let facts = Facts {
         name: manifest.name,
         version: manifest.version,

@@ -20,11 +20,7 @@ pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 ///
 /// # Errors
 /// The first case that does not give what it expects, in words.
-pub(crate) fn pass(
-    plugin: &Plugin,
-    settings: &Settings,
-    wasm: &[u8],
-) -> Result<usize, String> {
+pub(crate) fn pass(plugin: &Plugin, settings: &Settings, wasm: &[u8]) -> Result<usize, String> {
     let cases = Case::read(wasm).map_err(|e| e.to_string())?;
     if cases.is_empty() {
         let declared = plugin.manifest().with_settings(&settings.config);

@@ -80,7 +80,7 @@ fn decoder_of(shapes: bool) -> Decoder {
 /// The same messages, far enough from each other that each is looked at.
 fn apart(sample: &Sample) -> Vec<Frame> {
     let apart = |(n, frame): (i64, &Frame)| {
-        let mut frame = input::as_frame(frame.bytes.expose().to_vec());
+        let mut frame = input::as_frame(frame.bytes.expose().clone());
         frame.at = Timestamp::from_micros(frame.at.as_micros() + n * 1_000_000);
         frame
     };

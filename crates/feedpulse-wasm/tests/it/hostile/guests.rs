@@ -206,7 +206,7 @@ fn malformed(wit: &Path) -> Vec<Guest> {
         ("manifest with 65 fields", with(&[many(65)]), "1 to 64 fields"),
         (
             "another interface",
-            component(wit, &text, "@0.2.0", &[manifest.clone()]),
+            component(wit, &text, "@0.2.0", std::slice::from_ref(&manifest)),
             "feedpulse:check",
         ),
     ];
@@ -222,7 +222,9 @@ fn malformed(wit: &Path) -> Vec<Guest> {
 fn running() -> Vec<(&'static str, End, Parts<'static>)> {
     let mut list = endless();
     list.extend(greedy());
+    list.extend(tireless());
     list.extend(liars());
+    list.extend(smugglers());
     list.extend(broken());
     list
 }
@@ -320,6 +322,13 @@ fn greedy() -> Vec<(&'static str, End, Parts<'static>)> {
             check("(drop (memory.grow (i32.const 100)))
                 (call $log (i32.const 1) (i32.const 65536) (i32.const 6000000)) (unreachable)"),
         ),
+    ]
+}
+
+/// Those that want more time, more lines or more findings than they get.
+fn tireless() -> Vec<(&'static str, End, Parts<'static>)> {
+    let check = |check| Parts { check, ..HARMLESS };
+    vec![
         (
             "log-flood",
             End::Bounded,
@@ -358,48 +367,71 @@ fn greedy() -> Vec<(&'static str, End, Parts<'static>)> {
     ]
 }
 
+/// A guest whose one finding lies.
+macro_rules! one {
+    ($lie:literal) => {
+        Parts {
+            check: concat!(
+                "(call $put (i32.const 4096)) ",
+                $lie,
+                " (call $list (i32.const 4096) (i32.const 1))"
+            ),
+            ..HARMLESS
+        }
+    };
+}
+
 /// Those that say what is not so, or what they must not.
 fn liars() -> Vec<(&'static str, End, Parts<'static>)> {
     let bad = |said| End::Fault("bad_finding", said);
-    macro_rules! one {
-        ($lie:literal) => {
-            Parts {
-                check: concat!(
-                    "(call $put (i32.const 4096)) ",
-                    $lie,
-                    " (call $list (i32.const 4096) (i32.const 1))"
-                ),
-                ..HARMLESS
-            }
-        };
-    }
     vec![
-        ("forged-row", bad("row that was not handed over"), one!("(i32.store (i32.const 4100) (i32.const -1))")),
+        (
+            "forged-row",
+            bad("row that was not handed over"),
+            one!("(i32.store (i32.const 4100) (i32.const -1))"),
+        ),
         (
             "undeclared-code",
             bad("code that the manifest does not declare"),
-            one!("(i32.store (i32.const 4104) (i32.const 1096)) (i32.store (i32.const 4108) (i32.const 10))"),
+            one!(
+                "(i32.store (i32.const 4104) (i32.const 1096)) (i32.store (i32.const 4108) (i32.const 10))"
+            ),
         ),
         (
             "name-as-code",
             bad("code that the manifest does not declare"),
-            one!("(i32.store (i32.const 4104) (i32.const 1064)) (i32.store (i32.const 4108) (i32.const 11))"),
+            one!(
+                "(i32.store (i32.const 4104) (i32.const 1064)) (i32.store (i32.const 4108) (i32.const 11))"
+            ),
         ),
         (
             "forged-path",
             bad("not an HL7 path"),
-            one!("(i32.store (i32.const 4116) (i32.const 1064)) (i32.store (i32.const 4120) (i32.const 11))"),
+            one!(
+                "(i32.store (i32.const 4116) (i32.const 1064)) (i32.store (i32.const 4120) (i32.const 11))"
+            ),
         ),
         (
             "name-as-segment",
             bad("segment of which the manifest declares no field"),
-            one!("(i32.store (i32.const 4116) (i32.const 1080)) (i32.store (i32.const 4120) (i32.const 8))"),
+            one!(
+                "(i32.store (i32.const 4116) (i32.const 1080)) (i32.store (i32.const 4120) (i32.const 8))"
+            ),
         ),
         (
             "undeclared-segment",
             bad("segment of which the manifest declares no field"),
-            one!("(i32.store (i32.const 4116) (i32.const 1112)) (i32.store (i32.const 4120) (i32.const 5))"),
+            one!(
+                "(i32.store (i32.const 4116) (i32.const 1112)) (i32.store (i32.const 4120) (i32.const 5))"
+            ),
         ),
+    ]
+}
+
+/// Those whose attributes or errors hold what they must not.
+fn smugglers() -> Vec<(&'static str, End, Parts<'static>)> {
+    let bad = |said| End::Fault("bad_finding", said);
+    vec![
         (
             "undeclared-attribute",
             bad("attribute that the manifest does not declare"),
