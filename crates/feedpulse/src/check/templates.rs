@@ -68,6 +68,7 @@ const RUST: Language = Language {
     files: files! {
         "Cargo.toml": "templates/rust/Cargo.toml",
         "sdk/rust/feedpulse-check/Cargo.toml": "templates/rust/sdk/Cargo.toml",
+        "sdk/rust/feedpulse-check/src/about.rs": "../feedpulse-check/src/about.rs",
         "sdk/rust/feedpulse-check/src/finding.rs": "../feedpulse-check/src/finding.rs",
         "sdk/rust/feedpulse-check/src/host.rs": "../feedpulse-check/src/host.rs",
         "sdk/rust/feedpulse-check/src/lib.rs": "../feedpulse-check/src/lib.rs",
