@@ -252,7 +252,7 @@ fn mistakes_of_a_check_are_told_with_what_to_do() {
         ("UNDECLARED-FIELD", &["plugin_error", "`PID-5` is not declared: add \"PID-5\""][..]),
         ("UNDECLARED-CODE", &["bad_finding", "a code that the manifest does not declare"]),
         ("UNDECLARED-ATTR", &["bad_finding", "an attribute that the manifest does not declare"]),
-        ("WRONG-PLACE", &["bad_finding", "place is in a segment"]),
+        ("WRONG-PLACE", &["bad_finding", "place is not in a field"]),
         (
             "PANIC",
             &["trapped", "panicked at src/lib.rs:", "no room for CANARY", "on row 0 (ADT^A01)"],

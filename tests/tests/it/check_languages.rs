@@ -176,7 +176,7 @@ fn deeds(wasm: &[u8], deeds: &[&str]) -> Vec<(Kind, String)> {
         let stop = Arc::clone(&stop);
         std::thread::spawn(move || ticker.run(&stop))
     };
-    let limits = Limits { faults: 100, memory: 16 << 20, ..Limits::default() };
+    let limits = Limits { faults: 100, memory: 24 << 20, ..Limits::default() };
     let plugin = runtime.load(wasm).unwrap();
     assert!(plugin.ticks(), "a function `tick` is exported");
     let mut worker = plugin.worker(Settings { limits, ..Settings::default() }).unwrap();

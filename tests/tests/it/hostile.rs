@@ -19,32 +19,57 @@ const MESSAGES: u64 = 6_000;
 /// Checks of the product's own that run beside the hostile ones.
 const GOOD: [&str; 3] = ["duplicate-control-id", "schema-drift", "patient-id"];
 
-/// Those that `wanted` picks, written to a folder, as YAML of `checks`.
-fn configured(folder: &Path, wanted: impl Fn(&Guest) -> bool) -> (String, Vec<Guest>) {
+/// Those that `wanted` picks.
+fn picked(wanted: impl Fn(&Guest) -> bool) -> Vec<Guest> {
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/check@0.1.0/check.wit");
-    let picked: Vec<Guest> = guests::all(&wit).into_iter().filter(wanted).collect();
+    guests::all(&wit).into_iter().filter(wanted).collect()
+}
+
+/// Guests, written to a folder, as YAML of `checks`.
+fn configured(folder: &Path, picked: &[Guest]) -> String {
     let mut yaml = String::from("checks:\n");
     for (number, guest) in picked.iter().enumerate() {
         let file = folder.join(format!("{number}.wasm"));
         fs::write(&file, &guest.wasm).unwrap();
-        writeln!(yaml, "  - {{name: hostile-{number}, plugin: {file:?}}}").unwrap();
+        writeln!(yaml, "  - {{name: hostile-{number}, plugin: {file:?}, fields: [\"*\"]}}")
+            .unwrap();
     }
-    (yaml, picked)
+    yaml
 }
 
-/// A point of a family for one check.
+/// What `validate` says of a configuration with these checks.
+fn validated(folder: &Path, yaml: &str) -> (Option<i32>, String) {
+    let (config, store) = (folder.join("feedpulse.yaml"), folder.join("store"));
+    let text = format!(
+        "site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n  - {{name: in}}\n\
+         files: [{{watch: {store:?}, waypoint: in}}]\n{yaml}"
+    );
+    fs::write(&config, text).unwrap();
+    let done = command(&["validate", config.to_str().unwrap()]);
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+/// The sum of a family's points for one check; None where it has none.
 fn point(metrics: &str, family: &str, check: &str) -> Option<f64> {
-    let label = format!("check=\"{check}\"");
-    let mut lines = metrics.lines().filter(|l| l.starts_with(family) && l.contains(&label));
-    lines.next()?.rsplit(' ').next()?.parse().ok()
+    let (family, label) = (format!("{family}{{"), format!("check=\"{check}\""));
+    let lines = metrics.lines().filter(|l| l.starts_with(&family) && l.contains(&label));
+    let values: Vec<f64> = lines.filter_map(|l| l.rsplit(' ').next()?.parse().ok()).collect();
+    (!values.is_empty()).then(|| values.iter().sum())
 }
 
 #[test]
 fn nobody_notices_hostile_checks_under_load() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut yaml, hostile) =
-        configured(folder.path(), |guest| matches!(guest.end, End::Fault(..) | End::Bounded));
-    assert!(hostile.len() >= 30, "{}", hostile.len());
+    let mut hostile = picked(|guest| matches!(guest.end, End::Fault(..) | End::Bounded));
+    // Some fail even on the empty row of their trial, and are kept out before anything starts.
+    let (_, said) = validated(folder.path(), &configured(folder.path(), &hostile));
+    let mut number = 0..;
+    hostile.retain(|_| {
+        let about = format!("check hostile-{}: ", number.next().unwrap_or(0));
+        !said.contains(&about)
+    });
+    assert!(hostile.len() >= 25, "{}: {said}", hostile.len());
+    let mut yaml = configured(folder.path(), &hostile);
     for name in GOOD {
         writeln!(yaml, "  - {{name: {name}, plugin: \"builtin:{name}\"}}").unwrap();
     }
@@ -82,19 +107,10 @@ fn nobody_notices_hostile_checks_under_load() {
 #[test]
 fn what_is_no_check_is_refused_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
-    let (yaml, refused) = configured(folder.path(), |guest| {
-        matches!(guest.end, End::Refused(_) | End::NotStarted(_))
-    });
+    let refused = picked(|guest| matches!(guest.end, End::Refused(_) | End::NotStarted(_)));
     assert!(refused.len() >= 25, "{}", refused.len());
-    let config = folder.path().join("feedpulse.yaml");
-    let store = folder.path().join("store");
-    let text = format!(
-        "site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n  - {{name: in}}\n{yaml}"
-    );
-    fs::write(&config, text).unwrap();
-    let done = command(&["validate", config.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(78), "{said}");
+    let (code, said) = validated(folder.path(), &configured(folder.path(), &refused));
+    assert_eq!(code, Some(78), "{said}");
     for (number, guest) in refused.iter().enumerate() {
         let (End::Refused(why) | End::NotStarted(why)) = guest.end else { continue };
         let about = format!("check hostile-{number}: ");
@@ -106,20 +122,16 @@ fn what_is_no_check_is_refused_before_anything_starts() {
 #[test]
 fn a_wrong_rule_is_told_by_validate() {
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("feedpulse.yaml");
-    let store = folder.path().join("store");
     let with = |operator: &str| {
-        let text = format!(
-            "site: test\nzone: UTC\nstore: {{folder: {store:?}}}\nwaypoints:\n  - {{name: in}}\nchecks:\n  \
-             - name: site\n    plugin: builtin:rules\n    config:\n      rules:\n        \
+        let yaml = format!(
+            "checks:\n  - name: site\n    plugin: builtin:rules\n    config:\n      rules:\n        \
              - {{name: sex-known, title: Sex, path: PID-8, {operator}: [F, M]}}\n"
         );
-        fs::write(&config, text).unwrap();
-        command(&["validate", config.to_str().unwrap()])
+        validated(folder.path(), &yaml)
     };
-    let good = with("in");
-    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stderr));
-    let said = String::from_utf8_lossy(&with("inside").stderr).into_owned();
+    let (code, said) = with("in");
+    assert_eq!(code, Some(0), "{said}");
+    let (_, said) = with("inside");
     assert!(
         said.contains("check site") && said.contains("rule `sex-known`: `inside` is no operator"),
         "{said}"

@@ -168,10 +168,7 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
         drills: drills.clone(),
         watcher: options.watcher,
     };
-    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
-    supervisor.task("lessons", lessons.run(supervisor.rest.clone()));
-    let (desk, counter) = drill::Desk::new(key, side.clone(), drills);
-    supervisor.task("drills", desk.run(supervisor.rest.clone()));
+    let counter = askers(&config, key, &side, &shared, drills, &mut supervisor);
     let (work, queue) = mpsc::channel(WORK_QUEUE);
     thread(&mut supervisor, "fp-engine", move || pipeline.run(queue))?;
     let ticker = tick(work.clone(), supervisor.taps.clone());
@@ -201,6 +198,23 @@ pub(crate) async fn start(config: Config, options: Options) -> Result<Running, F
     running.listen(&config, key, window, counter).await?;
     running.tap(&config, key, &positions, &registry).await?;
     Ok(running)
+}
+
+/// Those whom other commands ask: for lessons by a file in the store's folder, for drills by the
+/// admin socket.
+fn askers(
+    config: &Config,
+    key: SiteKey,
+    side: &SideBox,
+    shared: &Shared,
+    drills: drill::Drills,
+    supervisor: &mut Supervisor,
+) -> drill::Counter {
+    let lessons = lessons::Watch::new(&config.folder, side.clone(), shared.clone());
+    supervisor.task("lessons", lessons.run(supervisor.rest.clone()));
+    let (desk, counter) = drill::Desk::new(key, side.clone(), drills);
+    supervisor.task("drills", desk.run(supervisor.rest.clone()));
+    counter
 }
 
 fn side_box(registry: &Registry) -> SideBox {

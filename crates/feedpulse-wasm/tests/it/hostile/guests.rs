@@ -94,7 +94,10 @@ fn module(parts: &Parts<'_>) -> String {
   (func (export "feedpulse:check/checker@0.1.0#init") (param i32 i32) (result i32) {init})
   (func (export "feedpulse:check/checker@0.1.0#check")
     (param $feed i32) (param $feed-len i32) (param $now i64) (param $count i32) (param $rows i32) (param $len i32)
-    (result i32) (local $n i32) {check})
+    (result i32) (local $n i32)
+    ;; the empty row of a trial is taken well: it lies in wait for messages
+    (if (i32.lt_u (local.get $len) (i32.const 3)) (then (return (call $list (i32.const 4096) (i32.const 0)))))
+    {check})
   (func (export "cabi_post_feedpulse:check/checker@0.1.0#check") (param i32) (global.set $next (i32.const 65536)))
   (func (export "feedpulse:check/ticker@0.1.0#tick") (param i32 i32 i64) (result i32) {tick})
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
