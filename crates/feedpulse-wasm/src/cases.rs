@@ -47,14 +47,15 @@ pub struct Expected {
     pub row: Option<u64>,
     /// The check's own code.
     pub code: String,
-    /// How bad.
-    pub level: Level,
-    /// HL7 path; empty = the whole message.
+    /// How bad; none = whatever.
     #[serde(default)]
-    pub at: String,
-    /// Names and values.
+    pub level: Option<Level>,
+    /// HL7 path; empty = the whole message, none = wherever.
     #[serde(default)]
-    pub attrs: BTreeMap<String, String>,
+    pub at: Option<String>,
+    /// Names and values; none = whatever they are.
+    #[serde(default)]
+    pub attrs: Option<BTreeMap<String, String>>,
 }
 
 impl Expected {
@@ -64,10 +65,21 @@ impl Expected {
         Self {
             row: finding.row,
             code: finding.code.rsplit('/').next().unwrap_or_default().to_owned(),
-            level: finding.level,
-            at: finding.at.to_string(),
-            attrs: finding.attrs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            level: Some(finding.level),
+            at: Some(finding.at.to_string()),
+            attrs: Some(
+                finding.attrs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
+            ),
         }
+    }
+
+    /// Whether what was found is as expected, as far as that is stated.
+    #[must_use]
+    pub fn is_met_by(&self, found: &Self) -> bool {
+        let same = self.row == found.row && self.code == found.code;
+        same && (self.level.is_none() || self.level == found.level)
+            && (self.at.is_none() || self.at == found.at)
+            && (self.attrs.is_none() || self.attrs == found.attrs)
     }
 }
 
@@ -135,7 +147,7 @@ mod tests {
         assert_eq!(Case::read(b"\0asm\x0d\0\x01\0"), Ok(Vec::new()), "none is fine");
         let one = r#"{"name": "a", "messages": "MSH|", "expected": [{"row": 0, "code": "c", "level": "error"}]}"#;
         let read = Case::read(&component(&format!("[{one}]"))).unwrap();
-        assert_eq!((read[0].name.as_str(), read[0].expected[0].level), ("a", Level::Error));
+        assert_eq!((read[0].name.as_str(), read[0].expected[0].level), ("a", Some(Level::Error)));
         assert!(!format!("{read:?}").contains("MSH"));
         let many = format!("[{}]", vec![one; 65].join(","));
         assert_eq!(Case::read(&component(&many)), Err(CasesError::TooMany(65)));

@@ -140,7 +140,7 @@ impl Document {
         let finding = |code, level| {
             Finding::new(code, level)
                 .at(place.clone())
-                .attr("kib", (self.size() / 1024).min(1 << 20))
+                .attr("kib", (self.size() / 1024).min(1_000_000))
         };
         if max_kib.is_some_and(|most| self.size() > most.saturating_mul(1024)) {
             out.push(finding("document-too-large", Level::Warning));

@@ -81,7 +81,7 @@ const KEPT: &[Segment] = segments! {
     b"EVN" ALL: [1 4] DATES: [2 3 6];
     b"PID" NUMBER: [1 25] CX: [2 3 4 18 20 21] XPN: [5 6 9] DATES: [7 29 33] ALL: [8 10 15 16 17 22 24 27 30 31 32]
         XAD: [11] XTN: [13 14];
-    b"PD1" XCN: [4] ALL: [1 2 3 7 11 12];
+    b"PD1" XCN: [4] ALL: [1 2 7 11 12];
     b"NK1" NUMBER: [1] XPN: [2 30] ALL: [3 7 14 15] XAD: [4 32] XTN: [5 6 31] DATES: [8 9 16] CX: [12 33];
     b"MRG" CX: [1 2 3 4 5 6] XPN: [7];
     b"PV1" NUMBER: [1] ALL: [2 4 10 14 15 16 18 20 36 41 51] XCN: [7 8 9 17 52] CX: [5 19 50] DATES: [44 45];

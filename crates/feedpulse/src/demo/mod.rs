@@ -211,7 +211,12 @@ fn own_checks(files: &[PathBuf]) -> Result<String, Failure> {
             ));
         }
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        let _ = writeln!(text, "  - {{name: {name:?}, plugin: {file:?}, waypoints: [engine-in]}}");
+        // The patients are made up, so all that it asks for is approved.
+        let _ = writeln!(
+            text,
+            "  - {{name: {name:?}, plugin: {file:?}, fields: [\"*\"], grants: [get, raw, free-text], \
+             waypoints: [engine-in]}}"
+        );
     }
     Ok(text)
 }

@@ -48,7 +48,7 @@ pub(crate) fn pass(plugin: &Plugin, settings: &Settings, wasm: &[u8]) -> Result<
         if let Some(fault) = faults.first() {
             return Err(why(said(fault)));
         }
-        if found != case.expected {
+        if !all_met(&case.expected, &found) {
             return Err(why(differs(&case.expected, &found)));
         }
     }
@@ -93,15 +93,26 @@ fn said(fault: &Fault) -> String {
     format!("{} ({})", fault.kind.name(), fault.cause)
 }
 
+/// Whether there is one finding for each that is expected, in any order, and no other.
+fn all_met(expected: &[Expected], found: &[Expected]) -> bool {
+    let mut left: Vec<&Expected> = found.iter().collect();
+    let met = expected.iter().all(|one| {
+        let place = left.iter().position(|found| one.is_met_by(found));
+        place.map(|place| left.remove(place)).is_some()
+    });
+    met && left.is_empty()
+}
+
 /// The first place where two lists of findings differ. Places and codes only: values belong to the
 /// case's author.
 fn differs(expected: &[Expected], found: &[Expected]) -> String {
-    let at = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
+    let at = expected.iter().zip(found).take_while(|(a, b)| a.is_met_by(b)).count();
     let name = |one: Option<&Expected>| match one {
         None => "no finding".to_owned(),
         Some(e) => {
             let row = e.row.map_or_else(String::new, |row| format!(" about message {row}"));
-            let place = if e.at.is_empty() { String::new() } else { format!(" at {}", e.at) };
+            let place = e.at.as_ref().filter(|at| !at.is_empty());
+            let place = place.map_or_else(String::new, |at| format!(" at {at}"));
             format!("{}{row}{place}", e.code)
         }
     };

@@ -416,14 +416,14 @@ fn liars() -> Vec<(&'static str, End, Parts<'static>)> {
         ),
         (
             "name-as-segment",
-            bad("segment of which the manifest declares no field"),
+            bad("place is not in a field that the manifest declares"),
             one!(
                 "(i32.store (i32.const 4116) (i32.const 1080)) (i32.store (i32.const 4120) (i32.const 8))"
             ),
         ),
         (
             "undeclared-segment",
-            bad("segment of which the manifest declares no field"),
+            bad("place is not in a field that the manifest declares"),
             one!(
                 "(i32.store (i32.const 4116) (i32.const 1112)) (i32.store (i32.const 4120) (i32.const 5))"
             ),
