@@ -16,10 +16,11 @@ pub(crate) fn watch(row: &Row<'_>, out: &mut Findings) -> Result<(), String> {
             state::set("refused", &at.to_string())?;
             state::remove("resets");
         }
-        Some(About::Connection) if row.field(crate::EVENT).event() == Some(Event::Reset) => {
-            if state::get("refused").is_some() {
-                count(at, out)?;
-            }
+        Some(About::Connection)
+            if row.field(crate::EVENT).event() == Some(Event::Reset)
+                && state::get("refused").is_some() =>
+        {
+            count(at, out)?;
         }
         Some(About::Outcome) => {
             let outcome = row.field(crate::OUTCOME).outcome();

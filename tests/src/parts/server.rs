@@ -203,6 +203,17 @@ mod tests {
         server
     }
 
+    /// The warden writes the id down beside the server's first words, not before them.
+    fn pid_of(server: &Server) -> u32 {
+        for _ in 0..500 {
+            if let Some(pid) = server.pid() {
+                return pid;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the warden wrote no id");
+    }
+
     fn is_alive(pid: u32) -> bool {
         Path::new("/proc").join(pid.to_string()).exists()
     }
@@ -212,14 +223,14 @@ mod tests {
         let mut s = server("echo started; exec tail -f /dev/null");
         let log = s.log();
         s.start(|| fs::read_to_string(&log).is_ok_and(|t| t.contains("started"))).unwrap();
-        let first = s.pid().unwrap();
+        let first = pid_of(&s);
         assert!(is_alive(first));
         s.stop();
         assert!(!is_alive(first), "stop waits for the end");
         assert_eq!(s.pid(), None);
         let twice = |t: String| t.matches("started").count() == 2;
         s.start(|| fs::read_to_string(&log).is_ok_and(twice)).unwrap();
-        let second = s.pid().unwrap();
+        let second = pid_of(&s);
         drop(s);
         assert!(!is_alive(second), "a dropped server is gone");
     }

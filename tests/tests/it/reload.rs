@@ -12,7 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// Its fields.
-const FIELDS: &str = "[OBR-3, ORC-3, OBR-25, OBX-3.1, OBX-4, OBX-11]";
+const FIELDS: &str = "[OBR-3, ORC-3, OBR-25, OBX-3.1, OBX-4, OBX-11, \"@shape\"]";
 
 struct Site {
     product: Product,

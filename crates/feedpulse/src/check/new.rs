@@ -77,8 +77,8 @@ pub(crate) fn main(args: &NewArgs) -> Result<(), Failure> {
         }
         Some(incident) => println!(
             "  then: make cases/incident pass: {} says where, plugin.toml says what\n  \
-             the messages have lost names, numbers, dates and texts; look at cases/incident.hl7 before \
-             you give it on\n  declared: {}",
+             names, numbers, dates and texts were replaced where HL7 has them; what was typed into other \
+             fields stays: look at cases/incident.hl7 before you give it on\n  declared: {}",
             language.source,
             incident.fields.join(", ")
         ),
