@@ -13,7 +13,7 @@ const COLUMNS: &str = "| class | rule | found | in bar | recall | false | precis
                        false / feed / 30 d | cause right | notices |";
 /// What each detector may keep; tests of the core hold it.
 const STATE: &str = "\n## What detectors keep\n\n\
-    Each detector keeps at most 8 KB for a feed, by limits: a profile of the week 2 KB for a feed and for\n\
+    What detectors keep for a feed is bounded by limits, each but the versions of a link by 8 KB: a profile of the week 2 KB for a feed and for\n\
     each of its types and facilities (2,000 of these for a whole site; further ones are judged with their\n\
     feed); answers by kind 8 KB for each feed of a link (48 kinds each, 256 a link); lists of recent events\n\
     64 entries, of minutes 60, of looks at a backlog 24. What a site of a thousand feeds takes in all is\n\
