@@ -3,6 +3,7 @@
 
 use super::build;
 use crate::cli::{DATA, Failure, NO_INPUT};
+use crate::run::checks::Granted;
 use anyhow::anyhow;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::key::SiteKey;
@@ -12,7 +13,7 @@ use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::index::Message as Indexed;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
-use feedpulse_wasm::{Manifest, MessageAccess, Path as Place, Plugin, Row, Runtime};
+use feedpulse_wasm::{Manifest, MessageAccess, Plugin, Row, Runtime};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -163,30 +164,11 @@ fn kind(message: &Indexed<'_>) -> String {
     }
 }
 
-/// Granted reads beyond the declared fields.
-pub(crate) struct Whole(Vec<Vec<u8>>);
-
-impl Whole {
-    /// Of these messages; the id of a row is its place.
-    pub(crate) fn of(messages: &[Message]) -> Arc<dyn MessageAccess> {
-        Arc::new(Self(messages.iter().map(|m| m.bytes.clone()).collect()))
-    }
-
-    fn bytes(&self, row: u64) -> Option<&[u8]> {
-        self.0.get(usize::try_from(row).ok()?).map(Vec::as_slice)
-    }
-}
-
-impl MessageAccess for Whole {
-    fn get(&self, row: u64, path: &Place) -> Option<String> {
-        let mut spec = RowSpec::new(&[path.to_string()]).ok()?;
-        let mut out = String::new();
-        spec.join_bytes(self.bytes(row)?, &RowMeta::default(), &mut out).then_some(out)
-    }
-
-    fn raw(&self, row: u64) -> Option<String> {
-        Some(String::from_utf8_lossy(self.bytes(row)?).into_owned())
-    }
+/// These messages for a check that was granted a look at them, by the code that answers it in
+/// production; the id of a row is its place.
+pub(crate) fn whole(messages: &[Message]) -> Arc<dyn MessageAccess> {
+    let bytes = messages.iter().map(|m| Phi::new(m.bytes.clone()));
+    Arc::new(Granted(bytes.collect()))
 }
 
 /// The rows of messages that the check wants; the id of a row is the message's place.

@@ -151,7 +151,7 @@ impl Rows {
         bed::rows(bed.manifest())?;
         let turn: Vec<Message> =
             messages.iter().cycle().take(BATCH.max(messages.len())).cloned().collect();
-        Ok(Self { rows: bed::wanted(&turn), access: bed::Whole::of(&turn) })
+        Ok(Self { rows: bed::wanted(&turn), access: bed::whole(&turn) })
     }
 
     /// Batches of a size, over all rows.

@@ -106,7 +106,7 @@ fn one(
     let rows = bed::wanted(messages);
     sums.messages += messages.len();
     sums.wanted += rows.len();
-    let access = Some(bed::Whole::of(messages));
+    let access = Some(bed::whole(messages));
     let batch = Batch { feed: &args.feed, now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
     for judged in worker.check(&batch) {
         let row = match &judged {

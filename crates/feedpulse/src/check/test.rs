@@ -158,7 +158,7 @@ fn play(mut worker: Worker, expected: &Expected, outcome: &mut Outcome, most: us
     let feed = expected.feed.as_deref().unwrap_or("case");
     let now_ms = expected.now_ms.unwrap_or(NOW_MS);
     let rows = bed::wanted(&outcome.messages);
-    let access = bed::Whole::of(&outcome.messages);
+    let access = bed::whole(&outcome.messages);
     let mut take = |judged: Vec<CheckFinding>| {
         for one in judged {
             match one {
