@@ -192,6 +192,22 @@ pub enum AckCode {
     Other,
 }
 
+impl AckCode {
+    /// As sent; `other` for what the table does not hold, since that may be anything.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AA => "AA",
+            Self::AE => "AE",
+            Self::AR => "AR",
+            Self::CA => "CA",
+            Self::CE => "CE",
+            Self::CR => "CR",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// A condition of HL7 table 0155.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum AckCondition {

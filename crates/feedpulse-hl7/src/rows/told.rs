@@ -122,8 +122,10 @@ impl Pseudo {
         match (self, meta.about) {
             (Self::About, about) => out.write_str(about.name()),
             (Self::Waypoint, _) => super::told_name(meta.waypoint, out),
-            (Self::AckCode, About::Ack { code, .. }) => out.write_str(code_word(code)),
-            (Self::AckCode, About::Outcome(told)) => out.write_str(told.ack.map_or("", code_word)),
+            (Self::AckCode, About::Ack { code, .. }) => out.write_str(code.name()),
+            (Self::AckCode, About::Outcome(told)) => {
+                out.write_str(told.ack.map_or("", AckCode::name))
+            }
             (Self::AckMs, About::Ack { after_ms, .. }) => number(after_ms, out),
             (Self::AckMs, About::Outcome(told)) => number(told.ack_ms, out),
             (Self::Reason, About::Ack { reason, .. }) => out.write_str(reason.said().unwrap_or("")),
@@ -156,19 +158,6 @@ impl About {
             Self::Outcome(_) => "outcome",
             Self::Connection(_) => "connection",
         }
-    }
-}
-
-/// MSA-1 of HL7 table 0008; anything else may be anything.
-const fn code_word(code: AckCode) -> &'static str {
-    match code {
-        AckCode::AA => "AA",
-        AckCode::AE => "AE",
-        AckCode::AR => "AR",
-        AckCode::CA => "CA",
-        AckCode::CE => "CE",
-        AckCode::CR => "CR",
-        AckCode::Other => "other",
     }
 }
 

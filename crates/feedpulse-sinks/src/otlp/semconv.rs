@@ -135,17 +135,3 @@ pub const fn error_type(outcome: Outcome, ack: Option<AckCode>) -> Option<&'stat
         Outcome::Refused => Some("refused"),
     }
 }
-
-/// MSA-1 as text.
-#[must_use]
-pub const fn ack_name(code: AckCode) -> &'static str {
-    match code {
-        AckCode::AA => "AA",
-        AckCode::AE => "AE",
-        AckCode::AR => "AR",
-        AckCode::CA => "CA",
-        AckCode::CE => "CE",
-        AckCode::CR => "CR",
-        AckCode::Other => "other",
-    }
-}

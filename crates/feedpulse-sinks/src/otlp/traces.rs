@@ -281,7 +281,7 @@ impl Maker<'_> {
             span.status = Some(status(failed, outcome.name(), outcome.is_success()));
         }
         if let (Some(ack), Some(at)) = (sending.ack, sending.ended_at) {
-            let mut attributes = vec![attribute(Key::Ack, Val::Set(semconv::ack_name(ack)))];
+            let mut attributes = vec![attribute(Key::Ack, Val::Set(ack.name()))];
             if let Some(reason) = reason {
                 attributes.push(attribute(Key::Reason, Val::Set(reason)));
             }
