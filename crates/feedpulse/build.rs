@@ -31,8 +31,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             folder.file_name().and_then(|name| name.to_str()).ok_or("an odd name in plugins/")?;
         watch(&folder, &OWN)?;
         // Not every check has them, and cargo would build each time when one that it watches is missing.
-        if folder.join("cases").is_dir() {
-            watch(&folder, &["cases"])?;
+        for some in ["cases", packaging::SCHEMA] {
+            if folder.join(some).exists() {
+                watch(&folder, &[some])?;
+            }
         }
         match packaging::component(&folder, &out.join("plugins")) {
             Ok(component) => {

@@ -63,6 +63,9 @@ pub struct Manifest {
     /// Where the operator's settings declare more fields and codes.
     #[serde(default)]
     pub from_settings: Option<FromSettings>,
+    /// The JSON Schema of its settings. Hosts hold settings against it before the check sees them.
+    #[serde(default)]
+    pub settings: Option<serde_json::Value>,
 }
 
 /// Something that reaches beyond the declared fields, and so needs the operator's word.
@@ -255,6 +258,8 @@ impl Manifest {
                 from.places().all(|place| place.starts_with('/')) && from.fields.len() <= MAX_ITEMS;
             all.unless(ok, "from-settings", "at most 64 places, each such as /rules/*/path");
         }
+        let schema = self.settings.as_ref().is_none_or(serde_json::Value::is_object);
+        all.unless(schema, "settings", "a JSON Schema, which is an object");
         for (name, code) in &self.codes {
             all.unless(is_name(name), &format!("codes.{name}"), NAME);
             for (key, text) in [

@@ -255,7 +255,7 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
 pub(crate) fn load(file: &std::path::Path) -> Result<config::Config, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::new(NO_INPUT, anyhow::anyhow!("{}: {e}", file.display())))?;
-    config::load(&text).map_err(|problems| {
+    config::load_file(&text, file.display()).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
         let count = problems.len();

@@ -4,6 +4,7 @@ use saphyr::{LoadableYamlNode as _, MarkedYaml, Scalar, YamlData};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// One thing wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,7 +13,7 @@ pub(crate) struct Problem {
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
-    /// Path of keys, such as `feeds/0/route`.
+    /// Path of keys for people, who count from 1: `feeds #1/route`.
     pub path: String,
     /// What is wrong.
     pub what: String,
@@ -22,15 +23,23 @@ pub(crate) struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.line, self.column)?;
+        write!(f, "{}:{}: {}", self.line, self.column, self.bare())
+    }
+}
+
+impl Problem {
+    /// Without line and column, where it stands in no text.
+    fn bare(&self) -> String {
+        let mut text = String::new();
         if !self.path.is_empty() {
-            write!(f, "{}: ", self.path)?;
+            text = format!("{}: ", self.path);
         }
-        f.write_str(&self.what)?;
+        text.push_str(&self.what);
         if !self.hint.is_empty() {
-            write!(f, "\n    {}", self.hint)?;
+            text.push_str("\n    ");
+            text.push_str(&self.hint);
         }
-        Ok(())
+        text
     }
 }
 
@@ -44,6 +53,8 @@ pub(crate) const SIZE_MAX: usize = 4 << 20;
 pub(crate) struct Document {
     /// Its content.
     pub value: Value,
+    /// The file that it was read from, as errors name it; may be empty.
+    pub file: String,
     places: BTreeMap<String, (usize, usize)>,
 }
 
@@ -73,8 +84,11 @@ impl Document {
                 "the file is not valid YAML 1.2 here",
             )
         })?;
-        let mut document =
-            Self { value: Value::Object(serde_json::Map::new()), places: BTreeMap::new() };
+        let mut document = Self {
+            value: Value::Object(serde_json::Map::new()),
+            file: String::new(),
+            places: BTreeMap::new(),
+        };
         let mut problems = Vec::new();
         match nodes.as_slice() {
             [] => {}
@@ -92,7 +106,39 @@ impl Document {
         if document.value.is_null() {
             document.value = Value::Object(serde_json::Map::new());
         }
+        for problem in &mut problems {
+            problem.path = document.shown(&problem.path);
+        }
         if problems.is_empty() { Ok(document) } else { Err(problems) }
+    }
+
+    /// Parses a file's text, so that errors can name it.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub(crate) fn of_file(text: &str, file: impl fmt::Display) -> Result<Self, Vec<Problem>> {
+        Ok(Self { file: file.to_string(), ..Self::parse(text)? })
+    }
+
+    /// A path for people: places in lists count from 1.
+    fn shown(&self, path: &str) -> String {
+        let (mut shown, mut at) = (String::new(), Some(&self.value));
+        for part in path.split('/') {
+            match (at, part.parse::<usize>()) {
+                (Some(Value::Array(items)), Ok(n)) => {
+                    shown.push_str(&format!(" #{}", n + 1));
+                    at = items.get(n);
+                }
+                _ => {
+                    if !shown.is_empty() {
+                        shown.push('/');
+                    }
+                    shown.push_str(part);
+                    at = at.and_then(|value| value.get(part));
+                }
+            }
+        }
+        shown
     }
 
     /// Line and column of a path, or of its nearest parent.
@@ -119,7 +165,7 @@ impl Document {
         hint: impl Into<String>,
     ) -> Problem {
         let (line, column) = self.place(path);
-        Problem { line, column, path: path.to_owned(), what: what.into(), hint: hint.into() }
+        Problem { line, column, path: self.shown(path), what: what.into(), hint: hint.into() }
     }
 
     fn take(
@@ -190,6 +236,78 @@ impl Document {
         }
     }
 }
+
+/// A value within a document, which still knows its places: the settings of a check.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    document: Arc<Document>,
+    /// Where it is; empty = the whole document.
+    path: String,
+}
+
+impl Part {
+    /// The value at a path.
+    pub(crate) fn of(document: &Arc<Document>, path: &str) -> Self {
+        Self { document: Arc::clone(document), path: path.to_owned() }
+    }
+
+    /// All of a document.
+    pub(crate) fn whole(document: Document) -> Self {
+        Self { document: Arc::new(document), path: String::new() }
+    }
+
+    /// Of a value that stands in no file.
+    pub(crate) fn made(value: Value) -> Self {
+        Self::whole(Document { value, file: String::new(), places: BTreeMap::new() })
+    }
+
+    /// What is there.
+    pub(crate) fn value(&self) -> &Value {
+        let pointer = if self.path.is_empty() { String::new() } else { format!("/{}", self.path) };
+        self.document.value.pointer(&pointer).unwrap_or(&Value::Null)
+    }
+
+    /// As JSON text.
+    pub(crate) fn json(&self) -> String {
+        self.value().to_string()
+    }
+
+    /// A problem at a path below it.
+    pub(crate) fn problem(
+        &self,
+        path: &str,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Problem {
+        let whole = match (self.path.as_str(), path) {
+            (own, "") => own.to_owned(),
+            ("", below) => below.to_owned(),
+            (own, below) => format!("{own}/{below}"),
+        };
+        self.document.problem(&whole, what, hint)
+    }
+
+    /// Problems as lines, in order of their places, with the file where there is one.
+    pub(crate) fn told(&self, mut problems: Vec<Problem>) -> String {
+        problems.sort();
+        problems.dedup();
+        let file = &self.document.file;
+        let line = |p: &Problem| match (file.is_empty(), self.document.places.is_empty()) {
+            (false, _) => format!("{file}:{p}"),
+            (true, false) => format!("line {p}"),
+            (true, true) => p.bare(),
+        };
+        problems.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl PartialEq for Part {
+    fn eq(&self, other: &Self) -> bool {
+        self.value() == other.value()
+    }
+}
+
+impl Eq for Part {}
 
 fn scalar_value(scalar: &Scalar<'_>) -> Value {
     match scalar {

@@ -2,11 +2,12 @@
 //! tried on its own cases, and started. What fails on the way is a [`Refusal`], and whoever asked goes
 //! on with what it had.
 //!
-//! Read the modules in this order: `content`, `approval`, `trial`, `kept`.
+//! Read the modules in this order: `content`, `approval`, `settings`, `trial`, `kept`.
 
 pub(crate) mod approval;
 pub(crate) mod content;
 pub(crate) mod kept;
+pub(crate) mod settings;
 pub(crate) mod trial;
 
 use crate::config::resolve::Check;
@@ -105,19 +106,14 @@ pub(crate) fn prepare(
         return Err(Refusal::new("not-approved", excess.told(check)));
     }
     let plugin = runtime.load(&content.wasm).map_err(|e| Refusal::new("invalid", e))?;
-    let reading = reading(&plugin, &grants(check), &content.settings)?;
     let settings = Settings {
-        config: content.settings.clone(),
+        config: content.settings.json(),
         grants: grants(check),
         limits: Limits::default(),
     };
-    let started = plugin.worker(settings.clone()).map_err(|e| {
-        let class = match e {
-            feedpulse_wasm::StartError::Config { .. } => "settings",
-            feedpulse_wasm::StartError::Failed { .. } => "start",
-        };
-        Refusal::new(class, e)
-    })?;
+    let started =
+        settings::start(&plugin, settings.clone(), &content.settings, settings::For::Stream)?;
+    let reading = reading(&plugin, &grants(check), &settings.config)?;
     let took = start.elapsed();
     let cases =
         trial::pass(&plugin, &settings, &content.wasm).map_err(|why| Refusal::new("cases", why))?;
@@ -137,7 +133,7 @@ fn grants(check: &Check) -> Vec<Grant> {
     check.grants.iter().filter_map(|name| Grant::from_name(name)).collect()
 }
 
-fn reading(plugin: &Plugin, grants: &[Grant], settings: &str) -> Result<Reading, Refusal> {
+pub(crate) fn reading(plugin: &Plugin, grants: &[Grant], settings: &str) -> Result<Reading, Refusal> {
     let declared = plugin.manifest().with_settings(settings);
     let manifest = declared.map_err(|e| Refusal::new("settings", e))?;
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();

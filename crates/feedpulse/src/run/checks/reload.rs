@@ -269,7 +269,8 @@ impl Reloader {
             return;
         }
         self.text = Some(sum);
-        let config = match crate::config::load(&text) {
+        let file = self.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
+        let config = match crate::config::load_file(&text, file) {
             Ok(config) => config,
             Err(problems) => {
                 let first = problems.first().map(ToString::to_string).unwrap_or_default();

@@ -1,0 +1,255 @@
+//! What differs from a JSON Schema, told with its place and with what to write instead: of the
+//! configuration itself, and of the settings of checks that declare a schema.
+
+use super::document::{Part, Problem};
+use jsonschema::PatternOptions;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::Value;
+
+/// All differences. A schema that somebody wrote for its errors says in each `description` what is
+/// needed there; of one that was generated (`more` says where it can be read) they are not used.
+/// Each problem comes with its path in the value.
+///
+/// # Errors
+/// The schema itself is none.
+pub(crate) fn differences(
+    part: &Part,
+    schema: &Value,
+    more: Option<&str>,
+) -> Result<Vec<(String, Problem)>, String> {
+    let validator = valid(schema)?;
+    let mut told = Told { part, schema, more, problems: Vec::new() };
+    for error in validator.iter_errors(part.value()) {
+        told.explain(&error);
+    }
+    Ok(told.problems)
+}
+
+/// A schema, ready to be used.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn valid(schema: &Value) -> Result<jsonschema::Validator, String> {
+    // A pattern of a stranger's schema takes linear time.
+    let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
+    options.build(schema).map_err(|e| e.to_string())
+}
+
+/// What was found so far.
+struct Told<'a> {
+    part: &'a Part,
+    schema: &'a Value,
+    more: Option<&'a str>,
+    problems: Vec<(String, Problem)>,
+}
+
+impl Told<'_> {
+    fn say(&mut self, path: &str, what: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push((path.to_owned(), self.part.problem(path, what, hint)));
+    }
+
+    /// What the schema says of the place where an error was found.
+    fn described(&self, error: &jsonschema::ValidationError<'_>) -> Option<String> {
+        let text = node(self.schema, error).filter(|_| self.more.is_none())?.get("description")?;
+        text.as_str().map(str::to_owned)
+    }
+
+    fn explain(&mut self, error: &jsonschema::ValidationError<'_>) {
+        let path = error.instance_path().as_str().trim_start_matches('/').to_owned();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known = known_keys(self.schema, error);
+                for name in unexpected {
+                    let inner =
+                        if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                    let hint = nearest(name, &known)
+                        .map(|near| format!("did you mean {near:?}?"))
+                        .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
+                    self.say(&inner, format!("unknown key {name:?}"), hint);
+                }
+            }
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                self.alternatives(error, &path, context);
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or("?");
+                self.say(&path, format!("{name:?} is missing"), format!("add `{name}:` here"));
+            }
+            ValidationErrorKind::Enum { options } => {
+                let all: Vec<String> = options.as_array().into_iter().flatten().map(plain).collect();
+                let hint = format!("one of {}", all.join(", "));
+                self.say(&path, "not one of the known words", hint);
+            }
+            // The text of a value is not repeated: it could be a secret in the wrong place.
+            ValidationErrorKind::Type { kind } => {
+                let kinds = match kind {
+                    TypeKind::Single(one) => one.to_string(),
+                    TypeKind::Multiple(set) => {
+                        let named = set.iter().map(|t| t.to_string()).filter(|t| t != "null");
+                        named.collect::<Vec<_>>().join(" or ")
+                    }
+                };
+                let hint = self.described(error).unwrap_or_else(|| written(&kinds).to_owned());
+                self.say(&path, format!("the wrong kind of value: {kinds} is needed"), hint);
+            }
+            other => {
+                let what = bound(other).unwrap_or_else(|| format!("{:?} is not met", other.keyword()));
+                let hint = self
+                    .described(error)
+                    .unwrap_or_else(|| self.more.unwrap_or_default().to_owned());
+                self.say(&path, what, hint);
+            }
+        }
+    }
+
+    /// What is wrong where one of several forms is needed.
+    fn alternatives(
+        &mut self,
+        error: &jsonschema::ValidationError<'_>,
+        path: &str,
+        context: &[Vec<jsonschema::ValidationError<'static>>],
+    ) {
+        let words = words(context);
+        if !words.is_empty() {
+            let hint = format!("one of {}", words.join(", "));
+            return self.say(path, "not one of the known words", hint);
+        }
+        // Where the schema says in words what is needed, that is clearer than one form's complaint.
+        if let Some(hint) = self.described(error) {
+            return self.say(path, "not written as it is needed here", hint);
+        }
+        // An optional part: the branch that is not `null` says what is wrong inside.
+        let is_null = |branch: &&Vec<_>| branch.iter().any(|e| wants_null(e));
+        let deepest = context.iter().filter(|b| !is_null(b)).max_by_key(|branch| {
+            let of_type = |e: &jsonschema::ValidationError<'_>| {
+                matches!(e.kind(), ValidationErrorKind::Type { .. })
+            };
+            branch.iter().map(|e| e.instance_path().as_str().len()).max().unwrap_or(0)
+                + usize::from(!branch.iter().any(of_type))
+        });
+        for inner in deepest.into_iter().flatten() {
+            self.explain(inner);
+        }
+    }
+}
+
+fn wants_null(error: &jsonschema::ValidationError<'_>) -> bool {
+    let ValidationErrorKind::Type { kind: TypeKind::Single(one) } = error.kind() else {
+        return false;
+    };
+    one.to_string() == "null"
+}
+
+/// A limit that is not kept, in words.
+fn bound(kind: &ValidationErrorKind) -> Option<String> {
+    Some(match kind {
+        ValidationErrorKind::MinItems { limit } => format!("at least {limit} are needed"),
+        ValidationErrorKind::MaxItems { limit } => format!("more than {limit}"),
+        ValidationErrorKind::MinProperties { limit } => format!("at least {limit} keys are needed"),
+        ValidationErrorKind::MaxProperties { limit } => format!("more than {limit} keys"),
+        ValidationErrorKind::MinLength { limit: 1 } => "an empty text".to_owned(),
+        ValidationErrorKind::MinLength { limit } => format!("shorter than {limit} characters"),
+        ValidationErrorKind::MaxLength { limit } => format!("longer than {limit} characters"),
+        ValidationErrorKind::Minimum { limit } => format!("less than {limit}"),
+        ValidationErrorKind::Maximum { limit } => format!("more than {limit}"),
+        ValidationErrorKind::UniqueItems => "something is there twice".to_owned(),
+        ValidationErrorKind::Pattern { .. } => "not written as it is needed here".to_owned(),
+        _ => return None,
+    })
+}
+
+/// How a value of a kind is written.
+fn written(kind: &str) -> &'static str {
+    match kind {
+        "array" => "write a list, such as [a, b]",
+        "object" => "write keys and values, such as {name: x}",
+        "integer" | "number" => "write a number, without quotes and unit",
+        "boolean" => "write true or false",
+        _ => "put text between quotes",
+    }
+}
+
+/// The words of a list of alternatives, if that is what it is.
+fn words(context: &[Vec<jsonschema::ValidationError<'static>>]) -> Vec<String> {
+    let mut words = Vec::new();
+    for error in context.iter().flatten() {
+        match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => words.push(plain(expected_value)),
+            ValidationErrorKind::Enum { options } => {
+                words.extend(options.as_array().into_iter().flatten().map(plain));
+            }
+            // An optional word, or alternatives of alternatives.
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                words.extend(self::words(context));
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)
+}
+
+/// The part of the schema that an error is about.
+fn node<'a>(schema: &'a Value, error: &jsonschema::ValidationError<'_>) -> Option<&'a Value> {
+    let at = error.schema_path().as_str();
+    let parent = at.rsplit_once('/').map_or("", |(parent, _)| parent);
+    // The path may pass through `$ref`: follow it from the root.
+    let mut node = schema;
+    for part in parent.split('/').filter(|p| !p.is_empty()) {
+        if part == "$ref" {
+            if let Some(target) = node.get("$ref").and_then(|r| r.as_str()) {
+                node = schema.pointer(target.trim_start_matches('#')).unwrap_or(node);
+            }
+            continue;
+        }
+        let next = match node {
+            Value::Array(items) => {
+                part.parse::<usize>().ok().and_then(|n| items.get(n))
+            }
+            other => other.get(part),
+        };
+        match next {
+            Some(next) => node = next,
+            None => return None,
+        }
+    }
+    Some(node)
+}
+
+/// The keys that the schema knows where an unknown one was found.
+fn known_keys(schema: &Value, error: &jsonschema::ValidationError<'_>) -> Vec<String> {
+    let properties = node(schema, error).and_then(|node| node.get("properties")?.as_object());
+    properties.map(|p| p.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// The known key that is most like a wrong one, if any is like it at all.
+#[must_use]
+pub(crate) fn nearest<'a>(wrong: &str, known: &'a [String]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|key| (distance(wrong, key), key))
+        .filter(|(d, key)| *d <= 1 + key.len() / 4)
+        .min()
+        .map(|(_, key)| key.as_str())
+}
+
+/// Edits (insert, delete, change) from one word to another (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above + 1).min(row[j] + 1).min(diagonal + usize::from(from != *to));
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
