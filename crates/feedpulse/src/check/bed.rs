@@ -107,14 +107,8 @@ impl Bed {
     /// As [`Bed::worker`], for people.
     pub(crate) fn tried(&self, tried: &Tried) -> Result<Worker, Failure> {
         let (settings, part) = self.named.tried(tried)?;
-        self.worker(settings, &part).map_err(|refusal| {
-            let name = &self.manifest().name;
-            let context = match refusal.class {
-                "settings" => format!("the check {name} does not take its settings\n{refusal}"),
-                _ => refusal.to_string(),
-            };
-            Failure::new(DATA, anyhow!(context))
-        })
+        self.worker(settings, &part)
+            .map_err(|refusal| Failure::new(DATA, anyhow!(refusal.about(&self.manifest().name))))
     }
 }
 

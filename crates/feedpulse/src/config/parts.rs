@@ -1,5 +1,6 @@
 //! Resolving the parts at the edges: taps, checks, listeners.
 
+use super::document::Part;
 use super::raw::{RawListener, RawReceipt, RawRole, RawUpstreamDown, RawValue};
 use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic};
 use feedpulse_core::frame::WaypointId;

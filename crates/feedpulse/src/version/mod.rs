@@ -2,13 +2,14 @@
 //! tried on its own cases, and started. What fails on the way is a [`Refusal`], and whoever asked goes
 //! on with what it had.
 //!
-//! Read the modules in this order: `content`, `approval`, `settings`, `trial`, `kept`.
+//! Read the modules in this order: `content`, `approval`, `settings`, `trial`, `kept`, `workshop`.
 
 pub(crate) mod approval;
 pub(crate) mod content;
 pub(crate) mod kept;
 pub(crate) mod settings;
 pub(crate) mod trial;
+pub(crate) mod workshop;
 
 use crate::config::resolve::Check;
 use approval::Approval;
@@ -78,6 +79,14 @@ impl Refusal {
     /// Of any error.
     pub(crate) fn new(class: &'static str, why: impl fmt::Display) -> Self {
         Self { class, why: why.to_string() }
+    }
+
+    /// As an error about the check of a name.
+    pub(crate) fn about(&self, check: &str) -> String {
+        match self.class {
+            "settings" => format!("check {check} does not take its settings\n{}", self.why),
+            _ => format!("check {check}: {}", self.why),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ use super::Refusal;
 use crate::config::document::{Part, Problem};
 use crate::config::schema;
 use feedpulse_wasm::{Manifest, Plugin, Settings, StartError, Worker};
-use serde_json::Value;
 
 /// Who starts a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

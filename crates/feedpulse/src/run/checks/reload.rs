@@ -123,9 +123,9 @@ pub(crate) fn load(
                 "Versions of a check that were kept out.",
             ),
         });
-        reloader.first(number).map_err(|refusal| {
-            Failure::new(CONFIG, anyhow!("{refusal}").context(format!("check {}", check.name)))
-        })?;
+        reloader
+            .first(number)
+            .map_err(|refusal| Failure::new(CONFIG, anyhow!(refusal.about(&check.name))))?;
         feeds.push(feed);
         desks.push(desk);
     }
