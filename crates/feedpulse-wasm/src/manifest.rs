@@ -347,8 +347,7 @@ fn messages() -> BTreeSet<About> {
 }
 
 /// What is expected of a name.
-pub(crate) const NAME: &str =
-    "lower-case letters, digits and single hyphens, starting with a letter, at most 64";
+pub(crate) const NAME: &str = "a name of lower-case letters, digits and single hyphens that starts with a letter, of at most 64";
 /// What is expected of a range.
 const SPAN: &str = "min and max at most 1000000 apart: a wider range could hold the number of a patient; take a coarser unit";
 /// What is expected of a text.

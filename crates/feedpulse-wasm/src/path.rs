@@ -81,11 +81,7 @@ impl Path {
                 path.subcomponent = after_dot(&mut rest)?;
             }
         }
-        if rest.is_empty() {
-            Ok(path)
-        } else {
-            Err(TAIL)
-        }
+        if rest.is_empty() { Ok(path) } else { Err(TAIL) }
     }
 }
 

@@ -2,11 +2,11 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
+use crate::version::workshop::Workshop;
 use crate::{
     backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay,
     run,
 };
-use crate::version::workshop::Workshop;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;

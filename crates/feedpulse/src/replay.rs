@@ -164,7 +164,8 @@ pub(crate) fn main(args: &ReplayArgs) -> Result<(), Failure> {
             .and_then(|()| out.flush().map_err(|e| Failure::new(IO, e)));
     }
     let mut replay = Replay::new(decode);
-    if let (Some(config), Some(waypoint), false) = (&config, waypoint, sources.messages.is_empty()) {
+    if let (Some(config), Some(waypoint), false) = (&config, waypoint, sources.messages.is_empty())
+    {
         replay.judged = judged::Judged::at(config, waypoint)?;
     }
     let bar = files::progress(sources.messages.len(), "files");

@@ -253,6 +253,10 @@ impl Reader {
             "not-equals" => Operator::NotIn(vec![text()?]),
             "in" => Operator::In(list()?),
             "not-in" => Operator::NotIn(list()?),
+            "has" => Operator::Has(match value {
+                Value::Array(_) => list()?,
+                _ => vec![text()?],
+            }),
             "matches" => Operator::Matches(Glob::read(&text()?)),
             "not-matches" => Operator::NotMatches(Glob::read(&text()?)),
             "length" => Operator::Length(range(at, value)?),
@@ -280,6 +284,8 @@ impl Reader {
                 Operator::Changed { key, from, to }
             }
             other => {
+                // The place is that of the test, not of a key that there is not.
+                let at = at.rsplit_once('/').map_or(at, |(test, _)| test);
                 return Err(Wrong::new(at, format!("`{other}` is no operator; there are {NAMES}")));
             }
         })

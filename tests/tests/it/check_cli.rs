@@ -346,7 +346,8 @@ fn dev_builds_and_tests_again_whenever_a_file_changes() {
     let _going = Going(dev.spawn().unwrap());
     let says = |what: &str, times: usize| {
         let text = || fs::read_to_string(&said).unwrap_or_default();
-        let seen = wait_until(PATIENCE * 3, || (text().matches(what).count() == times).then_some(()));
+        let seen =
+            wait_until(PATIENCE * 3, || (text().matches(what).count() == times).then_some(()));
         assert!(seen.is_some(), "{times} × {what:?}:\n{}", text());
     };
     let expected = folder.join("cases/emergency.expected.json");

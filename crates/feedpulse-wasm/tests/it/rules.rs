@@ -94,7 +94,7 @@ fn a_wrong_rule_is_refused_with_its_name() {
         (json!([{"name": "r", "path": "PID-8", "is": "present"}]), "rules/0/title"),
         (
             json!([{"name": "r", "title": "t", "path": "PID-8", "equal": 1}]),
-            "/rules/0/equal: `equal` is no operator",
+            "/rules/0: `equal` is no operator",
         ),
         (
             json!([{"name": "r", "title": "t", "path": "PID-8", "in": "sex"}]),

@@ -71,7 +71,8 @@ impl Bed {
     pub(crate) fn of(check: &str) -> Result<Self, Failure> {
         static NEVER: AtomicBool = AtomicBool::new(false);
         let named = named::find(check)?;
-        let failed = |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", named.plugin));
+        let failed =
+            |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", named.plugin));
         let runtime = Runtime::new(None).map_err(|e| failed(&e))?;
         let plugin = runtime.load(&named.wasm).map_err(|e| failed(&e))?;
         let ticker = runtime.ticker();

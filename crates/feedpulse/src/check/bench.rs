@@ -74,9 +74,7 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
     println!("{:<28} {:>10} {:>10} {:>12}", "", "ns a call", "p99", "ns a message");
     let mut per_row = Vec::new();
     let mut memory = 0;
-    for (name, worker) in
-        [("nothing at all", &mut nothing), (manifest.name.as_str(), &mut own)]
-    {
+    for (name, worker) in [("nothing at all", &mut nothing), (manifest.name.as_str(), &mut own)] {
         for size in [1, BATCH] {
             let mut times = measure(worker, &rows.batches(size), time)?;
             times.calls.sort_unstable();

@@ -128,6 +128,12 @@ impl Seen {
                     line("", &format!("  {}", code.explanation));
                     line("", &format!("  To do: {}", code.remedy));
                 }
+                if let Some(from) = &m.from_settings {
+                    line("", &format!("and what the settings name at {}", from.fields.join(", ")));
+                    if let Some(codes) = &from.codes {
+                        line("code", &format!("each that the settings declare at {codes}"));
+                    }
+                }
                 for (name, a) in &m.attrs {
                     line("attr", &format!("{name}: {}", attr(a)));
                 }

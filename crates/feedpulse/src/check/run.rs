@@ -12,6 +12,7 @@ use anyhow::anyhow;
 use clap::Args;
 use feedpulse_wasm::{Batch, CheckFinding, Expected, Finding, Manifest, Worker};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rows of one batch, as in production.
@@ -47,6 +48,8 @@ struct Sums {
     faults: usize,
     unreadable: usize,
     acks: usize,
+    /// Findings by the check's own code.
+    codes: BTreeMap<String, usize>,
 }
 
 /// Runs the command.
@@ -67,7 +70,7 @@ pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
         }
     }
     if !args.json {
-        say(&bed, &sums);
+        say(&manifest, &sums);
     }
     if sums.faults > 0 {
         return Err(Failure::new(1, anyhow!("the check failed {} times", sums.faults)));
@@ -100,6 +103,7 @@ fn one(
         match judged {
             CheckFinding::Found(found) => {
                 sums.found += 1;
+                *sums.codes.entry(own_code(&found).to_owned()).or_default() += 1;
                 told(worker.manifest(), args, (path, number), message, &found);
             }
             CheckFinding::Faulty(fault) => {
@@ -162,13 +166,18 @@ fn told(
     }
 }
 
-/// The last line.
-fn say(bed: &Bed, sums: &Sums) {
-    let Sums { messages, wanted, found, faults, unreadable, acks } = sums;
+/// The last lines: sums, and how often each thing was found that can be, also those that never were.
+fn say(manifest: &Manifest, sums: &Sums) {
+    let Sums { messages, wanted, found, faults, unreadable, acks, codes } = sums;
     println!("{messages} messages, {wanted} handed over, {found} findings, {faults} faults");
+    for (code, words) in &manifest.codes {
+        println!("{:>8}  {code}: {}", codes.get(code).unwrap_or(&0), words.title);
+    }
     if *wanted == 0 && *messages > 0 {
-        let types = bed.manifest().message_types.join(", ");
-        println!("none of them is of a type that the check wants: {types}");
+        println!(
+            "none of them is of a type that the check wants: {}",
+            manifest.message_types.join(", ")
+        );
     }
     if *unreadable + *acks > 0 {
         println!("left out: {acks} answers, {unreadable} that are no HL7");

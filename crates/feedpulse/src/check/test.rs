@@ -12,9 +12,7 @@ use crate::cli::{DATA, Failure, IO, NO_INPUT};
 use crate::config::document::Part;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{
-    Batch, CheckFinding, Expected, Fault, Finding, Manifest, Settings, Worker,
-};
+use feedpulse_wasm::{Batch, CheckFinding, Expected, Fault, Finding, Manifest, Settings, Worker};
 use report::Verdict;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

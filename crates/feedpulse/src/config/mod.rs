@@ -83,4 +83,3 @@ pub(crate) fn folder(text: &str) -> Result<std::path::PathBuf, Vec<Problem>> {
     let folder = document.value["store"]["folder"].as_str();
     Ok(folder.unwrap_or(resolve::FOLDER).into())
 }
-

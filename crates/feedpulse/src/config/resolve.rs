@@ -1,8 +1,8 @@
 //! From what people wrote to what the parts need: names become numbers, texts become times.
 
 use super::document::{Document, Part, Problem};
-use super::schema::nearest;
 use super::raw::{Raw, RawRole, RawSecret};
+use super::schema::nearest;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::plan::Plan;

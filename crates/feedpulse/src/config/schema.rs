@@ -5,6 +5,7 @@ use super::document::{Part, Problem};
 use jsonschema::PatternOptions;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// All differences. A schema that somebody wrote for its errors says in each `description` what is
 /// needed there; of one that was generated (`more` says where it can be read) they are not used.
@@ -18,10 +19,15 @@ pub(crate) fn differences(
     more: Option<&str>,
 ) -> Result<Vec<(String, Problem)>, String> {
     let validator = valid(schema)?;
-    let mut told = Told { part, schema, more, problems: Vec::new() };
+    let mut told = Told { part, schema, more, problems: Vec::new(), meant: BTreeSet::new() };
+    let mut missing = Vec::new();
     for error in validator.iter_errors(part.value()) {
-        told.explain(&error);
+        match error.kind() {
+            ValidationErrorKind::Required { .. } => missing.push(error),
+            _ => told.explain(&error),
+        }
     }
+    missing.iter().for_each(|error| told.explain(error));
     Ok(told.problems)
 }
 
@@ -41,6 +47,8 @@ struct Told<'a> {
     schema: &'a Value,
     more: Option<&'a str>,
     problems: Vec<(String, Problem)>,
+    /// Where a key stands that is written wrong, and which one was meant: it is not missing as well.
+    meant: BTreeSet<(String, String)>,
 }
 
 impl Told<'_> {
@@ -62,10 +70,18 @@ impl Told<'_> {
                 for name in unexpected {
                     let inner =
                         if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
-                    let hint = nearest(name, &known)
-                        .map(|near| format!("did you mean {near:?}?"))
-                        .unwrap_or_else(|| format!("known here: {}", known.join(", ")));
-                    self.say(&inner, format!("unknown key {name:?}"), hint);
+                    let what = format!("unknown key {name:?}");
+                    let Some(near) = nearest(name, &known) else {
+                        self.say(&inner, what, format!("known here: {}", known.join(", ")));
+                        continue;
+                    };
+                    let problem =
+                        self.part.problem(&inner, what, format!("did you mean {near:?}?"));
+                    // What is said of the key that was meant follows from this.
+                    let meant =
+                        format!("{}{near}", inner.strip_suffix(name.as_str()).unwrap_or(""));
+                    self.problems.push((meant, problem));
+                    self.meant.insert((path.clone(), near.to_owned()));
                 }
             }
             ValidationErrorKind::AnyOf { context }
@@ -74,10 +90,14 @@ impl Told<'_> {
             }
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or("?");
+                if self.meant.contains(&(path.clone(), name.to_owned())) {
+                    return;
+                }
                 self.say(&path, format!("{name:?} is missing"), format!("add `{name}:` here"));
             }
             ValidationErrorKind::Enum { options } => {
-                let all: Vec<String> = options.as_array().into_iter().flatten().map(plain).collect();
+                let all: Vec<String> =
+                    options.as_array().into_iter().flatten().map(plain).collect();
                 let hint = format!("one of {}", all.join(", "));
                 self.say(&path, "not one of the known words", hint);
             }
@@ -94,7 +114,8 @@ impl Told<'_> {
                 self.say(&path, format!("the wrong kind of value: {kinds} is needed"), hint);
             }
             other => {
-                let what = bound(other).unwrap_or_else(|| format!("{:?} is not met", other.keyword()));
+                let what =
+                    bound(other).unwrap_or_else(|| format!("{:?} is not met", other.keyword()));
                 let hint = self
                     .described(error)
                     .unwrap_or_else(|| self.more.unwrap_or_default().to_owned());
@@ -208,9 +229,7 @@ fn node<'a>(schema: &'a Value, error: &jsonschema::ValidationError<'_>) -> Optio
             continue;
         }
         let next = match node {
-            Value::Array(items) => {
-                part.parse::<usize>().ok().and_then(|n| items.get(n))
-            }
+            Value::Array(items) => part.parse::<usize>().ok().and_then(|n| items.get(n)),
             other => other.get(part),
         };
         match next {

@@ -206,7 +206,8 @@ fn own_checks(checks: &[String]) -> Result<String, Failure> {
         let path = std::path::Path::new(plugin);
         let builtin = plugin.strip_prefix("builtin:");
         if builtin.is_none() && !path.exists() {
-            let hint = "give the .wasm file that `feedpulse check build` made, or a folder that holds one";
+            let hint =
+                "give the .wasm file that `feedpulse check build` made, or a folder that holds one";
             return Err(Failure::new(cli::NO_INPUT, anyhow!("{plugin}: no such file; {hint}")));
         }
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();

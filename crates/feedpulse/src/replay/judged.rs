@@ -137,8 +137,7 @@ impl Judged {
             _ => ("ACK".to_owned(), String::new()),
         };
         self.checks.rows().message(message, seen);
-        let spot =
-            Spot { file: Arc::clone(&self.file), message: self.messages, kind, control_id };
+        let spot = Spot { file: Arc::clone(&self.file), message: self.messages, kind, control_id };
         self.spots.insert(self.checks.rows().shown(), spot);
     }
 

@@ -249,7 +249,11 @@ mod tests {
         assert_eq!(settled.settings.json(), r#"{"limit":3}"#);
         assert_ne!(plain.fingerprint(&check), settled.fingerprint(&check));
         let stated = Check { config: Some(Part::made(serde_json::json!({}))), ..check.clone() };
-        assert_eq!(read(&stated).unwrap().settings.json(), "{}", "what the configuration states wins");
+        assert_eq!(
+            read(&stated).unwrap().settings.json(),
+            "{}",
+            "what the configuration states wins"
+        );
         let approved = Check { fields: Some(vec!["PID-3".into()]), ..check.clone() };
         assert_ne!(settled.fingerprint(&check), settled.fingerprint(&approved));
         fs::write(folder.path().join("b.wasm"), "two").unwrap();

@@ -80,7 +80,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept::new(folder.path().join("checks"));
         assert_eq!(kept.find("a/../b"), None);
-        let content = Content { wasm: b"\0asm\n1".to_vec(), settings: Part::made(serde_json::json!({"a": 1})) };
+        let content = Content {
+            wasm: b"\0asm\n1".to_vec(),
+            settings: Part::made(serde_json::json!({"a": 1})),
+        };
         kept.keep("a/../b", &content).unwrap();
         assert_eq!(kept.find("a/../b"), Some(content.clone()));
         assert_eq!(kept.find("b"), None);

@@ -142,7 +142,11 @@ fn grants(check: &Check) -> Vec<Grant> {
     check.grants.iter().filter_map(|name| Grant::from_name(name)).collect()
 }
 
-pub(crate) fn reading(plugin: &Plugin, grants: &[Grant], settings: &str) -> Result<Reading, Refusal> {
+pub(crate) fn reading(
+    plugin: &Plugin,
+    grants: &[Grant],
+    settings: &str,
+) -> Result<Reading, Refusal> {
     let declared = plugin.manifest().with_settings(settings);
     let manifest = declared.map_err(|e| Refusal::new("settings", e))?;
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();

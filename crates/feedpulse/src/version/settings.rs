@@ -51,8 +51,9 @@ type Placed = (String, Problem);
 fn declared(manifest: &Manifest, part: &Part) -> Result<Vec<Placed>, Refusal> {
     let mut problems: Vec<Placed> = Vec::new();
     if let Some(schema) = &manifest.settings {
-        let found = schema::differences(part, schema, None)
-            .map_err(|e| Refusal::new("invalid", format!("the schema of its settings is none: {e}")))?;
+        let found = schema::differences(part, schema, None).map_err(|e| {
+            Refusal::new("invalid", format!("the schema of its settings is none: {e}"))
+        })?;
         problems.extend(found);
     }
     if let Err(wrong) = manifest.with_settings(&part.json()) {

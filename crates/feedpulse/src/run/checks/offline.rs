@@ -79,6 +79,10 @@ impl Offline {
 
     /// What was found since this was asked last, with the messages that it is about.
     pub(crate) fn notes(&mut self) -> Vec<Note> {
-        self.desks.iter_mut().filter_map(|desk| desk.notes.as_mut()).flat_map(std::mem::take).collect()
+        self.desks
+            .iter_mut()
+            .filter_map(|desk| desk.notes.as_mut())
+            .flat_map(std::mem::take)
+            .collect()
     }
 }
