@@ -8,6 +8,7 @@ use crate::config::document::Part;
 use crate::version::{Refusal, content};
 use anyhow::anyhow;
 use clap::Args;
+use feedpulse_oci::Reference;
 use feedpulse_wasm::Settings;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -60,13 +61,11 @@ pub(crate) fn find(text: &str) -> Result<Named, Failure> {
         plugin = pinned;
         Ok(wasm)
     });
-    let local = !text.starts_with("builtin:") && plugin == text;
+    let remote = Reference::is_meant(text);
+    let local = !remote && !text.starts_with("builtin:");
     let (wasm, beside) = found.map_err(|refusal| {
-        let (code, hint) = match (local && !path.exists(), local) {
-            (true, _) => (NO_INPUT, format!("; {FORMS}")),
-            (false, true) => (NO_INPUT, String::new()),
-            (false, false) => (UNAVAILABLE, String::new()),
-        };
+        let code = if remote { UNAVAILABLE } else { NO_INPUT };
+        let hint = if local { format!("; {FORMS}") } else { String::new() };
         Failure::new(code, anyhow!("{refusal}{hint}"))
     })?;
     let folder = if path.is_dir() { Some(path) } else { path.parent() };

@@ -92,7 +92,12 @@ impl Document {
         let mut problems = Vec::new();
         match nodes.as_slice() {
             [] => {}
-            [one] => document.value = document.take(one, String::new(), 0, &mut problems),
+            [one] => {
+                let lines: Vec<&str> = text.lines().collect();
+                let mut reading = Reading { lines, problems: Vec::new() };
+                document.value = document.take(one, String::new(), 0, &mut reading);
+                problems = reading.problems;
+            }
             [_, second, ..] => {
                 let at = second.span.start;
                 return Err(nowhere(
@@ -173,15 +178,18 @@ impl Document {
         node: &MarkedYaml<'_>,
         path: String,
         depth: usize,
-        problems: &mut Vec<Problem>,
+        reading: &mut Reading<'_>,
     ) -> Value {
         let at = node.span.start;
         let place = (at.line(), at.col() + 1);
         // A key's own place, noted by the mapping, says more than its value's.
         self.places.entry(path.clone()).or_insert(place);
+        let code = matches!(&node.data, YamlData::Value(Scalar::Integer(_)))
+            .then(|| reading.code(place))
+            .flatten();
         let mut wrong = |what: &str, hint: &str| {
             let (line, column) = place;
-            problems.push(Problem {
+            reading.problems.push(Problem {
                 line,
                 column,
                 path: path.clone(),
@@ -194,13 +202,15 @@ impl Document {
             return wrong("nested too deep", "at most 32 levels");
         }
         match &node.data {
-            YamlData::Value(scalar) => scalar_value(scalar),
+            YamlData::Value(scalar) => {
+                code.map_or_else(|| scalar_value(scalar), |code| Value::String(code.to_owned()))
+            }
             YamlData::Sequence(items) => Value::Array(
                 items
                     .iter()
                     .enumerate()
                     .map(|(n, item)| {
-                        self.take(item, join(&path, &n.to_string()), depth + 1, problems)
+                        self.take(item, join(&path, &n.to_string()), depth + 1, reading)
                     })
                     .collect(),
             ),
@@ -208,7 +218,7 @@ impl Document {
                 let mut map = serde_json::Map::new();
                 for (key, value) in entries {
                     let YamlData::Value(name) = &key.data else {
-                        problems.push(Problem {
+                        reading.problems.push(Problem {
                             line: key.span.start.line(),
                             column: key.span.start.col() + 1,
                             path: path.clone(),
@@ -224,7 +234,7 @@ impl Document {
                     let inner = join(&path, &name);
                     let at = key.span.start;
                     self.places.insert(inner.clone(), (at.line(), at.col() + 1));
-                    let value = self.take(value, inner, depth + 1, problems);
+                    let value = self.take(value, inner, depth + 1, reading);
                     map.insert(name, value);
                 }
                 Value::Object(map)
@@ -309,6 +319,24 @@ impl PartialEq for Part {
 
 impl Eq for Part {}
 
+/// A text that is read.
+struct Reading<'a> {
+    lines: Vec<&'a str>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reading<'a> {
+    /// The digits at a place, if they begin with zeros that say something: 01 is a code of a table and
+    /// not the number 1.
+    fn code(&self, (line, column): (usize, usize)) -> Option<&'a str> {
+        let line = self.lines.get(line - 1)?;
+        let (start, _) = line.char_indices().nth(column - 1)?;
+        let rest = line.get(start..)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest.get(..end).filter(|digits| digits.len() > 1 && digits.starts_with('0'))
+    }
+}
+
 fn scalar_value(scalar: &Scalar<'_>) -> Value {
     match scalar {
         Scalar::Null => Value::Null,
@@ -321,4 +349,43 @@ fn scalar_value(scalar: &Scalar<'_>) -> Value {
 
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}/{key}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn codes_keep_their_zeros() {
+        let read = |text: &str| Document::parse(text).unwrap().value;
+        assert_eq!(
+            read("ü: [01, 1, 010, 0, 0x1F, 10]\nb: 007"),
+            json!({"ü": ["01", 1, "010", 0, 31, 10], "b": "007"})
+        );
+    }
+
+    #[test]
+    fn people_count_from_one_in_lists_and_not_in_maps() {
+        let document = Document::parse("rules: [{a: 1}, {a: 2}]\ncodes: {207: x}").unwrap();
+        assert_eq!(document.problem("rules/1/a", "", "").path, "rules #2/a");
+        assert_eq!(document.problem("codes/207", "", "").path, "codes/207");
+        assert_eq!(document.problem("rules/7", "", "").path, "rules #8");
+    }
+
+    #[test]
+    fn a_part_tells_places_of_the_whole() {
+        let document =
+            Document::of_file("checks:\n  - config:\n      b: 1\n      a: 2\n", "f.yaml").unwrap();
+        let part = Part::of(&Arc::new(document), "checks/0/config");
+        assert_eq!(part.json(), r#"{"a":2,"b":1}"#);
+        let problems = vec![part.problem("a", "late", ""), part.problem("b", "early", "do")];
+        assert_eq!(
+            part.told(problems),
+            "f.yaml:3:7: checks #1/config/b: early\n    do\nf.yaml:4:7: checks #1/config/a: late"
+        );
+        let made = Part::made(json!({"a": [1]}));
+        assert_eq!(made.told(vec![made.problem("a/0", "wrong", "")]), "a #1: wrong");
+        assert_eq!(made, Part::whole(Document::parse("a: [1]").unwrap()));
+    }
 }
