@@ -157,6 +157,17 @@ fn a_check_has_one_name_for_every_command() {
     let apart = ["check", "test", "builtin:rules", "--cases", "site/cases"];
     let text = run(home, 0, &[&apart[..], &settings].concat());
     assert!(text.contains("ok    night"), "{text}");
+    // Wrong settings of a case have a place too.
+    fs::copy(home.join("night/a.hl7"), home.join("site/cases/wrong.hl7")).unwrap();
+    let wrong = r#"{"settings": {"rules": [{"name": "x", "titel": "X", "path": "PID8", "is": "present"}]}}"#;
+    fs::write(home.join("site/cases/wrong.expected.json"), wrong).unwrap();
+    let text = run(home, 1, &["check", "test", "site"]);
+    for told in [
+        "site/cases/wrong.expected.json:1:39: settings/rules #1/titel: unknown key",
+        "site/cases/wrong.expected.json:1:53: settings/rules #1/path: `PID8` is no path",
+    ] {
+        assert!(text.contains(told), "{told}\n{text}");
+    }
     // Those that it carries.
     let text = run(home, 0, &["check", "test", "builtin:rules"]);
     assert!(text.contains("ok    ordinary"), "{text}");

@@ -7,6 +7,11 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Most parts of a check's schema, references followed.
+const NODES_MAX: usize = 20_000;
+/// Its deepest nesting, references followed.
+const DEPTH_MAX: usize = 64;
+
 /// All differences. A schema that somebody wrote for its errors says in each `description` what is
 /// needed there; of one that was generated (`more` says where it can be read) they are not used.
 /// Each problem comes with its path in the value.
@@ -18,7 +23,10 @@ pub(crate) fn differences(
     schema: &Value,
     more: Option<&str>,
 ) -> Result<Vec<(String, Problem)>, String> {
-    let validator = valid(schema)?;
+    if more.is_none() {
+        valid(schema)?;
+    }
+    let validator = compiled(schema)?;
     let mut told = Told { part, schema, more, problems: Vec::new(), meant: BTreeSet::new() };
     let mut missing = Vec::new();
     for error in validator.iter_errors(part.value()) {
@@ -35,10 +43,43 @@ pub(crate) fn differences(
 ///
 /// # Errors
 /// Why it is none.
-pub(crate) fn valid(schema: &Value) -> Result<jsonschema::Validator, String> {
+fn compiled(schema: &Value) -> Result<jsonschema::Validator, String> {
     // A pattern of a stranger's schema takes linear time.
     let options = jsonschema::options().with_pattern_options(PatternOptions::regex());
     options.build(schema).map_err(|e| e.to_string())
+}
+
+/// Whether a check's schema is one, and one that takes bounded time: a stranger wrote it.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn valid(schema: &Value) -> Result<(), String> {
+    bounded(schema, schema, 0, &mut { NODES_MAX })?;
+    compiled(schema).map(drop)
+}
+
+/// Counts the nodes of a schema with all references followed, so that none leads into itself and none
+/// multiplies.
+fn bounded(root: &Value, node: &Value, depth: usize, left: &mut usize) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err("it is nested too deep, or refers to itself".to_owned());
+    }
+    let below: Vec<&Value> = match node {
+        Value::Object(map) => map.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => return Ok(()),
+    };
+    *left = left
+        .checked_sub(1)
+        .ok_or(format!("it has more than {NODES_MAX} parts with its references followed"))?;
+    for key in ["$ref", "$dynamicRef", "$recursiveRef"] {
+        let Some(reference) = node.get(key).and_then(Value::as_str) else { continue };
+        let target = reference.strip_prefix('#').filter(|path| key == "$ref" && !path.is_empty());
+        let target = target.and_then(|path| root.pointer(path));
+        let target = target.ok_or("references are written {\"$ref\": \"#/$defs/NAME\"}")?;
+        bounded(root, target, depth + 1, left)?;
+    }
+    below.into_iter().try_for_each(|inner| bounded(root, inner, depth + 1, left))
 }
 
 /// What was found so far.
@@ -271,4 +312,68 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::document::Document;
+    use serde_json::json;
+
+    fn said(schema: &Value, text: &str) -> Vec<String> {
+        let part = Part::whole(Document::parse(text).unwrap());
+        let found = differences(&part, schema, None).unwrap();
+        found.into_iter().map(|(_, problem)| problem.to_string()).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once_with_what_to_write() {
+        let schema = json!({
+            "type": "object", "additionalProperties": false, "required": ["title", "rooms"],
+            "properties": {
+                "title": {"type": "string"},
+                "rooms": {"$ref": "#/$defs/rooms"},
+                "limit": {"type": "integer", "minimum": 1, "description": "a number of messages"},
+                "name": {"type": "string", "pattern": "^[A-Z]+$", "description": "capital letters"},
+                "mode": {"enum": ["fast", "safe"]},
+                "size": {"description": "a number or {max: 3}", "anyOf": [{"type": "integer"}, {"type": "object"}]},
+            },
+            "$defs": {"rooms": {"type": "array", "minItems": 1}},
+        });
+        assert_eq!(said(&schema, "title: a\nrooms: [1]"), [""; 0]);
+        let all = said(
+            &schema,
+            "titel: a\nrooms: []\nlimit: 0\nname: abc\nmode: slow\nsize: many\nother: 1\n",
+        );
+        for says in [
+            "1:1: titel: unknown key \"titel\"\n    did you mean \"title\"?",
+            "2:1: rooms: at least 1 are needed",
+            "3:1: limit: less than 1\n    a number of messages",
+            "4:1: name: not written as it is needed here\n    capital letters",
+            "5:1: mode: not one of the known words\n    one of fast, safe",
+            "6:1: size: not written as it is needed here\n    a number or {max: 3}",
+            "7:1: other: unknown key \"other\"\n    known here: limit, mode, name, rooms, size, title",
+        ] {
+            assert!(all.contains(&says.to_owned()), "{says}: {all:#?}");
+        }
+        assert_eq!(all.len(), 7, "a key that is written wrong is not missing too: {all:#?}");
+    }
+
+    #[test]
+    fn a_strangers_schema_takes_bounded_time() {
+        let refused = |schema: Value| valid(&schema).unwrap_err();
+        assert!(refused(json!({"$ref": "#"})).contains("#/$defs/NAME"));
+        let own = json!({"$ref": "#/$defs/a", "$defs": {"a": {"items": {"$ref": "#/$defs/a"}}}});
+        assert!(refused(own).contains("refers to itself"));
+        let mut defs = serde_json::Map::new();
+        for n in 0..40 {
+            let next = json!({"$ref": format!("#/$defs/d{}", n + 1)});
+            defs.insert(format!("d{n}"), json!({"allOf": [next, next]}));
+        }
+        defs.insert("d40".to_owned(), json!({}));
+        assert!(refused(json!({"$ref": "#/$defs/d0", "$defs": defs})).contains("more than 20000"));
+        assert!(refused(json!({"$ref": "https://host.example/schema"})).contains("references"));
+        assert!(refused(json!({"type": 7})).contains("7"));
+        assert!(valid(&json!({"$ref": "#/$defs/a", "$defs": {"a": {"type": "array"}}})).is_ok());
+    }
 }

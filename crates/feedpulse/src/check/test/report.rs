@@ -39,7 +39,7 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, values: bool) -> Verdict {
         (Some(_), None) => {
             lines.push("took the settings; expected that it refuses them".to_owned());
         }
-        (None, Some(said)) => lines.push(said.clone()),
+        (None, Some(said)) => lines.extend(said.lines().map(str::to_owned)),
         (None, None) => {}
     }
     lines.extend(compare(&expected.findings, outcome, values));
