@@ -329,8 +329,8 @@ impl<'a> Reading<'a> {
     /// The digits at a place, if they begin with zeros that say something: 01 is a code of a table and
     /// not the number 1.
     fn code(&self, (line, column): (usize, usize)) -> Option<&'a str> {
-        let line = self.lines.get(line - 1)?;
-        let (start, _) = line.char_indices().nth(column - 1)?;
+        let line = self.lines.get(line.checked_sub(1)?)?;
+        let (start, _) = line.char_indices().nth(column.checked_sub(1)?)?;
         let rest = line.get(start..)?;
         let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         rest.get(..end).filter(|digits| digits.len() > 1 && digits.starts_with('0'))

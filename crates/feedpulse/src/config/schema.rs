@@ -30,9 +30,10 @@ pub(crate) fn differences(
     let mut told = Told { part, schema, more, problems: Vec::new(), meant: BTreeSet::new() };
     let mut missing = Vec::new();
     for error in validator.iter_errors(part.value()) {
-        match error.kind() {
-            ValidationErrorKind::Required { .. } => missing.push(error),
-            _ => told.explain(&error),
+        if matches!(error.kind(), ValidationErrorKind::Required { .. }) {
+            missing.push(error);
+        } else {
+            told.explain(&error);
         }
     }
     missing.iter().for_each(|error| told.explain(error));
