@@ -182,6 +182,10 @@ impl Reader {
     fn test(&self, at: &str, object: &Object) -> Result<Test, Wrong> {
         let mut operators =
             object.iter().filter(|(key, _)| !["path", "segment"].contains(&key.as_str()));
+        let known = |key: &str| NAMES.split(", ").any(|name| name == key);
+        if let Some((other, _)) = operators.clone().find(|(key, _)| !known(key)) {
+            return Err(Wrong::new(at, format!("`{other}` is no operator; there are {NAMES}")));
+        }
         let Some((key, value)) = operators.next() else {
             return Err(Wrong::new(at, format!("it needs one operator of {NAMES}")));
         };
@@ -283,11 +287,7 @@ impl Reader {
                 let key = self.slot(&format!("{at}/key"), value.get("key"), segment)?;
                 Operator::Changed { key, from, to }
             }
-            other => {
-                // The place is that of the test, not of a key that there is not.
-                let at = at.rsplit_once('/').map_or(at, |(test, _)| test);
-                return Err(Wrong::new(at, format!("`{other}` is no operator; there are {NAMES}")));
-            }
+            _ => return Err(Wrong::shape(at)),
         })
     }
 }

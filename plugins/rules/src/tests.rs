@@ -139,7 +139,11 @@ fn a_wrong_rule_is_named_with_what_to_write() {
         (json!({"path": "PID-8"}), "", "it needs one operator of is"),
         (json!({"is": "present"}), "", "it needs a `path`"),
         (json!({"path": "PID-8", "in": "gender"}), "/in", "no table `gender`: there are sex"),
-        (json!({"path": "PID-8", "is": "present", "length": 1}), "/length", "a rule has one operator"),
+        (
+            json!({"path": "PID-8", "is": "present", "length": 1}),
+            "/length",
+            "a rule has one operator",
+        ),
         (json!({"path": "PID-8", "is": "present", "types": ["A01"]}), "/types", "ADT^*"),
         (json!({"path": "PID-8", "length": {"min": 3, "max": 1}}), "/length", "above `max`"),
         (json!({"path": "PID-8", "range": {"min": 3, "max": 1}}), "/range", "above `max`"),
@@ -158,12 +162,18 @@ fn a_wrong_rule_is_named_with_what_to_write() {
     ];
     for (extra, at, said) in &wrong {
         let error = refused(json!([rule(extra)]));
-        assert!(error.starts_with(&format!("/rules/0{at}: ")) && error.contains(said), "{extra}: {error}");
+        assert!(
+            error.starts_with(&format!("/rules/0{at}: ")) && error.contains(said),
+            "{extra}: {error}"
+        );
         assert!(error.len() < 300, "{error}");
     }
     let all = refused(wrong.iter().map(|(extra, ..)| rule(extra)).collect());
     assert_eq!(all.lines().count(), wrong.len(), "each at once: {all}");
     for settings in ["{}", "[]", "", "{\"rules\": []}", "{\"rules\": [7]}"] {
-        assert!(run::<Rules>(settings, "adt", &[]).unwrap_err().starts_with("/rules"), "{settings}");
+        assert!(
+            run::<Rules>(settings, "adt", &[]).unwrap_err().starts_with("/rules"),
+            "{settings}"
+        );
     }
 }

@@ -241,7 +241,8 @@ fn mistakes_of_a_check_are_told_with_what_to_do() {
 
     let cases = folder.join("cases");
     fs::remove_dir_all(&cases).unwrap();
-    fails(&folder, &["test", "trouble.wasm"], 66, &["cases"]);
+    // without a folder those that it carries: of the template, which this check is no more
+    fails(&folder, &["test", "trouble.wasm"], 1, &["missing     reason-missing (row 1)"]);
     fs::create_dir(&cases).unwrap();
     fails(&folder, &["test", "trouble.wasm"], 66, &["no case is here", "NAME.hl7"]);
     let case = |name: &str, wish: &str, expected: &str| {

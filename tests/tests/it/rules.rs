@@ -107,7 +107,7 @@ fn messages(home: &Path) {
         )
     };
     fs::create_dir(home.join("night")).unwrap();
-    fs::write(home.join("night/a.hl7"), text("4711", "F") + &text("4712", "CANARYSEX")).unwrap();
+    fs::write(home.join("night/a.hl7"), text("4711", "F") + &text("4712", "Q")).unwrap();
     let framed = format!("\x0b{}\x1c\r", text("4713", "K"));
     fs::write(home.join("night/b.mllp"), framed).unwrap();
 }
