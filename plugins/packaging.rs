@@ -93,8 +93,7 @@ pub(crate) fn cases_json(folder: &Path) -> Result<Option<Vec<u8>>, PackagingErro
     serde_json::to_vec(&cases).map(Some).map_err(|e| fail(format!("{}: {e}", folder.display())))
 }
 
-/// Settings and findings of an expectation, with values of attributes as the host writes them; None
-/// when a host cannot hold a version against it.
+/// Settings and findings of an expectation; None when a host cannot hold a version against it.
 fn travels(expected: serde_json::Value) -> Option<(serde_json::Value, serde_json::Value)> {
     use serde_json::Value;
     let (settings, findings) = match expected {
@@ -107,16 +106,7 @@ fn travels(expected: serde_json::Value) -> Option<(serde_json::Value, serde_json
         }
         findings => (Value::Null, findings),
     };
-    let Value::Array(mut findings) = findings else { return None };
-    for finding in &mut findings {
-        let attrs = finding.get_mut("attrs").and_then(Value::as_object_mut);
-        for value in attrs.into_iter().flat_map(|all| all.values_mut()) {
-            if !value.is_string() {
-                *value = Value::String(value.to_string());
-            }
-        }
-    }
-    Some((settings, Value::Array(findings)))
+    findings.is_array().then_some((settings, findings))
 }
 
 /// A core module that carries its world (wit-bindgen writes it there) as a component. Imports that
@@ -134,16 +124,25 @@ pub(crate) fn encode(module: &[u8], adapters: &[(&str, &[u8])]) -> Result<Vec<u8
         .map_err(|e| fail(format!("the compiled module is not a check: {e:#}")))
 }
 
-/// `plugin.toml` as JSON text.
+/// The JSON Schema of a check's settings, beside its manifest, where it has one.
+pub(crate) const SCHEMA: &str = "settings.schema.json";
+
+/// `plugin.toml` as JSON text, with the schema of the settings in it.
 ///
 /// # Errors
-/// When it is not there, or is not TOML: with line and column.
+/// When it is not there, or is not TOML, or the schema is not JSON: with line and column.
 pub(crate) fn manifest_json(folder: &Path) -> Result<Vec<u8>, PackagingError> {
     let path = folder.join("plugin.toml");
     let text = fs::read_to_string(&path)
         .map_err(|e| fail(format!("{}: {e}; every check has a manifest", path.display())))?;
-    let value: serde_json::Value =
+    let mut value: serde_json::Value =
         toml::from_str(&text).map_err(|e| fail(format!("{}: {e}", path.display())))?;
+    let schema = folder.join(SCHEMA);
+    if schema.exists() {
+        let wrong = |e: &dyn fmt::Display| fail(format!("{}: {e}", schema.display()));
+        let text = fs::read_to_string(&schema).map_err(|e| wrong(&e))?;
+        value["settings"] = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+    }
     serde_json::to_vec(&value).map_err(|e| fail(format!("{}: {e}", path.display())))
 }
 

@@ -1,5 +1,6 @@
 //! Builds the checks that come with Feedpulse, so that a clean clone runs one without another step:
-//! each crate in `plugins/` becomes one file in `OUT_DIR`, and `builtin.rs` there lists them.
+//! each crate in `plugins/` becomes one file in `OUT_DIR`, and `builtin.rs` there lists them. Beside it
+//! `kit-LANGUAGE.rs` lists the files of each language's kit, which `check new` copies.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
@@ -16,6 +17,13 @@ const SHARED: [&str; 4] = [
     "crates/feedpulse-check/src",
     "wit",
 ];
+/// The kit of each language: where it lies, from the root of the repository, and where a copy goes.
+const KITS: [(&str, &str, &str); 4] = [
+    ("rust", "crates/feedpulse-check/src", "sdk/rust/feedpulse-check/src"),
+    ("js", "plugins/sdk/js", "sdk/js"),
+    ("python", "plugins/sdk/python", "sdk/python"),
+    ("go", "plugins/sdk/go", "sdk/go"),
+];
 /// What a check itself is made of, from its folder.
 const OWN: [&str; 4] = ["Cargo.toml", "Cargo.lock", "plugin.toml", "src"];
 
@@ -31,8 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             folder.file_name().and_then(|name| name.to_str()).ok_or("an odd name in plugins/")?;
         watch(&folder, &OWN)?;
         // Not every check has them, and cargo would build each time when one that it watches is missing.
-        if folder.join("cases").is_dir() {
-            watch(&folder, &["cases"])?;
+        for some in ["cases", packaging::SCHEMA] {
+            if folder.join(some).exists() {
+                watch(&folder, &[some])?;
+            }
         }
         match packaging::component(&folder, &out.join("plugins")) {
             Ok(component) => {
@@ -49,6 +59,36 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     list.push_str("]\n");
     fs::write(out.join("builtin.rs"), list)?;
+    for (language, from, to) in KITS {
+        watch(&root, &[from])?;
+        let mut list = String::from("&[\n");
+        kit(&root.join(from), to, &mut list)?;
+        list.push_str("]\n");
+        fs::write(out.join(format!("kit-{language}.rs")), list)?;
+    }
+    Ok(())
+}
+
+/// Lists the files of a kit: all but its own tests and what tools leave behind.
+fn kit(folder: &Path, to: &str, list: &mut String) -> Result<(), Box<dyn Error>> {
+    let mut entries = fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name().into_string().map_err(|_| "an odd name in a kit")?;
+        let to = format!("{to}/{name}");
+        if ["test", "tests", "__pycache__", "node_modules"].contains(&name.as_str())
+            || name.starts_with('.')
+            || name.ends_with("_test.go")
+        {
+            continue;
+        }
+        if path.is_dir() {
+            kit(&path, &to, list)?;
+        } else {
+            writeln!(list, "    File {{ path: {to:?}, text: include_str!({path:?}) }},")?;
+        }
+    }
     Ok(())
 }
 

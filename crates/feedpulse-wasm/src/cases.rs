@@ -39,23 +39,47 @@ impl std::fmt::Debug for Case {
     }
 }
 
-/// One finding that a case expects.
+/// One finding that a case expects: as authors write it, as a component carries it, and as what was
+/// found is held against it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// Which message, from 0; none = about the feed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<u64>,
     /// The check's own code.
     pub code: String,
     /// How bad; none = whatever.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<Level>,
     /// HL7 path; empty = the whole message, none = wherever.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_empty")]
     pub at: Option<String>,
-    /// Names and values; none = whatever they are.
-    #[serde(default)]
+    /// Names and values, numbers in digits; none = whatever they are.
+    #[serde(default, skip_serializing_if = "has_none", deserialize_with = "attrs")]
     pub attrs: Option<BTreeMap<String, String>>,
+}
+
+#[expect(clippy::ref_option, reason = "serde hands it over so")]
+fn is_empty(at: &Option<String>) -> bool {
+    at.as_ref().is_none_or(String::is_empty)
+}
+
+#[expect(clippy::ref_option, reason = "serde hands it over so")]
+fn has_none(attrs: &Option<BTreeMap<String, String>>) -> bool {
+    attrs.as_ref().is_none_or(BTreeMap::is_empty)
+}
+
+/// Attributes whose values may be written as numbers.
+fn attrs<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<BTreeMap<String, String>>, D::Error> {
+    let read = Option::<BTreeMap<String, serde_json::Value>>::deserialize(deserializer)?;
+    let text = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(read.map(|all| all.into_iter().map(|(name, value)| (name, text(value))).collect()))
 }
 
 impl Expected {

@@ -65,7 +65,10 @@ impl Manifest {
         for (place, value) in from.fields.iter().flat_map(|place| find(&settings, place)) {
             let read = value.as_str().ok_or_else(|| "a path such as PID-3.1".to_owned());
             let parsed = read.and_then(|text| {
-                Field::parse(text).map(|f| (text, f)).map_err(|e| format!("`{text}`: {e}"))
+                Field::parse(text).map(|f| (text, f)).map_err(|e| match Field::meant(text) {
+                    Some(meant) => format!("`{text}` is no path; did you mean `{meant}`?"),
+                    None => format!("`{text}` is no path: {e}"),
+                })
             });
             match parsed {
                 Ok((text, field)) => _ = fields.insert(text.to_owned(), field),

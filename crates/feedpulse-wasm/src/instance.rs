@@ -6,14 +6,17 @@ use crate::host::{Desk, Host, Meter, Space, clip};
 use crate::limits::Settings;
 use crate::runtime::Plugin;
 use crate::served::{Findings, Guest};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{Error, Store, Trap};
 
 /// Longest error text that an author is shown, characters.
 const REVEALED_CHARS: usize = 500;
 
-/// Longest sentence about settings that is passed on, characters: it says what to write instead.
-const MAX_REFUSAL_CHARS: usize = 1000;
+/// Longest text about settings that is passed on, characters: a sentence a line, for each thing that
+/// is wrong.
+const MAX_REFUSAL_CHARS: usize = 4000;
 
 /// A live instance. After a failed call that [`Failure::fatal`] says so, it must be dropped.
 pub(crate) struct Instance {
@@ -81,11 +84,22 @@ impl Instance {
         *desk = store.data_mut().desk.take();
         match (started, failure) {
             (Ok((guest, Ok(()))), _) => Ok(Self { store, guest, calls_left }),
-            (Ok((_, Err(said))), _) => Err(StartFailure::Config(clip(&said, MAX_REFUSAL_CHARS))),
+            (Ok((_, Err(said))), _) => Err(StartFailure::Config(refusal(&said))),
             (Err(_), failure) => {
                 let unknown = || Failure::new(Kind::Trapped, "it cannot be instantiated");
                 Err(StartFailure::Failed(failure.unwrap_or_else(unknown)))
             }
+        }
+    }
+
+    /// What a fresh instance says against settings, if it does.
+    pub(crate) fn said_of(plugin: &Plugin, settings: &Settings) -> Option<String> {
+        let places = Arc::clone(plugin.places());
+        let limits = settings.limits.clone();
+        let mut desk = Some(Box::new(Desk::new(BTreeSet::new(), limits, places, false)));
+        match Self::start(plugin, settings, &mut desk, 1) {
+            Err(StartFailure::Config(said)) => Some(said.into()),
+            Ok(_) | Err(StartFailure::Failed(_)) => None,
         }
     }
 
@@ -156,6 +170,12 @@ impl Instance {
         *desk = self.store.data_mut().desk.take();
         result
     }
+}
+
+/// What a check says of its settings: lines, without other control characters.
+fn refusal(said: &str) -> Box<str> {
+    let lines: Vec<_> = said.lines().map(|line| clip(line, MAX_REFUSAL_CHARS)).collect();
+    lines.join("\n").chars().take(MAX_REFUSAL_CHARS).collect()
 }
 
 /// Nothing may run when it could not be stopped.

@@ -63,6 +63,9 @@ pub struct Manifest {
     /// Where the operator's settings declare more fields and codes.
     #[serde(default)]
     pub from_settings: Option<FromSettings>,
+    /// The JSON Schema of its settings. Hosts hold settings against it before the check sees them.
+    #[serde(default)]
+    pub settings: Option<serde_json::Value>,
 }
 
 /// Something that reaches beyond the declared fields, and so needs the operator's word.
@@ -255,6 +258,8 @@ impl Manifest {
                 from.places().all(|place| place.starts_with('/')) && from.fields.len() <= MAX_ITEMS;
             all.unless(ok, "from-settings", "at most 64 places, each such as /rules/*/path");
         }
+        let schema = self.settings.as_ref().is_none_or(serde_json::Value::is_object);
+        all.unless(schema, "settings", "a JSON Schema, which is an object");
         for (name, code) in &self.codes {
             all.unless(is_name(name), &format!("codes.{name}"), NAME);
             for (key, text) in [
@@ -342,8 +347,7 @@ fn messages() -> BTreeSet<About> {
 }
 
 /// What is expected of a name.
-pub(crate) const NAME: &str =
-    "lower-case letters, digits and single hyphens, starting with a letter, at most 64";
+pub(crate) const NAME: &str = "a name of lower-case letters, digits and single hyphens that starts with a letter, of at most 64";
 /// What is expected of a range.
 const SPAN: &str = "min and max at most 1000000 apart: a wider range could hold the number of a patient; take a coarser unit";
 /// What is expected of a text.

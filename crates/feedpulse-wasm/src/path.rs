@@ -81,15 +81,13 @@ impl Path {
                 path.subcomponent = after_dot(&mut rest)?;
             }
         }
-        if rest.is_empty() {
-            Ok(path)
-        } else {
-            Err(PathError(
-                "after the path comes something else; the longest form is OBX[2]-5[1].1.2",
-            ))
-        }
+        if rest.is_empty() { Ok(path) } else { Err(TAIL) }
     }
 }
+
+/// More stands there than a path.
+const TAIL: PathError =
+    PathError("after the path comes something else; the longest form is OBX[2]-5[1].1.2");
 
 impl Field {
     /// Reads a declared field: `SEG-field`, `SEG-field.component`, `SEG-field.component.subcomponent`,
@@ -112,7 +110,12 @@ impl Field {
             }
             _ => {}
         }
-        let path = Path::parse(text)?;
+        let path = Path::parse(text).map_err(|e| match e {
+            TAIL => PathError(
+                "a field is written as a segment, a hyphen and a number, such as PID-3, PID-3.4 or PID-3.4.1",
+            ),
+            other => other,
+        })?;
         if path.field.is_none() {
             return Err(PathError("a declared field needs its number, such as PID-3"));
         }
@@ -122,6 +125,32 @@ impl Field {
             ));
         }
         Ok(Self::Path(path))
+    }
+
+    /// The field that was probably meant by a text that is none: with another sign between segment
+    /// and numbers (`PID8`, `PID.3.1`, `pid-3-1`), or with the brackets that a field does not take.
+    #[must_use]
+    pub fn meant(text: &str) -> Option<Self> {
+        if let Some(name) = text.strip_prefix('@') {
+            let name = format!("@{}", name.to_ascii_lowercase().replace('_', "-"));
+            return Self::parse(&name).ok();
+        }
+        let (segment, rest) = text.trim().split_at_checked(3)?;
+        let mut plain = String::new();
+        let mut inside = false;
+        for c in rest.chars() {
+            match c {
+                '[' | '(' => inside = true,
+                ']' | ')' => inside = false,
+                _ if inside => {}
+                digit if digit.is_ascii_digit() => plain.push(digit),
+                _ => plain.push(' '),
+            }
+        }
+        let numbers: Vec<&str> = plain.split_whitespace().collect();
+        let (field, parts) = numbers.split_first()?;
+        let parts: String = parts.iter().map(|n| format!(".{n}")).collect();
+        Self::parse(&format!("{}-{field}{parts}", segment.to_ascii_uppercase())).ok()
     }
 }
 
@@ -225,5 +254,25 @@ mod tests {
         for text in ["MSH", "OBX[1]-5", "OBX-5[1]", "@now"] {
             assert!(Field::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_text_that_is_no_field_leads_to_the_one_that_was_meant() {
+        let meant = |text| Field::meant(text).map(|field| field.to_string()).unwrap_or_default();
+        for (text, field) in [
+            ("PID8", "PID-8"),
+            ("PID.3.1", "PID-3.1"),
+            ("pid-3-1", "PID-3.1"),
+            ("OBX[2]-5[1].1", "OBX-5.1"),
+            ("PID-3(2).1", "PID-3.1"),
+            ("PV1 44", "PV1-44"),
+            ("@Received_ms", "@received-ms"),
+        ] {
+            assert_eq!(meant(text), field, "{text}");
+        }
+        for text in ["", "PID", "patient name", "@nothing", "ÄÖ-1", "PID-3.1.1.1"] {
+            assert_eq!(meant(text), "", "{text}");
+        }
+        assert!(!Field::parse("PID8").unwrap_err().to_string().contains('['));
     }
 }

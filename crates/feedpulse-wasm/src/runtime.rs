@@ -2,6 +2,7 @@
 
 use crate::cache::{Cache, CacheUse};
 use crate::host::Host;
+use crate::instance::Instance;
 use crate::limits::Settings;
 use crate::manifest::{Manifest, ManifestError};
 use crate::packed::{MAX_COMPONENT, unpack};
@@ -200,6 +201,13 @@ impl Plugin {
     /// As [`Plugin::worker`].
     pub fn author_worker(&self, settings: Settings) -> Result<Worker, StartError> {
         Worker::start(self.clone(), settings, true)
+    }
+
+    /// What the check itself says against settings, whatever its manifest makes of them; none when it
+    /// takes them or does not start. Needs a running [`Ticker`].
+    #[must_use]
+    pub fn said_of(&self, settings: &Settings) -> Option<String> {
+        Instance::said_of(self, settings)
     }
 
     /// The shared engine.

@@ -3,6 +3,7 @@
 //! for, or nothing was found.
 
 use crate::noun::count;
+use crate::version::workshop::Workshop;
 use crate::{
     backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay,
     run,
@@ -93,9 +94,10 @@ pub(crate) struct DemoArgs {
     /// Tokens woven into the made-up patient data, to prove that they go nowhere.
     #[arg(long, value_name = "TOKEN")]
     pub canary: Vec<String>,
-    /// Run checks of your own on the simulated stream: .wasm files that `check build` made.
-    #[arg(long, value_name = "FILE")]
-    pub check: Vec<PathBuf>,
+    /// Run checks of your own on the simulated stream: .wasm files that `check build` made, folders that
+    /// hold one and its settings.yaml, or builtin:NAME.
+    #[arg(long, value_name = "CHECK")]
+    pub check: Vec<String>,
     /// Keep the store here instead of in a temporary folder.
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -123,10 +125,14 @@ pub(crate) struct ReplayArgs {
     /// One line for each frame.
     #[arg(long)]
     pub jsonl: bool,
-    /// Key rule and zone come from this configuration's first waypoint; of captures, waypoints, routes
-    /// and feeds too, where a listener's `forward` (or `listen`) is an endpoint of the capture.
+    /// Key rule and zone come from this configuration's first waypoint, and its checks judge every
+    /// message; of captures, waypoints, routes and feeds too, where a listener's `forward` (or `listen`)
+    /// is an endpoint of the capture.
     #[arg(long, short)]
     pub config: Option<PathBuf>,
+    /// The waypoint of the configuration at which the messages of files were seen. Default: its first.
+    #[arg(long, value_name = "WAYPOINT", requires = "config")]
+    pub at: Option<String>,
 }
 
 /// What is looked at to write a configuration.
@@ -239,7 +245,7 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
     let config = load(file)?;
     if !config.checks.is_empty() {
         // Each is compiled, held against its approval, tried on its cases and started.
-        crate::run::checks::offline::Offline::new(&config, &config.plan)?;
+        Workshop::new()?.versions(&config)?;
     }
     println!(
         "{}: valid: {}, {}, {}, {}",
@@ -256,7 +262,7 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
 pub(crate) fn load(file: &std::path::Path) -> Result<config::Config, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| Failure::new(NO_INPUT, anyhow::anyhow!("{}: {e}", file.display())))?;
-    config::load(&text).map_err(|problems| {
+    config::load_file(&text, file.display()).map_err(|problems| {
         let lines: Vec<String> =
             problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
         let count = problems.len();

@@ -2,6 +2,7 @@
 
 pub(crate) mod capture;
 mod facts;
+mod judged;
 mod lines;
 pub(crate) mod sources;
 pub(crate) mod survey;
@@ -44,7 +45,17 @@ struct Summary {
     /// What the configuration's checks found, as `check/code`, and their own faults as `check/(fault)`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     checks: BTreeMap<String, u64>,
+    /// Each of these, with its message.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    check_findings: Vec<judged::Line>,
+    #[serde(skip_serializing_if = "is_none")]
+    check_findings_left_out: u64,
     incidents: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Summary {
@@ -111,6 +122,8 @@ impl Summary {
         for (kind, count) in other.by_type {
             *self.by_type.entry(kind).or_default() += count;
         }
+        self.check_findings.extend(other.check_findings);
+        self.check_findings_left_out += other.check_findings_left_out;
         for (code, count) in other.checks {
             *self.checks.entry(code).or_default() += count;
         }
@@ -140,9 +153,10 @@ struct Whole<'a> {
 pub(crate) fn main(args: &ReplayArgs) -> Result<(), Failure> {
     let config = args.config.as_deref().map(cli::load).transpose()?;
     let key = SiteKey::new(config.as_ref().and_then(|c| c.key).unwrap_or_default());
-    let decode = match &config {
-        None => DecodeConfig::new(key),
-        Some(config) => config.decoding(key, 0),
+    let waypoint = config.as_ref().map(|c| judged::waypoint(c, args.at.as_deref())).transpose()?;
+    let decode = match (&config, waypoint) {
+        (Some(config), Some(waypoint)) => config.decoding(key, usize::from(waypoint.0)),
+        _ => DecodeConfig::new(key),
     };
     let sources = Sources::of(&args.paths)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
@@ -151,8 +165,15 @@ pub(crate) fn main(args: &ReplayArgs) -> Result<(), Failure> {
             .and_then(|()| out.flush().map_err(|e| Failure::new(IO, e)));
     }
     let mut replay = Replay::new(decode);
+    if let (Some(config), Some(waypoint), false) = (&config, waypoint, sources.messages.is_empty())
+    {
+        replay.judged = judged::Judged::at(config, waypoint)?;
+    }
     let bar = files::progress(sources.messages.len(), "files");
     for source in &sources.messages {
+        if let Some(judged) = &mut replay.judged {
+            judged.file(&source.name);
+        }
         replay.file(&source.bytes()?);
         files::advance(&bar);
     }
@@ -191,6 +212,8 @@ pub(crate) struct Replay {
     now: Timestamp,
     files: u64,
     sightings: Vec<Sighting>,
+    /// The checks of a configuration.
+    judged: Option<judged::Judged>,
 }
 
 impl Replay {
@@ -223,6 +246,7 @@ impl Replay {
             now,
             files: 0,
             sightings: Vec::new(),
+            judged: None,
         }
     }
 
@@ -239,7 +263,13 @@ impl Replay {
                 direction: Direction::ToReceiver,
                 trace: None,
             };
-            let decoded = self.decoder.decode(&frame, &mut self.sightings);
+            let judged = &mut self.judged;
+            let decoded =
+                self.decoder.decode_with(&frame, &mut self.sightings, &mut |message, seen| {
+                    if let Some(judged) = judged {
+                        judged.show_of_file(message, seen);
+                    }
+                });
             self.summary.decoded(decoded);
             for sighting in std::mem::take(&mut self.sightings) {
                 self.summary.count(&sighting);
@@ -269,6 +299,10 @@ impl Replay {
     fn end(mut self) -> Summary {
         self.step(&Input::Tick);
         self.summary.end(&self.engine.view());
+        if let Some(mut judged) = self.judged {
+            judged.rest();
+            judged.end(&mut self.summary);
+        }
         self.summary
     }
 }
@@ -313,5 +347,5 @@ fn write_text(
     for (code, times) in &summary.checks {
         writeln!(out, "check {code}, {times} times")?;
     }
-    Ok(())
+    judged::text(summary, out)
 }

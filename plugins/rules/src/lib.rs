@@ -126,6 +126,10 @@ impl<'a> Message<'a> {
         match test.operator {
             Operator::Present => has_value(one),
             Operator::Absent => !has_value(one),
+            Operator::Has(_) => {
+                let mut values = one.repetitions().filter(|r| valued(r.text()));
+                !has_value(one) || values.any(|value| self.holds(test, index, value.text()))
+            }
             _ => {
                 let mut values = one.repetitions().filter(|r| valued(r.text()));
                 values.all(|value| self.holds(test, index, value.text()))

@@ -3,7 +3,7 @@
 use crate::value::{Glob, Moment, is_number};
 
 /// Names of the operators, for error texts.
-pub(crate) const NAMES: &str = "is, equals, not-equals, in, not-in, matches, not-matches, length, range, before, after, same-as, changed, count";
+pub(crate) const NAMES: &str = "is, equals, not-equals, in, not-in, has, matches, not-matches, length, range, before, after, same-as, changed, count";
 
 /// One thing to look at, and how it should be.
 pub(crate) struct Test {
@@ -36,6 +36,7 @@ pub(crate) enum Operator {
     Date,
     In(Vec<String>),
     NotIn(Vec<String>),
+    Has(Vec<String>),
     Matches(Glob),
     NotMatches(Glob),
     Length(Range),
@@ -67,7 +68,8 @@ impl Operator {
         match self {
             Self::Number => is_number(value),
             Self::Date => Moment::read(value).is_some(),
-            Self::In(list) => listed(list),
+            // Of one value it is the same: how many must be so is the message's question.
+            Self::In(list) | Self::Has(list) => listed(list),
             Self::NotIn(list) => !listed(list),
             Self::Matches(glob) => glob.matches(value),
             Self::NotMatches(glob) => !glob.matches(value),

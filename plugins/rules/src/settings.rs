@@ -1,4 +1,8 @@
-//! Reads the rules, and says of a wrong one which it is, what is wrong and what to write.
+//! Reads the rules, and says of each wrong one its place, what is wrong and what to write.
+//!
+//! The host has held the settings against `settings.schema.json` and knows unknown keys, words and wrong
+//! kinds of values better; what is said here is what no schema can say. A sentence stands behind its
+//! place, a JSON pointer, one a line, so that the host can name the line of the file.
 
 use crate::level;
 use crate::operator::{NAMES, Operator, Range, Test};
@@ -44,46 +48,59 @@ impl Rule {
 
 type Object = Map<String, Value>;
 type Tables = BTreeMap<String, Vec<String>>;
-/// The slot of a path, and whether it is of the segment of the test's own path.
-type Slots<'a> = &'a dyn Fn(&str) -> Result<(usize, bool), String>;
+
+/// One wrong thing.
+struct Wrong {
+    /// A JSON pointer.
+    at: String,
+    /// What is wrong and what to write.
+    what: String,
+}
+
+/// A result with all that is wrong.
+type All<T> = Result<T, Vec<Wrong>>;
+
+impl Wrong {
+    fn new(at: &str, what: impl Into<String>) -> Self {
+        Self { at: at.to_owned(), what: what.into() }
+    }
+
+    /// Of a value that the schema refuses.
+    fn shape(at: &str) -> Self {
+        Self::new(at, "it is not written as docs/rules.md says")
+    }
+}
 
 /// Reads all rules.
 pub(crate) fn read(settings: &str) -> Result<Vec<Rule>, String> {
-    let Ok(Value::Object(settings)) = serde_json::from_str(settings) else {
-        return Err(format!("a map with `rules` is expected, and perhaps `tables`; {EXAMPLE}"));
-    };
-    if let Some(key) = settings.keys().find(|key| !["rules", "tables"].contains(&key.as_str())) {
-        return Err(format!("`{key}` is no setting; there are `rules` and `tables`"));
-    }
-    let Some(Value::Array(list)) =
-        settings.get("rules").filter(|list| list != &&Value::Array(vec![]))
-    else {
-        return Err(format!("`rules` must be a list with at least one rule; {EXAMPLE}"));
-    };
-    let mut tables = Tables::new();
-    for (name, values) in settings.get("tables").and_then(Value::as_object).into_iter().flatten() {
-        let values = texts(values).filter(|v| !v.is_empty());
-        let values =
-            values.ok_or(format!("table `{name}` must be a list of values, such as [F, M]"))?;
-        tables.insert(name.clone(), values);
-    }
-    let slots = slots(list);
-    let mut rules: Vec<Rule> = Vec::with_capacity(list.len());
-    for (number, value) in (1..).zip(list) {
-        let name = value.get("name").and_then(Value::as_str).unwrap_or_default();
-        let called =
-            if name.is_empty() { format!("rule {number}") } else { format!("rule `{name}`") };
-        if rules.iter().any(|rule| rule.name == name) {
-            return Err(format!("{called}: another rule has this name; give each its own"));
-        }
-        rules.push(rule(value, name, &tables, &slots).map_err(|why| format!("{called}: {why}"))?);
-    }
-    Ok(rules)
+    let settings: Value = serde_json::from_str(settings).unwrap_or_default();
+    all(&settings).map_err(|wrong| {
+        let lines = wrong.iter().map(|one| format!("{}: {}", one.at, one.what));
+        lines.collect::<Vec<_>>().join("\n")
+    })
 }
 
-/// Shown where the whole is wrong.
-const EXAMPLE: &str =
-    "the shortest is rules: [{name: sex-known, title: Sex, path: PID-8, is: present}]";
+fn all(settings: &Value) -> All<Vec<Rule>> {
+    let list = settings.get("rules").and_then(Value::as_array).filter(|list| !list.is_empty());
+    let list = list.ok_or_else(|| vec![Wrong::shape("/rules")])?;
+    let mut wrong = Vec::new();
+    let mut tables = Tables::new();
+    for (name, values) in settings.get("tables").and_then(Value::as_object).into_iter().flatten() {
+        match texts(values) {
+            Some(values) => _ = tables.insert(name.clone(), values),
+            None => wrong.push(Wrong::shape(&format!("/tables/{name}"))),
+        }
+    }
+    let reader = Reader { tables, slots: slots(list) };
+    let mut rules = Vec::with_capacity(list.len());
+    for (number, value) in list.iter().enumerate() {
+        match reader.rule(&format!("/rules/{number}"), value) {
+            Ok(rule) => rules.push(rule),
+            Err(more) => wrong.extend(more),
+        }
+    }
+    if wrong.is_empty() { Ok(rules) } else { Err(wrong) }
+}
 
 /// Every path that the rules name, in the order in which the host hands the fields over.
 fn slots(list: &[Value]) -> BTreeMap<String, usize> {
@@ -106,195 +123,211 @@ fn slots(list: &[Value]) -> BTreeMap<String, usize> {
     own.into_iter().chain(paths).zip(0..).collect()
 }
 
-fn rule(
-    value: &Value,
-    name: &str,
-    tables: &Tables,
-    slots: &BTreeMap<String, usize>,
-) -> Result<Rule, String> {
-    let object = value.as_object().ok_or("a map of keys is expected")?;
-    if name.is_empty() {
-        return Err("it needs a `name`, such as discharge-without-time".to_owned());
-    }
-    let mut tested = object.clone();
-    tested.retain(|key, _| !KEYS.contains(&key.as_str()));
-    let list = |key: &str| match object.get(key) {
-        None => Ok(Vec::new()),
-        Some(one @ Value::String(_)) => {
-            Ok(texts(&Value::Array(vec![one.clone()])).unwrap_or_default())
-        }
-        Some(many) => texts(many).ok_or(format!("`{key}` must be a list of texts")),
-    };
-    let mut types = Vec::new();
-    for text in list("types")? {
-        let (code, trigger) = text.split_once('^').unwrap_or((&text, "*"));
-        let plain = |t: &str, digits: bool| {
-            let fits = |b: u8| b.is_ascii_uppercase() || digits && b.is_ascii_digit();
-            t.len() == 3 && t.bytes().all(fits)
-        };
-        if !plain(code, false) || !(trigger == "*" || plain(trigger, true)) {
-            return Err(format!("`{text}` is no message type; write ADT^A01 or ADT^*"));
-        }
-        types.push((code.to_owned(), trigger.to_owned()));
-    }
-    let mut when = Vec::new();
-    match object.get("when") {
-        None => {}
-        Some(Value::Array(tests)) => {
-            for (number, one) in (1..).zip(tests) {
-                let one = one.as_object().ok_or(format!("`when` {number}: a map is expected"))?;
-                let one =
-                    test(one, tables, slots).map_err(|why| format!("`when` {number}: {why}"))?;
-                if matches!(one.operator, Operator::Changed { .. }) {
-                    return Err("`changed` can be no condition; make it the rule's own".to_owned());
-                }
-                when.push(one);
+/// What rules refer to.
+struct Reader {
+    tables: Tables,
+    slots: BTreeMap<String, usize>,
+}
+
+impl Reader {
+    fn rule(&self, at: &str, value: &Value) -> All<Rule> {
+        let object = value.as_object().ok_or_else(|| vec![Wrong::shape(at)])?;
+        let mut wrong = Vec::new();
+        let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
+        let list = |key: &str| object.get(key).map_or(Some(Vec::new()), one_or_more);
+        let mut types = Vec::new();
+        for text in list("types").unwrap_or_default() {
+            match message_type(&text) {
+                Some(kind) => types.push(kind),
+                None => wrong.push(Wrong::new(
+                    &format!("{at}/types"),
+                    format!("`{text}` is no message type; write ADT^A01 or ADT^*"),
+                )),
             }
         }
-        Some(_) => {
-            return Err("`when` must be a list, such as [{path: PV1-2, in: [I, E]}]".to_owned());
-        }
-    }
-    let level = object.get("level").map_or(Ok(Level::Warning), |text| {
-        let known = text.as_str().and_then(level);
-        known.ok_or("`level` is one of info, warning, error, critical".to_owned())
-    })?;
-    let test = test(&tested, tables, slots)?;
-    // once for each instance: the host's words go by a name that lives as long as the check
-    let name = name.to_owned().leak();
-    Ok(Rule { name, level, types, feeds: list("feeds")?, when, test })
-}
-
-/// A path or segment with one operator.
-fn test(object: &Object, tables: &Tables, slots: &BTreeMap<String, usize>) -> Result<Test, String> {
-    let mut operators =
-        object.iter().filter(|(key, _)| !["path", "segment"].contains(&key.as_str()));
-    let Some((key, value)) = operators.next() else {
-        return Err(format!("it needs one operator of {NAMES}"));
-    };
-    let path = object.get("path").and_then(Value::as_str);
-    let segment = object.get("segment").and_then(Value::as_str);
-    if key == "count" {
-        let segment = segment.filter(|_| path.is_none());
-        let segment = segment.ok_or("`count` goes with `segment: OBX`, not with `path`")?;
-        let operator = Operator::Count(range(key, value)?);
-        return Ok(Test {
-            segment: segment.to_owned(),
-            rest: String::new(),
-            slot: SHAPE,
-            operator,
-        });
-    }
-    let path = path.filter(|_| segment.is_none());
-    let path =
-        path.ok_or("it needs a `path`, such as PID-3.1 (`segment` goes with `count` only)")?;
-    let (segment, rest) = match path.find('-') {
-        Some(at) if !path.starts_with('@') => path.split_at(at),
-        _ => ("", ""),
-    };
-    let slot = |path: &str| {
-        let same = path.split('-').next() == Some(segment);
-        slots.get(path).map(|slot| (*slot, same)).ok_or(format!("`{path}` is no path"))
-    };
-    let operator = operator(key, value, tables, &slot)?;
-    if let Some((extra, _)) = operators.next() {
-        return Err(format!(
-            "`{key}` and `{extra}` together; a rule has one operator, of {NAMES}. More go into rules of their own"
-        ));
-    }
-    let (slot, _) = slot(path)?;
-    Ok(Test { segment: segment.to_owned(), rest: rest.to_owned(), slot, operator })
-}
-
-fn operator(
-    key: &str,
-    value: &Value,
-    tables: &Tables,
-    slot: Slots<'_>,
-) -> Result<Operator, String> {
-    let text = || scalar(value).ok_or(format!("`{key}` wants one text"));
-    let path = || slot(value.as_str().ok_or(format!("`{key}` wants a path, such as OBR-7"))?);
-    let list = || match value {
-        Value::String(name) => tables.get(name).cloned().ok_or(format!(
-            "there is no table `{name}`; declare it under `tables` or write the values here: [F, M]"
-        )),
-        _ => texts(value)
-            .filter(|list| !list.is_empty())
-            .ok_or(format!("`{key}` wants values such as [F, M], or the name of a table")),
-    };
-    Ok(match key {
-        "is" => match value.as_str() {
-            Some("present") => Operator::Present,
-            Some("absent") => Operator::Absent,
-            Some("number") => Operator::Number,
-            Some("date") => Operator::Date,
-            _ => return Err("`is` wants one of present, absent, number, date".to_owned()),
-        },
-        "equals" => Operator::In(vec![text()?]),
-        "not-equals" => Operator::NotIn(vec![text()?]),
-        "in" => Operator::In(list()?),
-        "not-in" => Operator::NotIn(list()?),
-        "matches" => Operator::Matches(Glob::read(&text()?)),
-        "not-matches" => Operator::NotMatches(Glob::read(&text()?)),
-        "length" => Operator::Length(range(key, value)?),
-        "range" => {
-            let bound = |end: &str, open: f64| match value.get(end) {
-                None => Ok(open),
-                Some(n) => {
-                    n.as_f64().ok_or("`range` wants numbers, as in {min: 0, max: 9}".to_owned())
+        let mut when = Vec::new();
+        let conditions = object.get("when").and_then(Value::as_array).into_iter().flatten();
+        for (number, one) in conditions.enumerate() {
+            let at = format!("{at}/when/{number}");
+            let tested = one.as_object().ok_or_else(|| Wrong::shape(&at));
+            match tested.and_then(|object| self.test(&at, object)) {
+                Ok(Test { operator: Operator::Changed { .. }, .. }) => {
+                    let what = "`changed` can be no condition; make it the rule's own";
+                    wrong.push(Wrong::new(&at, what));
                 }
-            };
-            let (min, max) = (bound("min", f64::NEG_INFINITY)?, bound("max", f64::INFINITY)?);
-            bounds(key, value, min <= max)?;
-            Operator::Between(min, max)
+                Ok(test) => when.push(test),
+                Err(one) => wrong.push(one),
+            }
         }
-        "before" => Operator::Before(path()?),
-        "after" => Operator::After(path()?),
-        "same-as" => Operator::SameAs(path()?),
-        "changed" => changed(value, slot)?,
-        "count" => return Err("`count` goes with `segment: OBX`".to_owned()),
-        other => return Err(format!("`{other}` is no operator; there are {NAMES}")),
-    })
+        let level = object.get("level").map_or(Some(Level::Warning), |l| level(l.as_str()?));
+        let feeds = list("feeds");
+        let mut tested = object.clone();
+        tested.retain(|key, _| !KEYS.contains(&key.as_str()));
+        match (self.test(at, &tested), level, feeds) {
+            (Ok(test), Some(level), Some(feeds)) if wrong.is_empty() && !name.is_empty() => {
+                // once for each instance: the host's words go by a name that lives as long as the check
+                Ok(Rule { name: name.to_owned().leak(), level, types, feeds, when, test })
+            }
+            (test, ..) => {
+                wrong.extend(test.err());
+                if wrong.is_empty() {
+                    wrong.push(Wrong::shape(at));
+                }
+                Err(wrong)
+            }
+        }
+    }
+
+    /// A path or segment with one operator.
+    fn test(&self, at: &str, object: &Object) -> Result<Test, Wrong> {
+        let mut operators =
+            object.iter().filter(|(key, _)| !["path", "segment"].contains(&key.as_str()));
+        let known = |key: &str| NAMES.split(", ").any(|name| name == key);
+        if let Some((other, _)) = operators.clone().find(|(key, _)| !known(key)) {
+            return Err(Wrong::new(at, format!("`{other}` is no operator; there are {NAMES}")));
+        }
+        let Some((key, value)) = operators.next() else {
+            return Err(Wrong::new(at, format!("it needs one operator of {NAMES}")));
+        };
+        if let Some((extra, _)) = operators.next() {
+            let what = format!(
+                "`{key}` and `{extra}` together; a rule has one operator, and what else must hold goes into a rule of its own"
+            );
+            return Err(Wrong::new(&format!("{at}/{extra}"), what));
+        }
+        let path = object.get("path").and_then(Value::as_str);
+        let segment = object.get("segment").and_then(Value::as_str);
+        let here = format!("{at}/{key}");
+        if key == "count" {
+            let segment = segment.filter(|_| path.is_none()).ok_or_else(|| {
+                Wrong::new(&here, "`count` goes with `segment: OBX`, not with `path`")
+            })?;
+            let operator = Operator::Count(range(&here, value)?);
+            let (segment, rest) = (segment.to_owned(), String::new());
+            return Ok(Test { segment, rest, slot: SHAPE, operator });
+        }
+        let path = path.filter(|_| segment.is_none()).ok_or_else(|| {
+            Wrong::new(at, "it needs a `path`, such as PID-3.1 (`segment` goes with `count` only)")
+        })?;
+        let (segment, rest) = match path.find('-') {
+            Some(split) if !path.starts_with('@') => path.split_at(split),
+            _ => ("", ""),
+        };
+        let operator = self.operator(&here, (key, value), segment)?;
+        let slot = *self.slots.get(path).ok_or_else(|| Wrong::shape(&here))?;
+        Ok(Test { segment: segment.to_owned(), rest: rest.to_owned(), slot, operator })
+    }
+
+    /// The slot of another path, and whether it is of the segment of the test's own.
+    fn slot(&self, at: &str, path: Option<&Value>, segment: &str) -> Result<(usize, bool), Wrong> {
+        let path = path.and_then(Value::as_str).ok_or_else(|| Wrong::shape(at))?;
+        let slot = self.slots.get(path).ok_or_else(|| Wrong::shape(at))?;
+        Ok((*slot, path.split('-').next() == Some(segment)))
+    }
+
+    fn operator(
+        &self,
+        at: &str,
+        (key, value): (&str, &Value),
+        segment: &str,
+    ) -> Result<Operator, Wrong> {
+        let text = || scalar(value).ok_or_else(|| Wrong::shape(at));
+        let path = || self.slot(at, Some(value), segment);
+        let list = || match value {
+            Value::String(name) => self.tables.get(name).cloned().ok_or_else(|| {
+                let known: Vec<_> = self.tables.keys().map(String::as_str).collect();
+                let known = match known.is_empty() {
+                    true => "`tables` declares none".to_owned(),
+                    false => format!("there are {}", known.join(", ")),
+                };
+                let what = format!("no table `{name}`: {known}; one value is written [{name}]");
+                Wrong::new(at, what)
+            }),
+            _ => texts(value).ok_or_else(|| Wrong::shape(at)),
+        };
+        Ok(match key {
+            "is" => match value.as_str() {
+                Some("present") => Operator::Present,
+                Some("absent") => Operator::Absent,
+                Some("number") => Operator::Number,
+                Some("date") => Operator::Date,
+                _ => return Err(Wrong::shape(at)),
+            },
+            "equals" => Operator::In(vec![text()?]),
+            "not-equals" => Operator::NotIn(vec![text()?]),
+            "in" => Operator::In(list()?),
+            "not-in" => Operator::NotIn(list()?),
+            "has" => Operator::Has(match value {
+                Value::Array(_) => list()?,
+                _ => vec![text()?],
+            }),
+            "matches" => Operator::Matches(Glob::read(&text()?)),
+            "not-matches" => Operator::NotMatches(Glob::read(&text()?)),
+            "length" => Operator::Length(range(at, value)?),
+            "range" => {
+                let bound = |end: &str, open: f64| value.get(end).map_or(Some(open), Value::as_f64);
+                let (min, max) = (bound("min", f64::NEG_INFINITY), bound("max", f64::INFINITY));
+                let (Some(min), Some(max)) = (min, max) else { return Err(Wrong::shape(at)) };
+                ordered(at, min <= max)?;
+                Operator::Between(min, max)
+            }
+            "before" => Operator::Before(path()?),
+            "after" => Operator::After(path()?),
+            "same-as" => Operator::SameAs(path()?),
+            "changed" => {
+                let list = |name: &str| value.get(name).map_or(Some(Vec::new()), texts);
+                let (Some(from), Some(to)) = (list("from"), list("to")) else {
+                    return Err(Wrong::shape(at));
+                };
+                if from.is_empty() != to.is_empty() {
+                    let what = "`from` and `to` go together: {key: OBR-3.1, from: [F], to: [P]}, or \
+                                {key: OBR-3.1} for any change";
+                    return Err(Wrong::new(at, what));
+                }
+                let key = self.slot(&format!("{at}/key"), value.get("key"), segment)?;
+                Operator::Changed { key, from, to }
+            }
+            _ => return Err(Wrong::shape(at)),
+        })
+    }
 }
 
-/// `{key: OBR-3.1, from: [F, C], to: [P, I]}`, or only the key for any change.
-fn changed(value: &Value, slot: Slots<'_>) -> Result<Operator, String> {
-    let shape =
-        "`changed` wants {key: OBR-3.1} for any change, or {key: OBR-3.1, from: [F], to: [P]}";
-    let object = value.as_object().ok_or(shape)?;
-    if object.keys().any(|key| !["key", "from", "to"].contains(&key.as_str())) {
-        return Err(shape.to_owned());
-    }
-    let list = |name: &str| object.get(name).map_or(Some(Vec::new()), texts).ok_or(shape);
-    let (from, to) = (list("from")?, list("to")?);
-    if from.is_empty() != to.is_empty() {
-        return Err(shape.to_owned());
-    }
-    let key = slot(object.get("key").and_then(Value::as_str).ok_or(shape)?)?;
-    Ok(Operator::Changed { key, from, to })
+/// `ADT^A01`, `ADT^*` or `ADT`.
+fn message_type(text: &str) -> Option<(String, String)> {
+    let (code, trigger) = text.split_once('^').unwrap_or((text, "*"));
+    let plain = |t: &str, digits: bool| {
+        let fits = |b: u8| b.is_ascii_uppercase() || digits && b.is_ascii_digit();
+        t.len() == 3 && t.bytes().all(fits)
+    };
+    let good = plain(code, false) && (trigger == "*" || plain(trigger, true));
+    good.then(|| (code.to_owned(), trigger.to_owned()))
 }
 
 /// `{min: 1, max: 9}`, either may lack; or one number for both.
-fn range(key: &str, value: &Value) -> Result<Range, String> {
+fn range(at: &str, value: &Value) -> Result<Range, Wrong> {
     let number = |n: &Value| n.as_u64().and_then(|n| usize::try_from(n).ok());
     if let Some(n) = number(value) {
         return Ok(Range { min: n, max: n });
     }
     let bound = |end: &str, open: usize| value.get(end).map_or(Some(open), number);
     let (min, max) = (bound("min", 0), bound("max", usize::MAX));
-    bounds(key, value, min.is_some() && max.is_some() && min <= max)?;
-    Ok(Range { min: min.unwrap_or(0), max: max.unwrap_or(usize::MAX) })
+    let (Some(min), Some(max), true) = (min, max, value.is_object()) else {
+        return Err(Wrong::shape(at));
+    };
+    ordered(at, min <= max)?;
+    Ok(Range { min, max })
 }
 
-/// Refuses a range that is none.
-fn bounds(key: &str, value: &Value, ok: bool) -> Result<(), String> {
-    let known = value.as_object().is_some_and(|object| {
-        !object.is_empty() && object.keys().all(|k| ["min", "max"].contains(&k.as_str()))
-    });
-    if ok && known {
-        Ok(())
-    } else {
-        Err(format!("`{key}` wants {{min: 1, max: 9}}; one of both may lack"))
+/// Refuses a range in which nothing is.
+fn ordered(at: &str, ok: bool) -> Result<(), Wrong> {
+    if ok { Ok(()) } else { Err(Wrong::new(at, "`min` is above `max`")) }
+}
+
+/// One text, or a list of them.
+fn one_or_more(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::String(text) => Some(vec![text.clone()]),
+        many => texts(many),
     }
 }
 

@@ -38,6 +38,8 @@ fn each_operator_on_a_value() {
         (json!({"in": "sex"}), "F", "X"),
         (json!({"in": ["A"]}), "A", "B"),
         (json!({"not-in": "sex"}), "X", "F"),
+        (json!({"has": "MR"}), "PI\u{1d}MR", "PI\u{1d}VN"),
+        (json!({"has": ["MR", "VN"]}), "PI\u{1d}VN", "PI"),
         (json!({"matches": "##-*"}), "12-x", "1-x"),
         (json!({"not-matches": "TEST*"}), "DOE", "TESTER"),
         (json!({"length": {"max": 2}}), "äö", "abc"),
@@ -128,42 +130,50 @@ fn changes_are_seen_by_key() {
 #[test]
 fn a_wrong_rule_is_named_with_what_to_write() {
     let refused = |rules: Value| judge(&rules, &[]).unwrap_err();
-    let rule = |extra: Value| {
+    let rule = |extra: &Value| {
         let mut rule = json!({"name": "r", "title": "t"});
         extra.as_object().unwrap().iter().for_each(|(k, v)| rule[k] = v.clone());
-        json!([rule])
+        rule
     };
-    for (extra, said) in [
-        (json!({"path": "PID-8", "equal": "F"}), "`equal` is no operator; there are is, equals"),
-        (json!({"path": "PID-8"}), "it needs one operator of is"),
-        (json!({"is": "present"}), "it needs a `path`"),
-        (json!({"path": "PID-8", "in": "gender"}), "there is no table `gender`"),
-        (json!({"path": "PID-8", "is": "there"}), "present, absent, number, date"),
-        (json!({"path": "PID-8", "is": "present", "length": 1}), "a rule has one operator"),
-        (json!({"path": "PID-8", "is": "present", "types": ["A01"]}), "ADT^*"),
-        (json!({"path": "PID-8", "is": "present", "level": "bad"}), "one of info"),
-        (json!({"path": "PID-8", "length": {"min": 3, "max": 1}}), "{min: 1, max: 9}"),
-        (json!({"path": "PID-8", "range": {"least": 3}}), "{min: 1, max: 9}"),
+    let wrong = [
+        (json!({"path": "PID-8"}), "", "it needs one operator of is"),
+        (json!({"is": "present"}), "", "it needs a `path`"),
+        (json!({"path": "PID-8", "in": "gender"}), "/in", "no table `gender`: there are sex"),
+        (
+            json!({"path": "PID-8", "is": "present", "length": 1}),
+            "/length",
+            "a rule has one operator",
+        ),
+        (json!({"path": "PID-8", "is": "present", "types": ["A01"]}), "/types", "ADT^*"),
+        (json!({"path": "PID-8", "length": {"min": 3, "max": 1}}), "/length", "above `max`"),
+        (json!({"path": "PID-8", "range": {"min": 3, "max": 1}}), "/range", "above `max`"),
         (
             json!({"path": "PID-8", "is": "present", "when": [{"path": "PV1-2"}]}),
-            "`when` 1: it needs one",
+            "/when/0",
+            "it needs one operator",
         ),
-        (json!({"path": "PID-8", "changed": {"from": ["F"]}}), "{key: OBR-3.1}"),
-        (json!({"path": "OBX-1", "count": 1}), "`segment: OBX`"),
-    ] {
-        let error = refused(rule(extra.clone()));
-        assert!(error.starts_with("rule `r`: ") && error.contains(said), "{extra}: {error}");
-        assert!(error.len() < 400, "{error}");
+        (json!({"path": "PID-8", "changed": {"key": "PID-3", "from": ["F"]}}), "/changed", "`to`"),
+        (json!({"path": "OBX-1", "count": 1}), "/count", "`segment: OBX`"),
+        // What the host's schema refuses is refused here too, in fewer words.
+        (json!({"path": "PID-8", "equal": "F"}), "", "`equal` is no operator"),
+        (json!({"path": "PID-8", "is": "there"}), "/is", "docs/rules.md"),
+        (json!({"path": "PID-8", "is": "present", "level": "bad"}), "", "docs/rules.md"),
+        (json!({"path": "PID-8", "changed": {}}), "/changed/key", "docs/rules.md"),
+    ];
+    for (extra, at, said) in &wrong {
+        let error = refused(json!([rule(extra)]));
+        assert!(
+            error.starts_with(&format!("/rules/0{at}: ")) && error.contains(said),
+            "{extra}: {error}"
+        );
+        assert!(error.len() < 300, "{error}");
     }
-    let twice = json!([{"name": "r", "title": "t", "path": "PID-8", "is": "present"},
-                       {"name": "r", "title": "t", "path": "PID-8", "is": "absent"}]);
-    assert!(refused(twice).contains("another rule has this name"));
-    assert!(
-        refused(json!([{"title": "t", "path": "PID-8", "is": "present"}]))
-            .contains("rule 1: it needs a `name`")
-    );
-    assert!(run::<Rules>("{}", "adt", &[]).unwrap_err().contains("the shortest is"));
-    assert!(
-        run::<Rules>("{\"rule\": []}", "adt", &[]).unwrap_err().contains("`rule` is no setting")
-    );
+    let all = refused(wrong.iter().map(|(extra, ..)| rule(extra)).collect());
+    assert_eq!(all.lines().count(), wrong.len(), "each at once: {all}");
+    for settings in ["{}", "[]", "", "{\"rules\": []}", "{\"rules\": [7]}"] {
+        assert!(
+            run::<Rules>(settings, "adt", &[]).unwrap_err().starts_with("/rules"),
+            "{settings}"
+        );
+    }
 }

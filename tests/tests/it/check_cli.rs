@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_sim::{Generator, Kind, Profile, Variation};
-use feedpulse_tests::product::binary;
+use feedpulse_tests::parts::wait_until;
+use feedpulse_tests::product::{PATIENCE, binary};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -240,7 +241,8 @@ fn mistakes_of_a_check_are_told_with_what_to_do() {
 
     let cases = folder.join("cases");
     fs::remove_dir_all(&cases).unwrap();
-    fails(&folder, &["test", "trouble.wasm"], 66, &["cases"]);
+    // without a folder those that it carries: of the template, which this check is no more
+    fails(&folder, &["test", "trouble.wasm"], 1, &["missing     reason-missing (row 1)"]);
     fs::create_dir(&cases).unwrap();
     fails(&folder, &["test", "trouble.wasm"], 66, &["no case is here", "NAME.hl7"]);
     let case = |name: &str, wish: &str, expected: &str| {
@@ -321,4 +323,38 @@ fn an_incident_becomes_a_case_without_its_patient() {
     works(&folder, &["build"]);
     let words = ["FAIL  incident", "to do: src/lib.rs", "missing     obx-11-wrong"];
     fails(&folder, &["test", "went-back.wasm"], 1, &words);
+}
+
+/// A command that goes on until it is stopped.
+struct Going(std::process::Child);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn dev_builds_and_tests_again_whenever_a_file_changes() {
+    let home = tempfile::tempdir().unwrap();
+    works(home.path(), &["new", "watched"]);
+    let folder = home.path().join("watched");
+    let said = home.path().join("said");
+    let file = fs::File::create(&said).unwrap();
+    let mut dev = check(&folder, &["dev"]);
+    dev.stdout(file.try_clone().unwrap()).stderr(file).stdin(std::process::Stdio::null());
+    let _going = Going(dev.spawn().unwrap());
+    let says = |what: &str, times: usize| {
+        let text = || fs::read_to_string(&said).unwrap_or_default();
+        let seen =
+            wait_until(PATIENCE * 3, || (text().matches(what).count() == times).then_some(()));
+        assert!(seen.is_some(), "{times} × {what:?}:\n{}", text());
+    };
+    let expected = folder.join("cases/emergency.expected.json");
+    says("passed; waiting for a change", 1);
+    edit(expected.clone(), "reason-missing", "reason-lost");
+    says("1 of 2 cases failed\nwaiting for a change", 1);
+    edit(expected, "reason-lost", "reason-missing");
+    says("passed; waiting for a change", 2);
 }

@@ -59,10 +59,10 @@ fn validate_tells_all_errors_of_meaning_at_once_with_place_and_hint() {
     let expected = [
         ("2:1: zone:", "Europe/Berlin"),
         ("3:1: facility:", "PV1-3"),
-        ("5:23: waypoints/0/ack_time:", "500ms"),
-        ("6:6: waypoints/1/name:", "unique"),
-        ("8:38: routes/0/waypoints/1:", "engine-in"),
-        ("10:15: feeds/0/route:", "declared: r"),
+        ("5:23: waypoints #1/ack_time:", "500ms"),
+        ("6:6: waypoints #2/name:", "unique"),
+        ("8:38: routes #1/waypoints #2:", "engine-in"),
+        ("10:15: feeds #1/route:", "declared: r"),
         ("11:8: http/listen:", "token"),
     ];
     assert_problems(yaml, &expected);
@@ -78,10 +78,10 @@ fn validate_tells_all_errors_of_form_at_once_with_place_and_hint() {
         \x20 - {name: f, route: r, senders: EHR}\n\
         store: {folder: x, log_mib: many}\n";
     let expected = [
-        ("2:23: waypoints/0/key:", "control_id"),
-        ("3:5: waypoints/1:", "name"),
+        ("2:23: waypoints #1/key:", "control_id"),
+        ("3:5: waypoints #2:", "name"),
         ("4:1: mlp:", "mllp"),
-        ("6:25: feeds/0/senders:", "["),
+        ("6:25: feeds #1/senders:", "["),
         ("7:20: store/log_mib:", "number"),
     ];
     assert_problems(yaml, &expected);

@@ -232,3 +232,34 @@ fn the_demo_finds_all_trouble_and_leaks_nothing() {
         }
     }
 }
+
+/// A check of one's own on the simulated stream, with settings beside it: stopped as soon as it has found
+/// something.
+#[test]
+fn a_check_of_ones_own_finds_something_in_the_demo() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("own-rules");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("rules.wasm");
+    let pulled = Command::new(binary())
+        .args(["check", "pull", "builtin:rules", "--output"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(pulled.status.success(), "{pulled:?}");
+    let rule = "{name: has-a-sender, title: A sender, remedy: None., path: MSH-3, is: absent}";
+    fs::write(folder.join("settings.yaml"), format!("rules: [{rule}]\n")).unwrap();
+    let said = home.path().join("said");
+    let out = File::create(&said).unwrap();
+    let mut demo = Command::new(binary());
+    demo.args(["demo", "--headless", "--for", "60s", "--check"]).arg(&folder);
+    demo.arg("--folder").arg(home.path().join("kept")).stdin(Stdio::null());
+    demo.stdout(out.try_clone().unwrap()).stderr(out);
+    let _demo = Demo { child: demo.spawn().unwrap(), folder: home.path().to_owned() };
+    let text = || fs::read_to_string(&said).unwrap_or_default();
+    let found = wait_until(PATIENCE, || {
+        let text = text();
+        (text.contains("(check own-rules)") && text.contains("has-a-sender")).then_some(())
+    });
+    assert!(found.is_some(), "{}", text());
+}

@@ -27,6 +27,7 @@ mod peers;
 mod probes;
 mod reload;
 mod restart;
+mod rules;
 mod samples;
 mod standby;
 mod traces;

@@ -88,17 +88,17 @@ fn a_wrong_rule_is_refused_with_its_name() {
     for (rule, said) in [
         (
             json!([{"name": "r", "title": "t", "path": "PID8", "is": "present"}]),
-            "rules/0/path: `PID8`",
+            "rules/0/path: `PID8` is no path; did you mean `PID-8`?",
         ),
         (json!([{"name": "R", "title": "t", "path": "PID-8", "is": "present"}]), "rules/0/name"),
         (json!([{"name": "r", "path": "PID-8", "is": "present"}]), "rules/0/title"),
         (
             json!([{"name": "r", "title": "t", "path": "PID-8", "equal": 1}]),
-            "rule `r`: `equal` is no operator",
+            "/rules/0: `equal` is no operator",
         ),
         (
             json!([{"name": "r", "title": "t", "path": "PID-8", "in": "sex"}]),
-            "there is no table `sex`",
+            "/rules/0/in: no table `sex`",
         ),
     ] {
         let error = worker(&rule).unwrap_err().to_string();

@@ -1,40 +1,35 @@
 //! `feedpulse check approve`: what a check asks for, as the configuration that gives it. Nothing of
 //! the check is run.
 
-use crate::cli::{DATA, Failure, NO_INPUT};
+use super::named;
+use crate::cli::{DATA, Failure};
 use crate::version::approval;
 use anyhow::anyhow;
 use clap::Args;
 use feedpulse_wasm::{Field, Grant, Manifest};
-use std::path::{Path, PathBuf};
 
 /// Which check.
 #[derive(Args, Debug)]
 pub(crate) struct ApproveArgs {
-    /// The component.
-    file: PathBuf,
-    /// Where the running Feedpulse finds it, instead of FILE.
+    /// The check: a .wasm file, a folder, builtin:NAME, or oci://….
+    check: String,
+    /// Where the running Feedpulse finds it, instead of CHECK.
     #[arg(long, value_name = "PATH")]
     plugin: Option<String>,
 }
 
 /// Prints the entry.
 pub(crate) fn main(args: &ApproveArgs) -> Result<(), Failure> {
-    let manifest = manifest(&bytes(&args.file)?, &args.file)?;
-    let plugin = args.plugin.clone().unwrap_or_else(|| args.file.display().to_string());
-    print!("{}{}", told(&manifest), approval::entry(&manifest, &plugin));
+    let named = named::find(&args.check)?;
+    let manifest = manifest(&named.wasm, &named.plugin)?;
+    let plugin = args.plugin.as_ref().unwrap_or(&named.plugin);
+    print!("{}{}", told(&manifest), approval::entry(&manifest, plugin));
     Ok(())
 }
 
-/// A file of a check.
-pub(super) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|e| Failure::new(NO_INPUT, anyhow!("{}: {e}", file.display())))
-}
-
 /// What a check says of itself.
-pub(super) fn manifest(wasm: &[u8], from: &Path) -> Result<Manifest, Failure> {
-    Manifest::read(wasm)
-        .map_err(|e| Failure::new(DATA, anyhow!(e).context(from.display().to_string())))
+pub(super) fn manifest(wasm: &[u8], from: &str) -> Result<Manifest, Failure> {
+    Manifest::read(wasm).map_err(|e| Failure::new(DATA, anyhow!(e).context(from.to_owned())))
 }
 
 /// What giving it means, as YAML comments.

@@ -1,9 +1,11 @@
 //! Where a check is tried: the host of production with its limits, messages from files instead of a
 //! stream, and nobody else about.
 
-use super::build;
-use crate::cli::{DATA, Failure, NO_INPUT};
+use super::named::{self, Named, Tried};
+use crate::cli::{DATA, Failure};
+use crate::config::document::Part;
 use crate::run::checks::Granted;
+use crate::version::{self, Refusal};
 use anyhow::anyhow;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::key::SiteKey;
@@ -13,8 +15,7 @@ use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::index::Message as Indexed;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
-use feedpulse_wasm::{Manifest, MessageAccess, Plugin, Row, Runtime};
-use std::path::Path;
+use feedpulse_wasm::{Manifest, MessageAccess, Plugin, Row, Runtime, Settings, Worker};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -25,9 +26,18 @@ pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 pub(crate) struct Bed {
     /// The loaded check.
     pub(crate) plugin: Plugin,
-    /// The component.
-    pub(crate) wasm: Vec<u8>,
+    /// What was named, with the component.
+    pub(crate) named: Named,
     runtime: Runtime,
+}
+
+/// The clock of messages that are read from files.
+#[derive(Clone, Copy)]
+pub(crate) enum Clock {
+    /// It stands, milliseconds since 1970.
+    At(u64),
+    /// It shows the time at which each message says that it was made (MSH-7), and never goes back.
+    Messages,
 }
 
 /// One message of a file.
@@ -35,6 +45,8 @@ pub(crate) struct Bed {
 pub(crate) struct Message {
     /// As it stands in the file.
     pub(crate) bytes: Vec<u8>,
+    /// When it is said to have come, milliseconds since 1970.
+    pub(crate) at_ms: u64,
     /// MSH-9, with the usual delimiters.
     pub(crate) kind: String,
     /// Its row; none when the check does not want this type.
@@ -52,36 +64,21 @@ pub(crate) struct Tray {
 }
 
 impl Bed {
-    /// From a component, or from a check's folder, which is built first.
+    /// Of a check, however it is named.
     ///
     /// # Errors
     /// What is missing or wrong.
-    pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
-        if path.is_dir() {
-            let built = build::build(path, None)?;
-            return Self::load(built.wasm, &built.file);
-        }
-        let wasm = std::fs::read(path).map_err(|e| {
-            let hint = "give a .wasm file, or the folder of a check";
-            Failure::new(NO_INPUT, anyhow!("{}: {e}; {hint}", path.display()))
-        })?;
-        Self::load(wasm, path)
-    }
-
-    /// From a component at hand.
-    ///
-    /// # Errors
-    /// Why this host does not load it.
-    pub(crate) fn load(wasm: Vec<u8>, path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn of(check: &str) -> Result<Self, Failure> {
         static NEVER: AtomicBool = AtomicBool::new(false);
+        let named = named::find(check)?;
         let failed =
-            |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
+            |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", named.plugin));
         let runtime = Runtime::new(None).map_err(|e| failed(&e))?;
-        let plugin = runtime.load(&wasm).map_err(|e| failed(&e))?;
+        let plugin = runtime.load(&named.wasm).map_err(|e| failed(&e))?;
         let ticker = runtime.ticker();
         // ends with the process: these commands do not live long
         std::thread::spawn(move || ticker.run(&NEVER));
-        Ok(Self { plugin, wasm, runtime })
+        Ok(Self { plugin, named, runtime })
     }
 
     /// Another check under the same engine and heartbeat.
@@ -92,9 +89,27 @@ impl Bed {
         self.runtime.load(wasm).map_err(|e| Failure::new(DATA, anyhow!("{e}")))
     }
 
-    /// What it says about itself.
+    /// What it says about itself, without what settings declare.
     pub(crate) fn manifest(&self) -> &Manifest {
         self.plugin.manifest()
+    }
+
+    /// An instance with settings; its manifest holds what they declare.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn worker(&self, settings: Settings, part: &Part) -> Result<Worker, Refusal> {
+        version::settings::start(&self.plugin, settings, part, version::settings::For::Author)
+    }
+
+    /// An instance with the settings that the command line names.
+    ///
+    /// # Errors
+    /// As [`Bed::worker`], for people.
+    pub(crate) fn tried(&self, tried: &Tried) -> Result<Worker, Failure> {
+        let (settings, part) = self.named.tried(tried)?;
+        self.worker(settings, &part)
+            .map_err(|refusal| Failure::new(DATA, anyhow!(refusal.about(&self.manifest().name))))
     }
 }
 
@@ -108,17 +123,19 @@ pub(crate) fn rows(manifest: &Manifest) -> Result<RowSpec, Failure> {
 ///
 /// # Errors
 /// When a declared field cannot be read.
-pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], now_ms: u64) -> Result<Tray, Failure> {
+pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], clock: Clock) -> Result<Tray, Failure> {
     let mut spec = rows(manifest)?;
+    let mut now_ms = match clock {
+        Clock::At(ms) => ms,
+        Clock::Messages => 0,
+    };
     let mut decoder = Decoder::new(DecodeConfig::new(SiteKey::new([0; 16])));
     let mut tray = Tray::default();
     let mut seen: Vec<Sighting> = Vec::new();
     for piece in split_file(bytes) {
         let frame = Frame {
             bytes: Phi::new(bytes.get(piece.start..piece.end).unwrap_or_default().to_vec()),
-            at: Timestamp::from_micros(
-                i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_mul(1000),
-            ),
+            at: moment(now_ms),
             waypoint: WaypointId(0),
             connection: ConnectionId(0),
             direction: Direction::ToReceiver,
@@ -129,8 +146,13 @@ pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], now_ms: u64) -> Result<Tra
         decoder.decode_with(&frame, &mut seen, &mut |message, sighting| match &sighting.what {
             Seen::Message(what) => {
                 let wanted = manifest.wants(what.code.as_str(), what.trigger.as_str());
-                let meta = RowMeta::of(sighting.at, what);
+                if let (Clock::Messages, Some(made)) = (clock, what.made) {
+                    let made = u64::try_from(made.at.as_micros() / 1000).unwrap_or(0);
+                    now_ms = now_ms.max(made);
+                }
+                let meta = RowMeta::of(moment(now_ms), what);
                 messages.push(Message {
+                    at_ms: now_ms,
                     bytes: message.bytes().to_vec(),
                     kind: kind(message),
                     fields: wanted.then(|| joined(&mut spec, message, &meta)),
@@ -146,6 +168,10 @@ pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], now_ms: u64) -> Result<Tra
         }
     }
     Ok(tray)
+}
+
+fn moment(ms: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(1000))
 }
 
 fn joined(spec: &mut RowSpec, message: &Indexed<'_>, meta: &RowMeta) -> String {

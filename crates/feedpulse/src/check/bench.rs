@@ -1,14 +1,15 @@
 //! `feedpulse check bench`: what a check costs, beside one that does nothing, in the same run.
 
-use super::bed::{self, Bed, Message, NOW_MS};
+use super::bed::{self, Bed, Clock, Message, NOW_MS};
 use super::build::size;
 use super::cases;
+use super::named::Tried;
 use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::files;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, MessageAccess, Row, Settings, Worker};
-use std::path::{Path, PathBuf};
+use feedpulse_wasm::{Batch, CheckFinding, Manifest, MessageAccess, Row, Settings, Worker};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,11 @@ const WARM: usize = 200;
 /// What is measured.
 #[derive(Args, Debug)]
 pub(crate) struct BenchArgs {
-    /// The check's folder (built first), or a component.
+    /// The check: its folder (built first), a .wasm file, builtin:NAME, or oci://….
     #[arg(default_value = ".")]
-    check: PathBuf,
+    check: String,
+    #[command(flatten)]
+    tried: Tried,
     /// Files and folders of messages, instead of the check's cases.
     #[arg(long, value_name = "PATH")]
     messages: Vec<PathBuf>,
@@ -59,33 +62,33 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
         return Err(Failure::new(64, anyhow!("--for: give 10ms to 60s")));
     }
     let bed = Bed::of(&args.check)?;
-    let messages = messages(args, &bed)?;
-    let nothing = bed.another(NOTHING)?;
-    let rows = Rows::of(&bed, &messages)?;
-    let settings = Settings::default();
+    let mut own = bed.tried(&args.tried)?;
+    let messages = messages(args, &bed, own.manifest())?;
+    let mut nothing = bed
+        .another(NOTHING)?
+        .author_worker(Settings::default())
+        .map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
+    let rows = Rows::of(own.manifest(), &messages)?;
     let manifest = bed.manifest();
     let messages_said = crate::noun::count(messages.len(), "message");
     println!("{} {}, {messages_said} in turn", manifest.name, manifest.version);
     println!("{:<28} {:>10} {:>10} {:>12}", "", "ns a call", "p99", "ns a message");
-    let mut own = Vec::new();
+    let mut per_row = Vec::new();
     let mut memory = 0;
-    for (name, plugin) in [("nothing at all", &nothing), (manifest.name.as_str(), &bed.plugin)] {
-        let mut worker = plugin
-            .author_worker(settings.clone())
-            .map_err(|e| Failure::new(DATA, anyhow!("{e}; bench runs it without settings")))?;
+    for (name, worker) in [("nothing at all", &mut nothing), (manifest.name.as_str(), &mut own)] {
         for size in [1, BATCH] {
-            let mut times = measure(&mut worker, &rows.batches(size), time)?;
+            let mut times = measure(worker, &rows.batches(size), time)?;
             times.calls.sort_unstable();
             let label = format!("{name}, {size} at a time");
             let (call, p99, row) = (times.at(50), times.at(99), times.per_row());
             println!("{label:<28} {call:>10} {p99:>10} {row:>12}");
-            own.push(row);
+            per_row.push(row);
         }
         memory = worker.status().memory.unwrap_or(0);
     }
-    println!("memory {}, component {}", size(memory), size(bed.wasm.len()));
+    println!("memory {}, component {}", size(memory), size(bed.named.wasm.len()));
     // the check's rows come last
-    let ns = own.last().copied().unwrap_or(0);
+    let ns = per_row.last().copied().unwrap_or(0);
     verdict(&bed, ns, memory)
 }
 
@@ -118,20 +121,18 @@ fn verdict(bed: &Bed, ns: u64, memory: usize) -> Result<(), Failure> {
 }
 
 /// The messages that are handed over in turn.
-fn messages(args: &BenchArgs, bed: &Bed) -> Result<Vec<Message>, Failure> {
+fn messages(args: &BenchArgs, bed: &Bed, manifest: &Manifest) -> Result<Vec<Message>, Failure> {
     let mut all = Vec::new();
+    let clock = Clock::At(NOW_MS);
     if args.messages.is_empty() {
-        let beside =
-            if args.check.is_dir() { Some(args.check.as_path()) } else { args.check.parent() };
-        let folder = beside.unwrap_or(Path::new("")).join("cases");
-        for case in cases::load(&folder)? {
+        for case in cases::of(&bed.named, None)? {
             for (_, bytes) in &case.files {
-                all.extend(bed::tray(bed.manifest(), bytes, NOW_MS)?.messages);
+                all.extend(bed::tray(manifest, bytes, clock)?.messages);
             }
         }
     }
     for path in files::list(&args.messages)? {
-        all.extend(bed::tray(bed.manifest(), &files::read(&path)?, NOW_MS)?.messages);
+        all.extend(bed::tray(manifest, &files::read(&path)?, clock)?.messages);
     }
     all.retain(|m| m.fields.is_some());
     if all.is_empty() {
@@ -148,8 +149,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn of(bed: &Bed, messages: &[Message]) -> Result<Self, Failure> {
-        bed::rows(bed.manifest())?;
+    fn of(manifest: &Manifest, messages: &[Message]) -> Result<Self, Failure> {
+        bed::rows(manifest)?;
         let turn: Vec<Message> =
             messages.iter().cycle().take(BATCH.max(messages.len())).cloned().collect();
         Ok(Self { rows: bed::wanted(&turn), access: bed::whole(&turn) })

@@ -11,15 +11,19 @@
 //!
 //! `row` counts messages from 0 (left out: about the feed). Of a finding `level`, `at` and `attrs` are
 //! compared where they are stated. `ticks` calls the ticker so many milliseconds after the messages.
-//! `refuses` instead of findings: the check refuses the settings with a sentence that holds this text.
+//! `refuses` instead of findings: the settings are refused with a text that holds this one.
+//!
+//! A finding is [`Expected`], the same that a component carries in its own cases.
 
+use super::named::Named;
 use crate::cli::{DATA, Failure, NO_INPUT};
+use crate::config::document::{Document, Part};
 use anyhow::anyhow;
-use feedpulse_wasm::{Finding, Grant, Level};
+use feedpulse_wasm::{Expected, Grant};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Most cases of a check.
 const MAX_CASES: usize = 1000;
@@ -35,13 +39,15 @@ pub(crate) struct Case {
     /// Where the expectation is, or would be.
     pub(crate) expected_at: PathBuf,
     /// What is expected; none = there is no such file.
-    pub(crate) expected: Option<Expected>,
+    pub(crate) expected: Option<Expectation>,
+    /// Its own settings with their places.
+    pub(crate) settings: Option<Part>,
 }
 
 /// What a case expects, and how it is run.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Expected {
+pub(crate) struct Expectation {
     /// Handed to the check as they are.
     #[serde(default)]
     pub(crate) settings: Option<serde_json::Value>,
@@ -62,30 +68,10 @@ pub(crate) struct Expected {
     pub(crate) refuses: Option<String>,
     /// In any order.
     #[serde(default)]
-    pub(crate) findings: Vec<ExpectedFinding>,
+    pub(crate) findings: Vec<Expected>,
 }
 
-/// One finding, as far as the case cares.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExpectedFinding {
-    /// Message, from 0; none = about the feed.
-    #[serde(default)]
-    pub(crate) row: Option<u64>,
-    /// The manifest's code, without the check's name.
-    pub(crate) code: String,
-    /// How bad.
-    #[serde(default)]
-    pub(crate) level: Option<Level>,
-    /// Where.
-    #[serde(default)]
-    pub(crate) at: Option<String>,
-    /// All of them, if stated.
-    #[serde(default)]
-    pub(crate) attrs: Option<BTreeMap<String, serde_json::Value>>,
-}
-
-impl Expected {
+impl Expectation {
     /// Reads an expectation.
     ///
     /// # Errors
@@ -104,11 +90,6 @@ impl Expected {
             return Ok(Self { findings, ..Self::default() });
         }
         serde_json::from_str(text).map_err(hint)
-    }
-
-    /// Its settings as the check gets them.
-    pub(crate) fn config(&self) -> String {
-        self.settings.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string)
     }
 
     /// Its grants.
@@ -134,44 +115,26 @@ pub(crate) fn grants(names: &[String]) -> Result<Vec<Grant>, String> {
     names.iter().map(one).collect()
 }
 
-impl ExpectedFinding {
-    /// What differs from a finding of the same row and code; empty when it is as expected.
-    pub(crate) fn differs(&self, found: &Finding) -> Vec<String> {
-        let mut all = Vec::new();
-        let mut compare = |what: &str, expected: String, found: String| {
-            if expected != found {
-                all.push(format!("{what}: expected {expected}, found {found}"));
-            }
-        };
-        if let Some(level) = self.level {
-            compare(
-                "level",
-                format!("{level:?}").to_lowercase(),
-                format!("{:?}", found.level).to_lowercase(),
-            );
+/// What differs of a finding of the same row and code; empty when it is as expected.
+pub(crate) fn differs(expected: &Expected, found: &Expected) -> Vec<String> {
+    let mut all = Vec::new();
+    let mut compare = |what: &str, stated: bool, expected: String, found: String| {
+        if stated && expected != found {
+            all.push(format!("{what}: expected {expected}, found {found}"));
         }
-        if let Some(at) = &self.at {
-            compare("at", or_none(at), or_none(&found.at));
-        }
-        if let Some(attrs) = &self.attrs {
-            let text =
-                |v: &serde_json::Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-            let expected = attrs.iter().map(|(name, v)| (name.clone(), text(v)));
-            compare("attrs", words(expected.collect()), words(attrs_of(found)));
-        }
-        all
-    }
-}
-
-/// Attributes by name.
-pub(crate) fn attrs_of(found: &Finding) -> BTreeMap<String, String> {
-    found.attrs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    };
+    let level = |e: &Expected| e.level.map(|l| format!("{l:?}").to_lowercase()).unwrap_or_default();
+    compare("level", expected.level.is_some(), level(expected), level(found));
+    let at = |e: &Expected| or_none(e.at.as_deref().unwrap_or_default());
+    compare("at", expected.at.is_some(), at(expected), at(found));
+    compare("attrs", expected.attrs.is_some(), words(expected), words(found));
+    all
 }
 
 /// Attributes in words.
-pub(crate) fn words(attrs: BTreeMap<String, String>) -> String {
-    let all: Vec<String> =
-        attrs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+pub(crate) fn words(of: &Expected) -> String {
+    let attrs = of.attrs.iter().flatten();
+    let all: Vec<String> = attrs.map(|(name, value)| format!("{name}={value}")).collect();
     or_none(&all.join(" "))
 }
 
@@ -179,11 +142,21 @@ fn or_none(text: &str) -> String {
     if text.is_empty() { "none".to_owned() } else { text.to_owned() }
 }
 
-/// The cases in a folder, in order of name.
+/// The cases of a check: in a folder that is stated, else beside it, else those that it carries.
 ///
 /// # Errors
 /// A file that cannot be read, or an expectation that is none.
-pub(crate) fn load(folder: &Path) -> Result<Vec<Case>, Failure> {
+pub(crate) fn of(named: &Named, stated: Option<&Path>) -> Result<Vec<Case>, Failure> {
+    if let Some(folder) = stated.or(named.cases.as_deref().filter(|folder| folder.is_dir())) {
+        return load(folder);
+    }
+    let failed = |e| Failure::new(DATA, anyhow!("{}: {e}", named.plugin));
+    let carried = feedpulse_wasm::Case::read(&named.wasm).map_err(failed)?;
+    Ok(carried.into_iter().map(|case| Case::carried(case, &named.plugin)).collect())
+}
+
+/// The cases in a folder, in order of name.
+fn load(folder: &Path) -> Result<Vec<Case>, Failure> {
     let mut entries = listed(folder)?;
     entries.sort();
     let mut cases = Vec::new();
@@ -230,15 +203,39 @@ fn case(name: String, files: Vec<PathBuf>, expected_at: PathBuf) -> Result<Case,
         let bytes = fs::read(&path).map_err(failed)?;
         read.push((path, bytes));
     }
-    let expected = match fs::read_to_string(&expected_at) {
-        Ok(text) => Some(
-            Expected::parse(&text)
-                .map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", expected_at.display())))?,
-        ),
+    let text = match fs::read_to_string(&expected_at) {
+        Ok(text) => Some(text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
         Err(e) => return Err(Failure::new(NO_INPUT, anyhow!("{}: {e}", expected_at.display()))),
     };
-    Ok(Case { name, files: read, expected_at, expected })
+    let parsed = text.as_deref().map(Expectation::parse).transpose();
+    let expected =
+        parsed.map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", expected_at.display())))?;
+    let stated = expected.as_ref().and_then(|e| e.settings.clone());
+    let settings = stated.map(|value| {
+        // JSON is YAML, and YAML is read with places.
+        let document = Document::of_file(&text.unwrap_or_default(), expected_at.display());
+        document.map_or_else(|_| Part::made(value), |d| Part::of(&Arc::new(d), "settings"))
+    });
+    Ok(Case { name, files: read, expected_at, expected, settings })
+}
+
+impl Case {
+    /// One that a component carries.
+    fn carried(case: feedpulse_wasm::Case, plugin: &str) -> Self {
+        let at = PathBuf::from(plugin);
+        Self {
+            files: vec![(at.join(&case.name), case.messages.into_bytes())],
+            expected_at: at.join(&case.name),
+            name: case.name,
+            settings: case.settings.clone().filter(|value| !value.is_null()).map(Part::made),
+            expected: Some(Expectation {
+                settings: case.settings,
+                findings: case.expected,
+                ..Expectation::default()
+            }),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -248,17 +245,15 @@ mod tests {
     #[test]
     fn both_forms_are_read_and_errors_say_what_is_expected() {
         let list =
-            Expected::parse("[{\"row\": 0, \"code\": \"a\", \"attrs\": {\"n\": 3}}]").unwrap();
-        assert_eq!((list.findings.len(), list.config()), (1, "{}".to_owned()));
+            Expectation::parse("[{\"row\": 0, \"code\": \"a\", \"attrs\": {\"n\": 3}}]").unwrap();
+        assert_eq!(words(&list.findings[0]), "n=3");
         let object =
             "{\"settings\": {\"a\": 1}, \"grants\": [\"get\"], \"ticks\": [5], \"findings\": []}";
-        let object = Expected::parse(object).unwrap();
-        assert_eq!(
-            (object.config(), object.grants()),
-            ("{\"a\":1}".to_owned(), Ok(vec![Grant::Get]))
-        );
+        let object = Expectation::parse(object).unwrap();
+        assert_eq!(object.settings, Some(serde_json::json!({"a": 1})));
+        assert_eq!(object.grants(), Ok(vec![Grant::Get]));
         for bad in ["", "[{\"row\": 0}]", "{\"finding\": []}", "[{\"code\": 1}]", "[", "x"] {
-            let said = Expected::parse(bad).unwrap_err();
+            let said = Expectation::parse(bad).unwrap_err();
             assert!(said.contains("line") && said.contains("--accept"), "{bad}: {said}");
         }
         assert!(grants(&["root".to_owned()]).unwrap_err().contains("free-text"));

@@ -36,7 +36,7 @@ pub(crate) fn main(args: &DevArgs) -> Result<(), Failure> {
             continue;
         }
         before = now;
-        let test = TestArgs::of(args.dir.clone(), args.show_values);
+        let test = TestArgs::of(&args.dir, args.show_values);
         match test::main(&test) {
             Ok(()) => println!("passed; waiting for a change (Ctrl-C ends)"),
             Err(failure) => eprintln!("{:#}\nwaiting for a change (Ctrl-C ends)", failure.error),

@@ -3,7 +3,7 @@
 //! The messages lose their patients first ([`feedpulse_hl7::deidentify`]); they become the first case,
 //! and what was found (`--finding`) says which fields the check declares and what the case expects.
 
-use super::bed::{self, Message};
+use super::bed::{self, Clock, Message};
 use crate::cli::{DATA, Failure};
 use crate::files;
 use anyhow::anyhow;
@@ -156,7 +156,7 @@ fn messages(paths: &[PathBuf]) -> Result<Vec<Message>, Failure> {
             );
             return Err(Failure::new(DATA, error));
         }
-        let tray = bed::tray(&any, &bytes, bed::NOW_MS)?;
+        let tray = bed::tray(&any, &bytes, Clock::At(bed::NOW_MS))?;
         if tray.messages.is_empty() {
             let why = tray.unreadable.first().map_or("it holds none", String::as_str);
             let error = anyhow!("{}: no HL7 v2 message can be read: {why}", path.display());

@@ -2,18 +2,18 @@
 
 use super::bed;
 use super::build::{digest, grants, size};
-use crate::cli::{Failure, NO_INPUT};
+use super::named;
+use crate::cli::Failure;
 use anyhow::anyhow;
 use clap::Args;
 use feedpulse_wasm::{Attr, Grant, Manifest, Runtime};
 use serde_json::{Value, json};
-use std::path::PathBuf;
 
 /// What is looked at.
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// The component.
-    file: PathBuf,
+    /// The check: a .wasm file, a folder, builtin:NAME, or oci://….
+    check: String,
     /// One JSON object.
     #[arg(long)]
     json: bool,
@@ -32,9 +32,7 @@ struct Seen {
 
 /// Runs the command; exit code 1 when this host would not load it.
 pub(crate) fn main(args: &InspectArgs) -> Result<(), Failure> {
-    let wasm = std::fs::read(&args.file)
-        .map_err(|e| Failure::new(NO_INPUT, anyhow!("{}: {e}", args.file.display())))?;
-    let seen = look(wasm);
+    let seen = look(named::find(&args.check)?.wasm);
     if args.json {
         println!("{}", seen.json());
     } else {
@@ -98,6 +96,7 @@ impl Seen {
                 "codes": codes.collect::<serde_json::Map<_, _>>(),
                 "attrs": m.attrs.iter().map(|(n, a)| (n.clone(), json!(attr(a))))
                     .collect::<serde_json::Map<_, _>>(),
+                "settings": m.settings,
                 "budget": {"us-per-row": m.budget.us_per_row, "memory-mib": m.budget.memory_mib},
             })
         });
@@ -129,8 +128,17 @@ impl Seen {
                     line("", &format!("  {}", code.explanation));
                     line("", &format!("  To do: {}", code.remedy));
                 }
+                if let Some(from) = &m.from_settings {
+                    line("", &format!("and what the settings name at {}", from.fields.join(", ")));
+                    if let Some(codes) = &from.codes {
+                        line("code", &format!("each that the settings declare at {codes}"));
+                    }
+                }
                 for (name, a) in &m.attrs {
                     line("attr", &format!("{name}: {}", attr(a)));
+                }
+                if m.settings.is_some() {
+                    line("settings", "held against a schema; --json shows it");
                 }
                 let budget = (m.budget.us_per_row, m.budget.memory_mib);
                 if let (Some(us), Some(mib)) = budget {

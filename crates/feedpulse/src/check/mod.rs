@@ -8,6 +8,7 @@
 //! - [`test`] runs its [`cases`], [`run`] shows what it finds in recorded messages, [`bench`] what it
 //!   costs; all three on the host of production ([`bed`]).
 //! - [`inspect`] says what a component is.
+//! - Wherever a command takes a check, [`named`] finds it, by every name that the configuration takes.
 //!
 //! Exit codes: 0 well; 1 the answer is no (a case failed, the check faulted, the budget is exceeded,
 //! this host would not load it); 64 usage; 65 the check is wrong (it does not compile, its manifest or
@@ -21,6 +22,7 @@ mod cases;
 mod dev;
 mod incident;
 mod inspect;
+mod named;
 mod new;
 mod registry;
 mod run;

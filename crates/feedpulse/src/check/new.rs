@@ -101,7 +101,7 @@ fn write(
         None => (language.example, EXAMPLE_CASES),
         Some(_) => (language.incident, &[][..]),
     };
-    for files in [COMMON, language.files, source, cases] {
+    for files in [COMMON, language.files, language.kit, source, cases] {
         for file in files {
             write_one(folder, file, &words)?;
         }
@@ -283,7 +283,7 @@ mod tests {
             let incident = incident::read(&[folder], &[]);
             assert!(incident.is_err(), "no such file");
             let filled = |words: Words, source: &'static [File]| {
-                for file in [COMMON, language.files, source].into_iter().flatten() {
+                for file in [COMMON, language.files, language.kit, source].into_iter().flatten() {
                     if !file.path.starts_with("sdk/") {
                         let text = words.fill(file.text);
                         let left = text.split("__").nth(1).map(str::to_owned);

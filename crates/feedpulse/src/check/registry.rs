@@ -1,6 +1,7 @@
 //! `feedpulse check push` and `check pull`: checks to and from OCI registries.
 
-use super::approve::{bytes, manifest};
+use super::approve::manifest;
+use super::named::{self, Named};
 use crate::cli::{CONFIG, DATA, Failure, IO, UNAVAILABLE};
 use crate::run;
 use crate::version::{approval, content};
@@ -18,8 +19,8 @@ const PASSWORD: &str = "FEEDPULSE_REGISTRY_PASSWORD";
 /// What is pushed, and where to.
 #[derive(Args, Debug)]
 pub(crate) struct PushArgs {
-    /// The component.
-    file: PathBuf,
+    /// The check: a .wasm file, a folder, or what else names one.
+    check: String,
     /// Where to: registry.example/checks/room:1.2.0
     reference: String,
     #[command(flatten)]
@@ -40,8 +41,8 @@ pub(crate) struct PullArgs {
 }
 
 /// How the registry is reached.
-#[derive(Args, Debug)]
-struct Door {
+#[derive(Args, Debug, Default)]
+pub(super) struct Door {
     /// A configuration whose `registries` say how; what is stated here wins.
     #[arg(long, short)]
     config: Option<PathBuf>,
@@ -115,8 +116,8 @@ fn of_user(host: &str) -> Option<(String, Secret)> {
 
 /// Pushes.
 pub(crate) fn push(args: &PushArgs) -> Result<(), Failure> {
-    let wasm = bytes(&args.file)?;
-    let manifest = manifest(&wasm, &args.file)?;
+    let Named { wasm, plugin, .. } = named::find(&args.check)?;
+    let manifest = manifest(&wasm, &plugin)?;
     let reference = reference(&args.reference)?;
     if reference.digest().is_some() {
         let what = "a push gets its digest from what is pushed; give a tag instead";
@@ -139,10 +140,9 @@ pub(crate) fn pull(args: &PullArgs) -> Result<(), Failure> {
             let wasm = content::builtin(name).map_err(|e| Failure::new(64, e))?;
             (wasm, args.reference.clone())
         }
-        None => fetch(args)?,
+        None => pulled(&args.reference, &args.door)?,
     };
-    let manifest = Manifest::read(&wasm)
-        .map_err(|e| Failure::new(DATA, anyhow!(e).context(plugin.clone())))?;
+    let manifest = manifest(&wasm, &plugin)?;
     let file = write(args, &wasm, &manifest)?;
     eprintln!("pulled {} {} to {}", manifest.name, manifest.version, file.display());
     print!("{}", approval::entry(&manifest, &plugin));
@@ -150,9 +150,12 @@ pub(crate) fn pull(args: &PullArgs) -> Result<(), Failure> {
 }
 
 /// A component of a registry, and the reference that pins it.
-fn fetch(args: &PullArgs) -> Result<(Vec<u8>, String), Failure> {
-    let reference = reference(&args.reference)?;
-    let registry = args.door.registry(reference.host())?;
+///
+/// # Errors
+/// Why it cannot be had.
+pub(super) fn pulled(text: &str, door: &Door) -> Result<(Vec<u8>, String), Failure> {
+    let reference = reference(text)?;
+    let registry = door.registry(reference.host())?;
     let pulled = run::runtime()?.block_on(async { Client::new(&registry)?.pull(&reference).await });
     let pulled = pulled.map_err(failure)?;
     Ok((pulled.wasm, reference.pinned(&pulled.digest).to_string()))

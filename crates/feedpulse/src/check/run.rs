@@ -1,17 +1,19 @@
 //! `feedpulse check run`: what a check finds in recorded messages.
 
-use super::bed::{self, Bed, Message, NOW_MS};
+use super::bed::{self, Bed, Clock, Message};
 use super::cases;
+use super::named::Tried;
 use super::show;
 use super::test::report::advice;
 use super::test::{as_expected, own_code};
-use crate::cli::{DATA, Failure, NO_INPUT};
+use crate::cli::Failure;
 use crate::files;
 use crate::noun::count;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, Finding, Settings, Worker};
+use feedpulse_wasm::{Batch, CheckFinding, Expected, Finding, Manifest, Worker};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rows of one batch, as in production.
@@ -20,17 +22,13 @@ const ROWS: usize = 64;
 /// What is run.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// A component, or the folder of a check.
-    check: PathBuf,
+    /// The check: a .wasm file, a folder, builtin:NAME, or oci://….
+    check: String,
     /// Files and folders of messages: MLLP-framed or plain, CR, LF or CRLF; `-` is standard input.
     #[arg(required = true)]
     messages: Vec<PathBuf>,
-    /// The check's settings, a JSON file: what `config` is in Feedpulse's configuration.
-    #[arg(long, value_name = "FILE")]
-    settings: Option<PathBuf>,
-    /// What the operator grants beyond the declared fields: get, raw, free-text.
-    #[arg(long, value_name = "GRANT")]
-    grant: Vec<String>,
+    #[command(flatten)]
+    tried: Tried,
     /// The feed that the messages are said to come from.
     #[arg(long, default_value = "run")]
     feed: String,
@@ -51,33 +49,29 @@ struct Sums {
     faults: usize,
     unreadable: usize,
     acks: usize,
+    /// Findings by the check's own code.
+    codes: BTreeMap<String, usize>,
 }
 
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
     let bed = Bed::of(&args.check)?;
-    let settings = Settings {
-        config: args.settings.as_deref().map_or_else(|| Ok("{}".to_owned()), config)?,
-        grants: cases::grants(&args.grant)
-            .map_err(|e| Failure::new(64, anyhow!("--grant: {e}")))?,
-        ..Settings::default()
-    };
-    let mut worker =
-        bed.plugin.author_worker(settings).map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
+    let mut worker = bed.tried(&args.tried)?;
+    let manifest = worker.manifest().clone();
     let mut sums = Sums::default();
     for path in files::list(&args.messages)? {
-        let tray = bed::tray(bed.manifest(), &files::read(&path)?, NOW_MS)?;
+        let tray = bed::tray(&manifest, &files::read(&path)?, Clock::Messages)?;
         for why in &tray.unreadable {
             eprintln!("{}: left out what is no HL7 message: {why}", path.display());
         }
         sums.unreadable += tray.unreadable.len();
         sums.acks += tray.acks;
         for (n, messages) in tray.messages.chunks(ROWS).enumerate() {
-            one(&bed, &mut worker, args, (path.as_path(), n * ROWS), messages, &mut sums);
+            one(&mut worker, args, (path.as_path(), n * ROWS), messages, &mut sums);
         }
     }
     if !args.json {
-        say(&bed, &sums);
+        say(&manifest, &sums);
     }
     if sums.faults > 0 {
         return Err(Failure::new(1, anyhow!("the check failed {} times", sums.faults)));
@@ -85,19 +79,8 @@ pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The settings of a file.
-fn config(path: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display())))?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| {
-        Failure::new(DATA, anyhow!("{}: {e}; settings are one JSON object", path.display()))
-    })?;
-    Ok(value.to_string())
-}
-
 /// One batch.
 fn one(
-    bed: &Bed,
     worker: &mut Worker,
     args: &RunArgs,
     (path, first): (&Path, usize),
@@ -108,7 +91,8 @@ fn one(
     sums.messages += messages.len();
     sums.wanted += rows.len();
     let access = Some(bed::whole(messages));
-    let batch = Batch { feed: &args.feed, now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access };
+    let now_ms = messages.last().map_or(0, |message| message.at_ms);
+    let batch = Batch { feed: &args.feed, now_ms, monotonic_ms: 0, rows: &rows, access };
     for judged in worker.check(&batch) {
         let row = match &judged {
             CheckFinding::Found(found) => found.row,
@@ -120,7 +104,8 @@ fn one(
         match judged {
             CheckFinding::Found(found) => {
                 sums.found += 1;
-                told(bed, args, (path, number), message, &found);
+                *sums.codes.entry(own_code(&found).to_owned()).or_default() += 1;
+                told(worker.manifest(), args, (path, number), message, &found);
             }
             CheckFinding::Faulty(fault) => {
                 sums.faults += 1;
@@ -145,7 +130,7 @@ fn place(path: &Path, number: Option<usize>) -> String {
 
 /// Prints a finding.
 fn told(
-    bed: &Bed,
+    manifest: &Manifest,
     args: &RunArgs,
     (path, number): (&Path, Option<usize>),
     message: Option<&Message>,
@@ -166,7 +151,7 @@ fn told(
         return;
     }
     let level = format!("{:?}", found.level).to_lowercase();
-    let title = bed.manifest().codes.get(own_code(found)).map_or("", |code| code.title.as_str());
+    let title = manifest.codes.get(own_code(found)).map_or("", |code| code.title.as_str());
     let kind = message.map_or("", |m| m.kind.as_str());
     println!("{} {kind}: {level}: {} ({})", place(path, number), title, found.code);
     for line in
@@ -175,25 +160,30 @@ fn told(
         println!("    {line}");
     }
     if !found.attrs.is_empty() {
-        println!("    {}", cases::words(cases::attrs_of(found)));
+        println!("    {}", cases::words(&Expected::of(found)));
     }
     if let Some(text) = found.text.as_ref().filter(|_| args.show_values) {
         println!("    {text}");
     }
 }
 
-/// The last line.
-fn say(bed: &Bed, sums: &Sums) {
-    let Sums { messages, wanted, found, faults, unreadable, acks } = sums;
+/// The last lines: sums, and how often each thing was found that can be, also those that never were.
+fn say(manifest: &Manifest, sums: &Sums) {
+    let Sums { messages, wanted, found, faults, unreadable, acks, codes } = sums;
     println!(
         "{}, {wanted} handed over, {}, {}",
         count(*messages, "message"),
         count(*found, "finding"),
         count(*faults, "fault")
     );
+    for (code, words) in &manifest.codes {
+        println!("{:>8}  {code}: {}", codes.get(code).unwrap_or(&0), words.title);
+    }
     if *wanted == 0 && *messages > 0 {
-        let types = bed.manifest().message_types.join(", ");
-        println!("none of them is of a type that the check wants: {types}");
+        println!(
+            "none of them is of a type that the check wants: {}",
+            manifest.message_types.join(", ")
+        );
     }
     if *unreadable + *acks > 0 {
         println!("left out: {acks} answers, {unreadable} that are no HL7");

@@ -23,7 +23,8 @@ pub(crate) fn lines(bytes: &[u8], at: &str, values: bool) -> Vec<String> {
         return vec![format!("(the message has no {segment}{which})")];
     };
     let drawn = draw(bytes, &message, segment, &path, values);
-    let (start, end) = drawn.mark.unwrap_or((drawn.text.len(), drawn.text.len()));
+    let last = drawn.field_end.unwrap_or(drawn.text.len());
+    let (start, end) = drawn.mark.unwrap_or((last, last));
     let cut = if drawn.text.len() > WIDTH && start > BEFORE { start - BEFORE } else { 0 };
     let mut line: String = drawn.text.iter().skip(cut).take(WIDTH).collect();
     if cut > 0 {
@@ -34,7 +35,11 @@ pub(crate) fn lines(bytes: &[u8], at: &str, values: bool) -> Vec<String> {
     }
     let indent = start - cut + usize::from(cut > 0);
     let length = (end - start).clamp(1, WIDTH.saturating_sub(indent).max(1));
-    let place = if drawn.mark.is_none() { " (the segment ends before it)" } else { "" };
+    let place = match (drawn.mark, drawn.field_end) {
+        (Some(_), _) => "",
+        (None, Some(_)) => " (the field ends before it)",
+        (None, None) => " (the segment ends before it)",
+    };
     vec![line, format!("{}{} {at}{place}", " ".repeat(indent), "^".repeat(length))]
 }
 
@@ -42,6 +47,8 @@ pub(crate) fn lines(bytes: &[u8], at: &str, values: bool) -> Vec<String> {
 struct Drawn {
     text: Vec<char>,
     mark: Option<(usize, usize)>,
+    /// Where the field ends that is meant, if the segment has it.
+    field_end: Option<usize>,
 }
 
 /// Which part of a field: repetition, component, subcomponent, from 1.
@@ -57,7 +64,7 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
     let bytes = segment.span.of(frame);
     let header = matches!(&path.segment, b"MSH" | b"BHS" | b"FHS");
     let value_type = message.field_of(segment, 2);
-    let mut drawn = Drawn { text: Vec::new(), mark: None };
+    let mut drawn = Drawn { text: Vec::new(), mark: None, field_end: None };
     for (n, field) in bytes.split(|b| *b == d.field).enumerate() {
         if n > 0 {
             drawn.text.push(char::from(d.field));
@@ -95,6 +102,9 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
                 from = at + 1;
                 part = next(part, byte, d.component, d.repetition);
             }
+        }
+        if path.field == Some(number) && n > 0 {
+            drawn.field_end = Some(drawn.text.len());
         }
         if plain && path.field == Some(number) && n > 0 {
             drawn.mark = Some((start, drawn.text.len()));
@@ -152,6 +162,15 @@ mod tests {
     fn what_is_not_there_is_said() {
         assert_eq!(lines(ORU, "PV2-3", false), ["(the message has no PV2)"]);
         assert!(lines(ORU, "OBX[2]-14", false)[1].ends_with("(the segment ends before it)"));
+        assert_eq!(
+            lines(ORU, "PID-5.4", true),
+            [
+                "PID|1||47^^^H^MR||DOE^JANE",
+                "                          ^ PID-5.4 (the field ends before it)"
+            ]
+        );
+        let inner = lines(ORU, "OBX-3.4", false);
+        assert_eq!(inner[1], "                       ^ OBX-3.4 (the field ends before it)");
         assert_eq!(lines(ORU, "", false), [""; 0]);
     }
 

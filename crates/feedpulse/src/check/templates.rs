@@ -23,6 +23,13 @@ macro_rules! files {
     };
 }
 
+/// The kit of a language, as the build script found it.
+macro_rules! kit {
+    ($name:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/kit-", $name, ".rs"))
+    };
+}
+
 /// A language.
 pub(crate) struct Language {
     /// As in `--lang`.
@@ -31,8 +38,10 @@ pub(crate) struct Language {
     pub(crate) aliases: &'static [&'static str],
     /// The file whose presence says that a folder's check is written in this language.
     pub(crate) source: &'static str,
-    /// Files of every new folder of this language, the SDK among them.
+    /// Files of every new folder of this language.
     pub(crate) files: &'static [File],
+    /// The files of its SDK.
+    pub(crate) kit: &'static [File],
     /// The source with the example check.
     pub(crate) example: &'static [File],
     /// The source that begins with a message from an incident (`--from-message`).
@@ -68,17 +77,8 @@ const RUST: Language = Language {
     files: files! {
         "Cargo.toml": "templates/rust/Cargo.toml",
         "sdk/rust/feedpulse-check/Cargo.toml": "templates/rust/sdk/Cargo.toml",
-        "sdk/rust/feedpulse-check/src/about.rs": "../feedpulse-check/src/about.rs",
-        "sdk/rust/feedpulse-check/src/finding.rs": "../feedpulse-check/src/finding.rs",
-        "sdk/rust/feedpulse-check/src/host.rs": "../feedpulse-check/src/host.rs",
-        "sdk/rust/feedpulse-check/src/lib.rs": "../feedpulse-check/src/lib.rs",
-        "sdk/rust/feedpulse-check/src/path.rs": "../feedpulse-check/src/path.rs",
-        "sdk/rust/feedpulse-check/src/row.rs": "../feedpulse-check/src/row.rs",
-        "sdk/rust/feedpulse-check/src/runtime.rs": "../feedpulse-check/src/runtime.rs",
-        "sdk/rust/feedpulse-check/src/testing.rs": "../feedpulse-check/src/testing.rs",
-        "sdk/rust/feedpulse-check/src/testing/message.rs": "../feedpulse-check/src/testing/message.rs",
-        "sdk/rust/feedpulse-check/src/value.rs": "../feedpulse-check/src/value.rs",
     },
+    kit: kit!("rust"),
     example: files! { "src/lib.rs": "templates/rust/src/lib.rs" },
     incident: files! { "src/lib.rs": "templates/rust/src/incident.rs" },
     budget: (5, 2),
@@ -107,17 +107,21 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_whole_rust_sdk_is_in_the_list() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let rust = by_name("rs").unwrap();
-        for folder in ["src", "src/testing"] {
-            let folder = Path::new("feedpulse-check").join(folder);
-            for entry in std::fs::read_dir(here.join("..").join(&folder)).unwrap() {
-                let entry = entry.unwrap().path();
-                let path = Path::new("sdk/rust").join(&folder).join(entry.file_name().unwrap());
-                let listed = rust.files.iter().any(|f| Path::new(f.path) == path);
-                assert!(entry.is_dir() || listed, "{} is not in templates.rs", path.display());
-            }
+    fn every_language_has_its_kit_without_what_is_not_for_authors() {
+        for (language, file) in [
+            ("rust", "sdk/rust/feedpulse-check/src/testing/message.rs"),
+            ("js", "sdk/js/src/index.js"),
+            ("ts", "sdk/js/index.d.ts"),
+            ("python", "sdk/python/feedpulse_check/py.typed"),
+            ("go", "sdk/go/tick/tick.go"),
+        ] {
+            let kit = by_name(language).unwrap().kit;
+            assert!(kit.iter().any(|f| f.path == file), "{language}: {file}");
+            let other = kit.iter().find(|f| {
+                let part = |part: &str| f.path.split('/').any(|p| p == part);
+                part("tests") || part("test") || part("__pycache__") || f.path.ends_with("_test.go")
+            });
+            assert!(other.is_none(), "{language}: {:?}", other.map(|f| f.path));
         }
     }
 

@@ -5,12 +5,14 @@
 
 pub(crate) mod report;
 
-use super::bed::{self, Bed, Message, NOW_MS};
-use super::cases::{self, Case, Expected};
+use super::bed::{self, Bed, Clock, Message, NOW_MS};
+use super::cases::{self, Case, Expectation};
+use super::named::Tried;
 use crate::cli::{DATA, Failure, IO, NO_INPUT};
+use crate::config::document::Part;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, Fault, Finding, Settings, StartError, Worker};
+use feedpulse_wasm::{Batch, CheckFinding, Expected, Fault, Finding, Manifest, Settings, Worker};
 use report::Verdict;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -18,12 +20,14 @@ use std::path::{Path, PathBuf};
 /// What is tested.
 #[derive(Args, Debug)]
 pub(crate) struct TestArgs {
-    /// The check's folder (built first), or a component.
+    /// The check: its folder (built first), a .wasm file, builtin:NAME, or oci://….
     #[arg(default_value = ".")]
-    check: PathBuf,
-    /// The folder with the cases, instead of cases/ beside the check.
+    check: String,
+    /// The folder with the cases. Default: cases/ beside the check, else those that it carries.
     #[arg(long, value_name = "FOLDER")]
     cases: Option<PathBuf>,
+    #[command(flatten)]
+    tried: Tried,
     /// Only cases whose name holds this.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -37,8 +41,9 @@ pub(crate) struct TestArgs {
 
 impl TestArgs {
     /// All cases of a folder.
-    pub(crate) const fn of(check: PathBuf, show_values: bool) -> Self {
-        Self { check, cases: None, only: None, accept: false, show_values }
+    pub(crate) fn of(check: &Path, show_values: bool) -> Self {
+        let (check, tried) = (check.display().to_string(), Tried::default());
+        Self { check, tried, cases: None, only: None, accept: false, show_values }
     }
 }
 
@@ -55,29 +60,22 @@ pub(crate) struct Outcome {
 
 /// Runs the command.
 pub(crate) fn main(args: &TestArgs) -> Result<(), Failure> {
-    let folder = args.cases.clone().unwrap_or_else(|| {
-        let beside =
-            if args.check.is_dir() { Some(args.check.as_path()) } else { args.check.parent() };
-        beside.unwrap_or(Path::new("")).join("cases")
-    });
     let bed = Bed::of(&args.check)?;
-    let mut cases = cases::load(&folder)?;
+    let given = bed.named.tried(&args.tried)?;
+    let mut cases = cases::of(&bed.named, args.cases.as_deref())?;
     cases.retain(|case| args.only.as_ref().is_none_or(|text| case.name.contains(text)));
     if cases.is_empty() {
-        return Err(Failure::new(
-            NO_INPUT,
-            anyhow!(
-                "{}: no case is here; put messages into NAME.hl7 and what shall be found into \
-                 NAME.expected.json ([] for nothing)",
-                folder.display()
-            ),
-        ));
+        let folder = args.cases.as_ref().or(bed.named.cases.as_ref());
+        let folder = folder.map_or_else(|| bed.named.plugin.clone(), |f| f.display().to_string());
+        let what = "no case is here; put messages into NAME.hl7 and what shall be found into \
+                    NAME.expected.json ([] for nothing)";
+        return Err(Failure::new(NO_INPUT, anyhow!("{folder}: {what}")));
     }
     let manifest = bed.manifest();
     println!("{} {}: {}", manifest.name, manifest.version, report::count(cases.len(), "case"));
     let mut failed = 0;
     for case in &cases {
-        let outcome = run(&bed, case)?;
+        let outcome = run(&bed, case, &given)?;
         if args.accept {
             accept(case, &outcome)?;
             continue;
@@ -95,44 +93,27 @@ pub(crate) fn main(args: &TestArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs one case, both ways.
-fn run(bed: &Bed, case: &Case) -> Result<Outcome, Failure> {
+/// Runs one case, both ways, with its own settings and grants or with those that were given.
+fn run(bed: &Bed, case: &Case, given: &(Settings, Part)) -> Result<Outcome, Failure> {
     let wrong = |e: String| Failure::new(DATA, anyhow!("{}: {e}", case.expected_at.display()));
     let expected = case.expected.clone().unwrap_or_default();
-    let now_ms = expected.now_ms.unwrap_or(NOW_MS);
-    let mut messages = Vec::new();
-    for (path, bytes) in &case.files {
-        let tray = bed::tray(bed.manifest(), bytes, now_ms)?;
-        if let Some(why) = tray.unreadable.first() {
-            let error =
-                anyhow!("{}: holds something that is no HL7 message: {why}", path.display());
-            return Err(Failure::new(DATA, error));
-        }
-        if tray.messages.is_empty() {
-            let error = anyhow!(
-                "{}: holds no message; a case is HL7 text that begins with MSH",
-                path.display()
-            );
-            return Err(Failure::new(DATA, error));
-        }
-        messages.extend(tray.messages);
-    }
-    let settings = Settings {
-        config: expected.config(),
-        grants: expected.grants().map_err(wrong)?,
-        ..Settings::default()
-    };
+    let part = case.settings.as_ref().unwrap_or(&given.1);
+    let stated = expected.grants().map_err(wrong)?;
+    let grants = if stated.is_empty() { given.0.grants.clone() } else { stated };
+    let settings = Settings { config: part.json(), grants, ..Settings::default() };
+    let started = bed.worker(settings.clone(), part);
+    let manifest = started.as_ref().map_or(bed.manifest(), Worker::manifest);
+    let messages = messages(case, manifest, expected.now_ms.unwrap_or(NOW_MS))?;
     let unwanted = messages.iter().filter(|m| m.fields.is_none()).count();
     let mut outcome =
         Outcome { messages, found: Vec::new(), faults: Vec::new(), refused: None, unwanted };
-    match bed.plugin.author_worker(settings.clone()) {
+    match started {
         Ok(worker) => play(worker, &expected, &mut outcome, usize::MAX),
-        Err(StartError::Config { said, .. }) => outcome.refused = Some(said),
-        Err(e) => outcome.refused = Some(e.to_string()),
+        Err(refusal) => outcome.refused = Some(refusal.why),
     }
     if outcome.refused.is_none()
         && outcome.faults.is_empty()
-        && let Ok(worker) = bed.plugin.author_worker(settings)
+        && let Ok(worker) = bed.worker(settings, part)
     {
         let mut single = Outcome {
             messages: outcome.messages.clone(),
@@ -153,8 +134,28 @@ fn run(bed: &Bed, case: &Case) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
+/// The messages of a case.
+fn messages(case: &Case, manifest: &Manifest, now_ms: u64) -> Result<Vec<Message>, Failure> {
+    let mut messages = Vec::new();
+    for (path, bytes) in &case.files {
+        let tray = bed::tray(manifest, bytes, Clock::At(now_ms))?;
+        let what = match tray.unreadable.first() {
+            Some(why) => format!("holds something that is no HL7 message: {why}"),
+            None if tray.messages.is_empty() => {
+                "holds no message; a case is HL7 text that begins with MSH".to_owned()
+            }
+            None => {
+                messages.extend(tray.messages);
+                continue;
+            }
+        };
+        return Err(Failure::new(DATA, anyhow!("{}: {what}", path.display())));
+    }
+    Ok(messages)
+}
+
 /// Hands the messages over, at most so many at a time, then the ticks.
-fn play(mut worker: Worker, expected: &Expected, outcome: &mut Outcome, most: usize) {
+fn play(mut worker: Worker, expected: &Expectation, outcome: &mut Outcome, most: usize) {
     let feed = expected.feed.as_deref().unwrap_or("case");
     let now_ms = expected.now_ms.unwrap_or(NOW_MS);
     let rows = bed::wanted(&outcome.messages);
@@ -185,19 +186,7 @@ fn listed(found: &[Finding]) -> Vec<Value> {
 
 /// A finding in the form of an expectation.
 pub(crate) fn as_expected(found: &Finding) -> Value {
-    let mut object = serde_json::Map::new();
-    if let Some(row) = found.row {
-        object.insert("row".to_owned(), json!(row));
-    }
-    object.insert("code".to_owned(), json!(own_code(found)));
-    object.insert("level".to_owned(), json!(found.level));
-    if !found.at.is_empty() {
-        object.insert("at".to_owned(), json!(found.at));
-    }
-    if !found.attrs.is_empty() {
-        object.insert("attrs".to_owned(), json!(cases::attrs_of(found)));
-    }
-    Value::Object(object)
+    serde_json::to_value(Expected::of(found)).unwrap_or_default()
 }
 
 /// The code without the check's name.

@@ -1,5 +1,6 @@
 //! Resolving the parts at the edges: taps, checks, listeners.
 
+use super::document::Part;
 use super::raw::{RawListener, RawReceipt, RawRole, RawUpstreamDown, RawValue};
 use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic};
 use feedpulse_core::frame::WaypointId;
@@ -207,7 +208,10 @@ impl Resolver<'_> {
             checks.push(Check {
                 name: check.name.clone(),
                 plugin: check.plugin.clone(),
-                config: check.config.as_ref().map(ToString::to_string),
+                config: check
+                    .config
+                    .as_ref()
+                    .map(|_| Part::of(self.document, &format!("{path}/config"))),
                 config_file: check.config_file.as_ref().map(Into::into),
                 fields: check.fields.clone(),
                 grants: check.grants.clone(),

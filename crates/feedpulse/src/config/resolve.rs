@@ -1,8 +1,8 @@
 //! From what people wrote to what the parts need: names become numbers, texts become times.
 
-use super::document::{Document, Problem};
-use super::nearest;
+use super::document::{Document, Part, Problem};
 use super::raw::{Raw, RawRole, RawSecret};
+use super::schema::nearest;
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::plan::Plan;
@@ -13,6 +13,7 @@ use feedpulse_hl7::path::TypeMatch;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that `run` needs.
@@ -186,8 +187,8 @@ pub(crate) struct Check {
     pub name: String,
     /// Path, `builtin:` name or `oci://` reference.
     pub plugin: String,
-    /// Its settings as JSON, where the configuration states them.
-    pub config: Option<String>,
+    /// Its settings, where the configuration states them.
+    pub config: Option<Part>,
     /// The file with its settings, where the configuration names one.
     pub config_file: Option<PathBuf>,
     /// The fields that it may see; None = not stated.
@@ -205,7 +206,7 @@ pub(crate) const FOLDER: &str = "feedpulse-data";
 ///
 /// # Errors
 /// All that is wrong.
-pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Problem>> {
+pub(crate) fn resolve(raw: &Raw, document: &Arc<Document>) -> Result<Config, Vec<Problem>> {
     let mut r = Resolver { raw, document, problems: Vec::new() };
     let mut plan = r.plan();
     let around = r.around();
@@ -271,7 +272,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
 pub(super) struct Resolver<'a> {
     /// What people wrote.
     pub(super) raw: &'a Raw,
-    document: &'a Document,
+    pub(super) document: &'a Arc<Document>,
     problems: Vec<Problem>,
 }
 

@@ -439,16 +439,16 @@ webhooks: [{name: hook, url: \"http://h/1\"}]
                 "alerts:\n  routes:\n    - {notifiers: [hook], wait: 5h}\ndead_man: {url: \"http://x\", every: 1s}\n\
                  slack: [{name: Chat Room, url: \"http://x\"}]\n",
                 &[
-                    "6:7: alerts/routes/0: route 1: wait is 18000s, allowed is 0 to 1 h",
+                    "6:7: alerts/routes #1: route 1: wait is 18000s, allowed is 0 to 1 h",
                     "dead_man: dead-man: every is 1s, allowed is 10 s to 1 h",
                     "\"Chat Room\" must have 1 to 24 lower-case letters",
                 ],
             ),
             (
                 "email: [{name: m, server: \"smtp:25\", from: nobody, to: [\"a@b.example\"]}]\n",
-                &["email/0: m: \"nobody\" is not a mail address"],
+                &["email #1: m: \"nobody\" is not a mail address"],
             ),
-            ("slack: [{name: s, url: 7}]\n", &["slack/0/url"]),
+            ("slack: [{name: s, url: 7}]\n", &["slack #1/url"]),
         ] {
             let found = problems(more);
             for part in parts {

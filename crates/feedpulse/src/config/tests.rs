@@ -34,7 +34,7 @@ otlp: {endpoint: \"http://c:1\", healthy_per_minute: many}
             && found[0].contains("did you mean \"waypoints\"?")
     );
     assert!(
-        found[1].starts_with("3:15: waypoints/0/key:")
+        found[1].starts_with("3:15: waypoints #1/key:")
             && found[1].contains("control_id, preset, each_order, fields")
     );
     assert!(found[2].contains("\"forward\" is missing"));
@@ -58,7 +58,7 @@ feeds:
 ";
     let found = problems(text);
     assert_eq!(found.len(), 6, "{found:#?}");
-    assert!(found[0].starts_with("2:23: waypoints/0/ack_time: not a time"));
+    assert!(found[0].starts_with("2:23: waypoints #1/ack_time: not a time"));
     assert!(found[1].contains("did you mean \"portal-in\"?"));
     assert!(found[4].contains("beyond loopback a token is needed"));
     assert!(found[5].starts_with("10:15:") && found[5].contains("did you mean \"main\"?"));
@@ -83,14 +83,14 @@ heartbeats:
 ";
     let found = problems(text);
     for (place, part) in [
-        ("7:20: probes/0/every", "less than 10 s"),
-        ("7:37: probes/0/tcp/address", "does not allow probes of its HL7 port"),
-        ("8:6: probes/1/name", "is there twice"),
-        ("8:5: probes/1", "exactly one thing to look at"),
-        ("9:47: probes/2/mllp", "`probe: allowed` at the waypoint"),
-        ("10:19: probes/3/numeric", "at least one of over, under and breach"),
-        ("11:33: probes/4/kafka_group/tap", "no Kafka tap is called"),
-        ("13:20: heartbeats/0/schedule", "not a cron line"),
+        ("7:20: probes #1/every", "less than 10 s"),
+        ("7:37: probes #1/tcp/address", "does not allow probes of its HL7 port"),
+        ("8:6: probes #2/name", "is there twice"),
+        ("8:5: probes #2", "exactly one thing to look at"),
+        ("9:47: probes #3/mllp", "`probe: allowed` at the waypoint"),
+        ("10:19: probes #4/numeric", "at least one of over, under and breach"),
+        ("11:33: probes #5/kafka_group/tap", "no Kafka tap is called"),
+        ("13:20: heartbeats #1/schedule", "not a cron line"),
         ("12:1: heartbeats", "nothing takes them"),
     ] {
         let said = |p: &&String| p.starts_with(place) && p.contains(part);
@@ -104,7 +104,7 @@ fn an_optional_part_of_the_wrong_kind_says_what_it_takes() {
     let found = problems("waypoints: [{name: a}]\nprobes: [{name: p, tcp: \"portal:6661\"}]\n");
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(
-        found[0].contains("probes/0/tcp: the wrong kind of value: object is needed"),
+        found[0].contains("probes #1/tcp: the wrong kind of value: object is needed"),
         "{found:#?}"
     );
 }

@@ -201,22 +201,23 @@ feeds:
 }
 
 /// The user's own checks, on messages as they come from the senders.
-fn own_checks(files: &[PathBuf]) -> Result<String, Failure> {
+fn own_checks(checks: &[String]) -> Result<String, Failure> {
     let mut text = String::from("checks:\n");
     text.push_str(BUILTIN_CHECK);
-    for file in files {
-        if !file.is_file() {
-            let hint = "give the .wasm file that `feedpulse check build` made";
-            return Err(Failure::new(
-                cli::NO_INPUT,
-                anyhow!("{}: no such file; {hint}", file.display()),
-            ));
+    for plugin in checks {
+        let path = std::path::Path::new(plugin);
+        let builtin = plugin.strip_prefix("builtin:");
+        if builtin.is_none() && !path.exists() {
+            let hint =
+                "give the .wasm file that `feedpulse check build` made, or a folder that holds one";
+            return Err(Failure::new(cli::NO_INPUT, anyhow!("{plugin}: no such file; {hint}")));
         }
-        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = builtin.map_or_else(stem, ToOwned::to_owned);
         // The patients are made up, so all that it asks for is approved.
         let _ = writeln!(
             text,
-            "  - {{name: {name:?}, plugin: {file:?}, fields: [\"*\"], grants: [get, raw, free-text], \
+            "  - {{name: {name:?}, plugin: {plugin:?}, fields: [\"*\"], grants: [get, raw, free-text], \
              waypoints: [engine-in]}}"
         );
     }

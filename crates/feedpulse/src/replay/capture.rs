@@ -2,6 +2,7 @@
 //! capture's own time. Nothing is called lost or unanswered merely because the capture ended.
 
 use super::Summary;
+use super::judged::Judged;
 use super::sources::Source;
 use super::survey::Survey;
 use super::watched::{Watched, decoding};
@@ -10,7 +11,6 @@ use crate::cli::{DATA, Failure};
 use crate::config::Config;
 use crate::gaps::{Gaps, Wanted};
 use crate::ledger::Waypoints;
-use crate::run::checks::offline::Offline;
 use anyhow::anyhow;
 use feedpulse_codec::LedgerRow;
 use feedpulse_core::effect::{Effect, Effects, IncidentChange, JourneyEnd, JourneyRecord};
@@ -106,7 +106,7 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
     let watched = Watched::of(&survey, endpoints, config);
     let (first, last) = facts.times.unwrap_or_default();
     let checks = match config {
-        Some(config) => Offline::new(config, &watched.plan)?,
+        Some(config) => Judged::new(config, &watched.plan)?,
         None => None,
     };
     let mut run =
@@ -114,6 +114,9 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
     let mut capture = Capture::at(&watched.endpoints);
     let mut decoders = watched.decoders;
     for source in &sources {
+        if let Some(checks) = &mut run.checks {
+            checks.file(&source.name);
+        }
         // What is wrong with a file was told by the first pass.
         let _ = capture.read(source.open()?, &mut |step| run.take(step, &mut decoders));
     }
@@ -146,7 +149,7 @@ pub(super) fn run(sources: &[Source], config: Option<&Config>) -> Result<Found, 
 /// The second pass under way.
 struct Run {
     /// The configuration's checks, which see what they would have seen live.
-    checks: Option<Offline>,
+    checks: Option<Judged>,
     engine: Engine,
     effects: Effects,
     summary: Summary,
@@ -165,7 +168,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(checks: Option<Offline>, watched: &Watched, first: Timestamp, last: Timestamp) -> Self {
+    fn new(checks: Option<Judged>, watched: &Watched, first: Timestamp, last: Timestamp) -> Self {
         let names =
             (0..).map(WaypointId).zip(watched.plan.waypoints.iter().map(|w| w.name.clone()));
         let wanted = Wanted { from: first, to: last.plus(Duration::from_micros(1)), feed: None };
@@ -200,7 +203,7 @@ impl Run {
                     let decoded =
                         decoder.decode_with(&frame, &mut self.sightings, &mut |message, seen| {
                             if let Some(checks) = checks.as_mut() {
-                                checks.rows().message(message, seen);
+                                checks.show(message, seen);
                             }
                         });
                     self.summary.decoded(decoded);
@@ -214,7 +217,7 @@ impl Run {
                 Tapped::Sighting(sighting) => {
                     self.summary.count(&sighting);
                     if let Some(checks) = &mut self.checks {
-                        checks.rows().sighting(&sighting);
+                        checks.checks().rows().sighting(&sighting);
                     }
                     self.step(step.at, &Input::Seen(sighting));
                 }
@@ -232,21 +235,12 @@ impl Run {
 
     /// The checks judge what they were shown; what they find goes into the engine, as it does live.
     fn judge(&mut self, at: Timestamp, tick: bool) {
-        let mut found = Vec::new();
         let Some(checks) = &mut self.checks else { return };
         if tick {
-            checks.rows().flush();
-            checks.rows().tick(at);
+            checks.checks().rows().flush();
+            checks.checks().rows().tick(at);
         }
         for input in checks.judge(at) {
-            if let Input::Found(found) = &input {
-                let code = if found.faulty { "(fault)" } else { found.code.as_str() };
-                let key = format!("{}/{code}", checks.name(found.check));
-                *self.summary.checks.entry(key).or_default() += 1;
-            }
-            found.push(input);
-        }
-        for input in found {
             self.step(at, &input);
         }
     }
@@ -280,7 +274,7 @@ impl Run {
                 Effect::Journey(record) => match waits_for(&record, self.last) {
                     None => {
                         if let Some(checks) = checks {
-                            checks.rows().outcome(&record);
+                            checks.checks().rows().outcome(&record);
                         }
                         gaps.take(wanted, names, LedgerRow::Journey(record));
                     }
@@ -330,6 +324,9 @@ impl Run {
                 self.step(at, &Input::Alive(waypoint));
             }
             self.step(at, &Input::Tick);
+        }
+        if let Some(checks) = self.checks.take() {
+            checks.end(&mut self.summary);
         }
     }
 }

@@ -52,6 +52,29 @@ struct About {
     urgency: Urgency,
     /// What its row is about.
     kind: Kind,
+    /// Which message or ACK it is, from 1; 0 = it is none.
+    number: u64,
+}
+
+/// A finding beside its message, for whoever runs checks over a recording. Its words are declared, as
+/// everything in it is.
+pub(crate) struct Note {
+    /// The check's place in the plan.
+    pub check: u16,
+    /// Which message or ACK of those that were shown, from 1; 0 = about none.
+    pub message: u64,
+    /// It is about the check itself.
+    pub faulty: bool,
+    /// The check's own code, or the kind of fault.
+    pub code: String,
+    /// The code's title.
+    pub title: String,
+    /// How bad.
+    pub level: &'static str,
+    /// HL7 path; may be empty.
+    pub at: String,
+    /// Names and declared values.
+    pub attrs: Vec<String>,
 }
 
 /// Rows of one waypoint, in order; each call of the check gets those of one kind.
@@ -143,6 +166,8 @@ pub(crate) struct CheckFeed {
     nexts: Receiver<Next>,
     /// The next version, while the check's queue is full.
     held: Option<Next>,
+    /// Which message or ACK is shown, from 1; 0 = something else.
+    number: u64,
 }
 
 /// The guest's end of one check; [`CheckDesk::run`] goes on a thread of its own.
@@ -161,6 +186,8 @@ pub(crate) struct CheckDesk {
     told: (u64, u64),
     /// What the version can say, until the engine has it.
     words: Option<CheckWords>,
+    /// Findings with their messages, where somebody wants them.
+    notes: Option<Vec<Note>>,
 }
 
 impl CheckFeed {
@@ -297,7 +324,7 @@ impl CheckDesk {
         }
     }
 
-    fn tell(&self, job: &Job, now: Timestamp, judged: Judged) {
+    fn tell(&mut self, job: &Job, now: Timestamp, judged: Judged) {
         let row = match &judged {
             Judged::Found(found) => found.row,
             Judged::Faulty(fault) => fault.row,
@@ -305,6 +332,7 @@ impl CheckDesk {
         let about = row.and_then(|row| job.about.get(usize::try_from(row).ok()?));
         let (at, key) = (about.map_or(now, |a| a.at), about.and_then(|a| a.key));
         let (mut place, mut attrs) = (Line::default(), Vec::new());
+        self.note(about, &judged);
         let (faulty, code, severity) = match judged {
             Judged::Found(found) => {
                 // The subject names the check; its own code is the part behind the slash.
@@ -341,6 +369,41 @@ impl CheckDesk {
     }
 }
 
+impl CheckDesk {
+    /// Keeps a finding with its message, where somebody wants it.
+    fn note(&mut self, about: Option<&About>, judged: &Judged) {
+        let Some(notes) = &mut self.notes else { return };
+        let (check, message) = (self.number, about.map_or(0, |about| about.number));
+        let codes = self.worker.as_ref().map(|worker| &worker.manifest().codes);
+        notes.push(match judged {
+            Judged::Found(found) => {
+                let code = found.code.rsplit('/').next().unwrap_or_default();
+                let words = codes.and_then(|codes| codes.get(code));
+                Note {
+                    check,
+                    message,
+                    faulty: false,
+                    code: code.to_owned(),
+                    title: words.map(|words| words.title.clone()).unwrap_or_default(),
+                    level: level(found.level),
+                    at: found.at.to_string(),
+                    attrs: found.attrs.iter().map(|(name, v)| format!("{name}={v}")).collect(),
+                }
+            }
+            Judged::Faulty(fault) => Note {
+                check,
+                message,
+                faulty: true,
+                code: fault.kind.name().to_owned(),
+                title: format!("the check failed: {}", fault.cause),
+                level: "error",
+                at: String::new(),
+                attrs: Vec::new(),
+            },
+        });
+    }
+}
+
 /// A finding as its journey's trace shows it: nothing but what the manifest declares. Free text stays
 /// out, whatever was granted: traces are read by more people than the grant was given for.
 fn flag(check: &str, at: Timestamp, found: Finding) -> Flag {
@@ -348,14 +411,19 @@ fn flag(check: &str, at: Timestamp, found: Finding) -> Flag {
         at,
         check: check.to_owned(),
         code: found.code.to_string(),
-        level: match found.level {
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-            Level::Critical => "critical",
-        },
+        level: level(found.level),
         place: found.at.into(),
         attrs: found.attrs.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+    }
+}
+
+/// Its word.
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Info => "info",
+        Level::Warning => "warning",
+        Level::Error => "error",
+        Level::Critical => "critical",
     }
 }
 
@@ -400,6 +468,7 @@ pub(super) fn ends(
         skipped: skipped.clone(),
         nexts,
         held: None,
+        number: 0,
     };
     let desk = CheckDesk {
         number,
@@ -413,6 +482,7 @@ pub(super) fn ends(
         skipped,
         told: (0, 0),
         words: None,
+        notes: None,
     };
     (feed, desk, versions)
 }

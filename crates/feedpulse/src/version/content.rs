@@ -1,9 +1,10 @@
 //! Where the versions of a check lie: with the binary, in a file, in a folder, or in a registry.
 
 use super::Refusal;
-use crate::config::document::Document;
+use crate::config::document::{Document, Part};
 use crate::config::resolve::Check;
 use feedpulse_oci::{Client, Reference, Registry, Shelf};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,8 +28,8 @@ const BUILTIN: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/builtin.rs
 pub(crate) struct Content {
     /// The component.
     pub wasm: Vec<u8>,
-    /// The settings as JSON text.
-    pub settings: String,
+    /// The settings.
+    pub settings: Part,
 }
 
 impl Content {
@@ -42,7 +43,8 @@ impl Content {
     pub(crate) fn fingerprint(&self, check: &Check) -> [u8; 32] {
         let mut hash = Sha256::new();
         let approved = format!("{:?} {:?}", check.fields, check.grants);
-        for part in [&self.wasm[..], self.settings.as_bytes(), approved.as_bytes()] {
+        let settings = self.settings.json();
+        for part in [&self.wasm[..], settings.as_bytes(), approved.as_bytes()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
@@ -91,23 +93,35 @@ impl Remote {
 /// # Errors
 /// Why it cannot be read.
 pub(crate) fn read(check: &Check, remote: &Remote) -> Result<Content, Refusal> {
-    let path = Path::new(&check.plugin);
-    let (wasm, beside) = if let Some(name) = check.plugin.strip_prefix("builtin:") {
-        (builtin(name)?, None)
-    } else if Reference::is_meant(&check.plugin) {
-        (remote.fetch(&check.plugin)?, None)
-    } else if path.is_dir() {
-        let (wasm, settings) = of_folder(path)?;
-        (bytes(&wasm, MAX_COMPONENT)?, settings)
-    } else {
-        (bytes(path, MAX_COMPONENT)?, None)
-    };
+    let (wasm, beside) = find(&check.plugin, |reference| remote.fetch(reference))?;
     let settings = match (&check.config, check.config_file.clone().or(beside)) {
         (Some(stated), _) => stated.clone(),
         (None, Some(file)) => settings(&file)?,
-        (None, None) => "{}".to_owned(),
+        (None, None) => Part::made(Value::Object(Map::new())),
     };
     Ok(Content { wasm, settings })
+}
+
+/// What a plugin's name stands for, wherever one is given: the component, and the file with settings
+/// that lies beside it in a folder. `fetch` gets what lies in a registry.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn find(
+    plugin: &str,
+    fetch: impl FnOnce(&str) -> Result<Vec<u8>, Refusal>,
+) -> Result<(Vec<u8>, Option<PathBuf>), Refusal> {
+    let path = Path::new(plugin);
+    if let Some(name) = plugin.strip_prefix("builtin:") {
+        Ok((builtin(name)?, None))
+    } else if Reference::is_meant(plugin) {
+        Ok((fetch(plugin)?, None))
+    } else if path.is_dir() {
+        let (wasm, settings) = of_folder(path)?;
+        Ok((bytes(&wasm, MAX_COMPONENT)?, settings))
+    } else {
+        Ok((bytes(path, MAX_COMPONENT)?, None))
+    }
 }
 
 /// The files and folders whose changes can change a check: those whose entries are watched.
@@ -141,6 +155,11 @@ pub(crate) fn builtin(name: &str) -> Result<Vec<u8>, Refusal> {
     })
 }
 
+/// The file with settings in a folder, if there is one.
+pub(crate) fn beside(folder: &Path) -> Option<PathBuf> {
+    SETTINGS.iter().map(|name| folder.join(name)).find(|file| file.is_file())
+}
+
 /// The one component of a folder, and its settings where there are some. Names that start with a dot
 /// are passed over: a ConfigMap's volume keeps its versions under such names.
 fn of_folder(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), Refusal> {
@@ -151,11 +170,10 @@ fn of_folder(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), Refusal> {
     }
     names.retain(|name| !name.starts_with('.'));
     names.sort();
-    let settings = SETTINGS.iter().find(|known| names.iter().any(|name| name == *known));
     let is_component = |name: &&String| name.ends_with(".wasm") || name.ends_with(".wasm.gz");
     let components: Vec<&String> = names.iter().filter(is_component).collect();
     match &components[..] {
-        [one] => Ok((folder.join(one), settings.map(|name| folder.join(name)))),
+        [one] => Ok((folder.join(one), beside(folder))),
         [] => Err(Refusal::new("unreadable", format!("{}: no .wasm in it", folder.display()))),
         _ => {
             let what = format!(
@@ -168,17 +186,20 @@ fn of_folder(folder: &Path) -> Result<(PathBuf, Option<PathBuf>), Refusal> {
     }
 }
 
-/// Settings as JSON text. What is in them is not repeated in errors.
-fn settings(file: &Path) -> Result<String, Refusal> {
+/// The settings in a file, YAML or JSON.
+///
+/// # Errors
+/// It cannot be read, or is no YAML: with line and column. What is in it is not repeated.
+pub(crate) fn settings(file: &Path) -> Result<Part, Refusal> {
     let text = bytes(file, MAX_SETTINGS)?;
-    let wrong = |what: String| Refusal::new("settings", format!("{}: {what}", file.display()));
-    let text = String::from_utf8(text).map_err(|_| wrong("not UTF-8".to_owned()))?;
-    match Document::parse(&text) {
-        Ok(document) => Ok(document.value.to_string()),
-        Err(problems) => {
-            Err(wrong(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
-        }
-    }
+    let wrong = |what: String| Refusal::new("settings", what);
+    let text =
+        String::from_utf8(text).map_err(|_| wrong(format!("{}: not UTF-8", file.display())))?;
+    Document::of_file(&text, file.display()).map(Part::whole).map_err(|problems| {
+        let lines: Vec<String> =
+            problems.iter().map(|p| format!("{}:{p}", file.display())).collect();
+        wrong(lines.join("\n"))
+    })
 }
 
 fn bytes(path: &Path, most: u64) -> Result<Vec<u8>, Refusal> {
@@ -222,13 +243,17 @@ mod tests {
         fs::create_dir(folder.path().join("..2026_01")).unwrap();
         fs::write(folder.path().join(".hidden.wasm"), "none").unwrap();
         let plain = read(&check).unwrap();
-        assert_eq!((&plain.wasm[..], plain.settings.as_str()), (&b"one"[..], "{}"));
+        assert_eq!((&plain.wasm[..], plain.settings.json().as_str()), (&b"one"[..], "{}"));
         fs::write(folder.path().join("settings.yaml"), "limit: 3").unwrap();
         let settled = read(&check).unwrap();
-        assert_eq!(settled.settings, r#"{"limit":3}"#);
+        assert_eq!(settled.settings.json(), r#"{"limit":3}"#);
         assert_ne!(plain.fingerprint(&check), settled.fingerprint(&check));
-        let stated = Check { config: Some("{}".into()), ..check.clone() };
-        assert_eq!(read(&stated).unwrap().settings, "{}", "what the configuration states wins");
+        let stated = Check { config: Some(Part::made(serde_json::json!({}))), ..check.clone() };
+        assert_eq!(
+            read(&stated).unwrap().settings.json(),
+            "{}",
+            "what the configuration states wins"
+        );
         let approved = Check { fields: Some(vec!["PID-3".into()]), ..check.clone() };
         assert_ne!(settled.fingerprint(&check), settled.fingerprint(&approved));
         fs::write(folder.path().join("b.wasm"), "two").unwrap();

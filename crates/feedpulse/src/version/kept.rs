@@ -2,6 +2,7 @@
 //! is refused finds this one instead of nothing.
 
 use super::content::Content;
+use crate::config::document::Part;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
@@ -29,7 +30,7 @@ impl Kept {
             return None;
         }
         let (settings, wasm) = rest.split_at_checked(length.parse().ok()?)?;
-        let settings = String::from_utf8(settings.to_vec()).ok()?;
+        let settings = Part::made(serde_json::from_slice(settings).ok()?);
         Some(Content { wasm: wasm.to_vec(), settings })
     }
 
@@ -40,14 +41,15 @@ impl Kept {
     pub(crate) fn keep(&self, check: &str, content: &Content) -> io::Result<()> {
         DirBuilder::new().mode(0o700).recursive(true).create(&self.0)?;
         let path = self.path(check);
-        let body = [content.settings.as_bytes(), &content.wasm].concat();
+        let settings = content.settings.json();
+        let body = [settings.as_bytes(), &content.wasm].concat();
         let scratch = path.with_extension(format!("{}.tmp", std::process::id()));
         let write = || {
             // Settings may hold what is not for everybody.
             let mut options = OpenOptions::new();
             let mut file =
                 options.write(true).create(true).truncate(true).mode(0o600).open(&scratch)?;
-            writeln!(file, "{} {}", content.settings.len(), hex(&body))?;
+            writeln!(file, "{} {}", settings.len(), hex(&body))?;
             file.write_all(&body)?;
             file.sync_all()?;
             fs::rename(&scratch, &path)
@@ -78,7 +80,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept::new(folder.path().join("checks"));
         assert_eq!(kept.find("a/../b"), None);
-        let content = Content { wasm: b"\0asm\n1".to_vec(), settings: "{\"a\":1}".into() };
+        let content = Content {
+            wasm: b"\0asm\n1".to_vec(),
+            settings: Part::made(serde_json::json!({"a": 1})),
+        };
         kept.keep("a/../b", &content).unwrap();
         assert_eq!(kept.find("a/../b"), Some(content.clone()));
         assert_eq!(kept.find("b"), None);

@@ -2,12 +2,14 @@
 //! tried on its own cases, and started. What fails on the way is a [`Refusal`], and whoever asked goes
 //! on with what it had.
 //!
-//! Read the modules in this order: `content`, `approval`, `trial`, `kept`.
+//! Read the modules in this order: `content`, `approval`, `settings`, `trial`, `kept`, `workshop`.
 
 pub(crate) mod approval;
 pub(crate) mod content;
 pub(crate) mod kept;
+pub(crate) mod settings;
 pub(crate) mod trial;
+pub(crate) mod workshop;
 
 use crate::config::resolve::Check;
 use approval::Approval;
@@ -83,6 +85,14 @@ impl Refusal {
     pub(crate) fn new(class: &'static str, why: impl fmt::Display) -> Self {
         Self { class, why: why.to_string() }
     }
+
+    /// As an error about the check of a name.
+    pub(crate) fn about(&self, check: &str) -> String {
+        match self.class {
+            "settings" => format!("check {check} does not take its settings\n{}", self.why),
+            _ => format!("check {check}: {}", self.why),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -110,20 +120,15 @@ pub(crate) fn prepare(
         return Err(Refusal::new("not-approved", excess.told(check)));
     }
     let plugin = runtime.load(&content.wasm).map_err(|e| Refusal::new("invalid", e))?;
-    let words = words(&declared(&plugin, &content.settings)?);
-    let reading = reading(&plugin, &grants(check), &content.settings)?;
     let settings = Settings {
-        config: content.settings.clone(),
+        config: content.settings.json(),
         grants: grants(check),
         limits: Limits::default(),
     };
-    let started = plugin.worker(settings.clone()).map_err(|e| {
-        let class = match e {
-            feedpulse_wasm::StartError::Config { .. } => "settings",
-            feedpulse_wasm::StartError::Failed { .. } => "start",
-        };
-        Refusal::new(class, e)
-    })?;
+    let started =
+        settings::start(&plugin, settings.clone(), &content.settings, settings::For::Stream)?;
+    let words = words(&declared(&plugin, &settings.config)?);
+    let reading = reading(&plugin, &grants(check), &settings.config)?;
     let took = start.elapsed();
     let cases =
         trial::pass(&plugin, &settings, &content.wasm).map_err(|why| Refusal::new("cases", why))?;
@@ -166,7 +171,11 @@ fn declared(plugin: &Plugin, settings: &str) -> Result<Manifest, Refusal> {
     plugin.manifest().with_settings(settings).map_err(|e| Refusal::new("settings", e))
 }
 
-fn reading(plugin: &Plugin, grants: &[Grant], settings: &str) -> Result<Reading, Refusal> {
+pub(crate) fn reading(
+    plugin: &Plugin,
+    grants: &[Grant],
+    settings: &str,
+) -> Result<Reading, Refusal> {
     let manifest = declared(plugin, settings)?;
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();
     let invalid = |e: &dyn fmt::Display| Refusal::new("invalid", e);

@@ -125,6 +125,12 @@ pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Result<Built, BuildErr
     // before the compiler runs: a wrong manifest shows at once
     let manifest =
         Manifest::parse(&json).map_err(|e| BuildError::Source(format!("{}: {e}", at.display())))?;
+    if let Some(schema) = &manifest.settings {
+        crate::config::schema::valid(schema).map_err(|e| {
+            let at = folder.join(packaging::SCHEMA);
+            BuildError::Source(format!("{}: no JSON Schema: {e}", at.display()))
+        })?;
+    }
     let mut wasm = component(language.builder.compile(folder)?)?;
     packaging::append_section(&mut wasm, packaging::SECTION, &json);
     let cases = packaging::cases_json(folder).map_err(|e| BuildError::Source(e.to_string()))?;

@@ -1,9 +1,9 @@
 //! What a case's outcome means, in words.
 
-use super::super::cases::{self, Case, ExpectedFinding};
+use super::super::cases::{self, Case};
 use super::super::show;
-use super::{Outcome, own_code};
-use feedpulse_wasm::{Fault, Finding};
+use super::Outcome;
+use feedpulse_wasm::{Expected, Fault};
 
 /// How a case went.
 pub(crate) enum Verdict {
@@ -39,7 +39,7 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, values: bool) -> Verdict {
         (Some(_), None) => {
             lines.push("took the settings; expected that it refuses them".to_owned());
         }
-        (None, Some(said)) => lines.push(said.clone()),
+        (None, Some(said)) => lines.extend(said.lines().map(str::to_owned)),
         (None, None) => {}
     }
     lines.extend(compare(&expected.findings, outcome, values));
@@ -54,40 +54,38 @@ pub(crate) fn judge(case: &Case, outcome: &Outcome, values: bool) -> Verdict {
 }
 
 /// Pairs what was expected with what was found.
-fn compare(expected: &[ExpectedFinding], outcome: &Outcome, values: bool) -> Vec<String> {
+fn compare(expected: &[Expected], outcome: &Outcome, values: bool) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut rest: Vec<&Finding> = outcome.found.iter().collect();
-    let mut open: Vec<&ExpectedFinding> = Vec::new();
-    let same = |e: &ExpectedFinding, f: &Finding| e.row == f.row && e.code == own_code(f);
+    let mut rest: Vec<Expected> = outcome.found.iter().map(Expected::of).collect();
+    let mut open: Vec<&Expected> = Vec::new();
     for e in expected {
-        match rest.iter().position(|f| same(e, f) && e.differs(f).is_empty()) {
-            Some(n) => {
-                rest.remove(n);
-            }
+        match rest.iter().position(|found| e.is_met_by(found)) {
+            Some(n) => _ = rest.remove(n),
             None => open.push(e),
         }
     }
+    let at = |e: &Expected| e.at.clone().unwrap_or_default();
     for e in open {
-        if let Some(n) = rest.iter().position(|f| same(e, f)) {
+        if let Some(n) = rest.iter().position(|f| e.row == f.row && e.code == f.code) {
             let found = rest.remove(n);
             lines.push(format!("differs     {}", told(found.row, &e.code)));
-            lines.extend(e.differs(found).iter().map(|line| format!("            {line}")));
-            lines.extend(place(outcome, found.row, &found.at, values));
+            let differs = cases::differs(e, &found);
+            lines.extend(differs.iter().map(|line| format!("            {line}")));
+            lines.extend(place(outcome, found.row, &at(&found), values));
         } else {
-            let at = e.at.as_deref().unwrap_or_default();
-            lines.push(format!("missing     {} {at}", told(e.row, &e.code)));
-            lines.extend(place(outcome, e.row, at, values));
+            lines.push(format!("missing     {} {}", told(e.row, &e.code), at(e)));
+            lines.extend(place(outcome, e.row, &at(e), values));
         }
     }
     for found in rest {
-        let attrs = cases::words(cases::attrs_of(found));
+        let level = found.level.map(|level| format!("{level:?}")).unwrap_or_default();
         lines.push(format!(
-            "unexpected  {} {:?} {} attrs: {attrs}",
-            told(found.row, own_code(found)),
-            found.level,
-            found.at
+            "unexpected  {} {level} {} attrs: {}",
+            told(found.row, &found.code),
+            at(&found),
+            cases::words(&found)
         ));
-        lines.extend(place(outcome, found.row, &found.at, values));
+        lines.extend(place(outcome, found.row, &at(&found), values));
     }
     lines
 }

@@ -22,6 +22,8 @@ pub(crate) struct CheckRows {
     names: Arc<[String]>,
     /// For each waypoint the one whose messages its ACKs answer: itself, unless they come elsewhere.
     answered: Vec<WaypointId>,
+    /// Messages and ACKs that were shown.
+    shown: u64,
 }
 
 impl CheckRows {
@@ -33,12 +35,21 @@ impl CheckRows {
             _ => own,
         });
         let answered = answered.collect();
-        Self { feeds, pairs: Pairs::default(), names: names.into(), answered }
+        Self { feeds, pairs: Pairs::default(), names: names.into(), answered, shown: 0 }
+    }
+
+    /// How many messages and ACKs were shown.
+    pub(crate) const fn shown(&self) -> u64 {
+        self.shown
     }
 
     /// Takes the row of a message or ACK, for each check that wants it.
     pub(crate) fn message(&mut self, message: &Message<'_>, sighting: &Sighting) {
-        let Self { feeds, pairs, names, answered } = self;
+        self.shown += 1;
+        let Self { feeds, pairs, names, answered, shown } = self;
+        for feed in feeds.iter_mut() {
+            feed.number = *shown;
+        }
         let place = usize::from(sighting.waypoint.0);
         let waypoint = names.get(place).map_or("", String::as_str);
         match &sighting.what {
@@ -212,7 +223,8 @@ impl CheckFeed {
         }
         job.rows.push(Row { id: job.rows.len() as u64, fields });
         let urgency = if about == About::Ack { Urgency::Routine } else { meta.urgency };
-        job.about.push(Origin { at, key: meta.key, urgency, kind: about });
+        let number = if message.is_some() { self.number } else { 0 };
+        job.about.push(Origin { at, key: meta.key, urgency, kind: about, number });
     }
 
     /// Tells a check that a second has passed, at each of its waypoints. A full queue has no room for

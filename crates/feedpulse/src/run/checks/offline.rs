@@ -3,22 +3,15 @@
 
 use super::board::Board;
 use super::offer::CheckRows;
-use super::{CheckDesk, Next, ends};
-use crate::cli::{CONFIG, Failure, UNAVAILABLE};
+use super::{CheckDesk, Next, Note, ends};
+use crate::cli::Failure;
 use crate::config::Config;
 use crate::run::side::SideBox;
-use crate::version::content::{self, Remote};
-use crate::version::prepare;
-use anyhow::anyhow;
+use crate::version::workshop::Workshop;
 use feedpulse_core::input::Input;
 use feedpulse_core::metrics::Registry;
 use feedpulse_core::plan::Plan;
 use feedpulse_core::time::Timestamp;
-use feedpulse_oci::Shelf;
-use feedpulse_wasm::Runtime;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 /// The checks of a configuration.
 pub(crate) struct Offline {
@@ -28,8 +21,7 @@ pub(crate) struct Offline {
     side: SideBox,
     /// The first moment of the recording.
     first: Option<Timestamp>,
-    stop: Arc<AtomicBool>,
-    ticker: Option<JoinHandle<()>>,
+    _workshop: Workshop,
 }
 
 impl Offline {
@@ -42,46 +34,26 @@ impl Offline {
         if config.checks.is_empty() {
             return Ok(None);
         }
-        let wasm = Runtime::new(None).map_err(|e| Failure::new(UNAVAILABLE, e))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (ticker, stopped) = (wasm.ticker(), Arc::clone(&stop));
-        let ticker = std::thread::Builder::new().spawn(move || ticker.run(&stopped));
-        let ticker = Some(ticker.map_err(|e| Failure::new(UNAVAILABLE, e))?);
-        let names: Vec<String> = plan.waypoints.iter().map(|w| w.name.clone()).collect();
+        let workshop = Workshop::new()?;
+        let versions = workshop.versions(config)?;
+        let waypoints: Vec<String> = plan.waypoints.iter().map(|w| w.name.clone()).collect();
         let (side, registry) = (SideBox::default(), Registry::default());
         let all = config.checks.iter().map(|c| (c.name.as_str(), c.plugin.as_str()));
         let board = Board::new(all, &side);
-        // Kept until everything is read: registries are asked on its threads.
-        let runtime = crate::run::runtime()?;
-        let remote = Remote {
-            shelf: Shelf::new(config.folder.join("checks").join("oci")),
-            registries: config.registries.clone(),
-            runtime: runtime.handle().clone(),
-        };
-        let (mut feeds, mut desks, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-        for (number, check) in (0..).zip(&config.checks) {
-            let version = content::read(check, &remote).and_then(|c| prepare(check, &c, &wasm));
-            let version = match version {
-                Ok(version) => version,
-                Err(refusal) => {
-                    problems.push(format!("check {}: {refusal}", check.name));
-                    continue;
-                }
-            };
-            let (mut feed, desk, versions) = ends(number, check, &names, &side, &board, &registry);
+        let (mut feeds, mut desks) = (Vec::new(), Vec::new());
+        for (number, (check, version)) in (0..).zip(config.checks.iter().zip(versions)) {
+            let (mut feed, mut desk, next) =
+                ends(number, check, &waypoints, &side, &board, &registry);
             // There is room for one.
-            let _ = versions.try_send(Next::new(check, version));
+            let _ = next.try_send(Next::new(check, version));
             feed.flush();
+            desk.notes = Some(Vec::new());
             feeds.push(feed);
             desks.push(desk);
         }
-        if !problems.is_empty() {
-            stop.store(true, Ordering::Release);
-            return Err(Failure::new(CONFIG, anyhow!("{}", problems.join("\n"))));
-        }
         let rows = CheckRows::new(feeds, plan);
         let names = config.checks.iter().map(|check| check.name.clone()).collect();
-        Ok(Some(Self { rows, desks, names, side, first: None, stop, ticker }))
+        Ok(Some(Self { rows, desks, names, side, first: None, _workshop: workshop }))
     }
 
     /// Where rows are put.
@@ -105,11 +77,13 @@ impl Offline {
         let said = |input: &Input| matches!(input, Input::Found(_) | Input::Words(_));
         self.side.take().into_iter().filter(said).collect()
     }
-}
 
-impl Drop for Offline {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        let _ = self.ticker.take().map(JoinHandle::join);
+    /// What was found since this was asked last, with the messages that it is about.
+    pub(crate) fn notes(&mut self) -> Vec<Note> {
+        self.desks
+            .iter_mut()
+            .filter_map(|desk| desk.notes.as_mut())
+            .flat_map(std::mem::take)
+            .collect()
     }
 }

@@ -123,9 +123,9 @@ pub(crate) fn load(
                 "Versions of a check that were kept out.",
             ),
         });
-        reloader.first(number).map_err(|refusal| {
-            Failure::new(CONFIG, anyhow!("{refusal}").context(format!("check {}", check.name)))
-        })?;
+        reloader
+            .first(number)
+            .map_err(|refusal| Failure::new(CONFIG, anyhow!(refusal.about(&check.name))))?;
         feeds.push(feed);
         desks.push(desk);
     }
@@ -269,7 +269,8 @@ impl Reloader {
             return;
         }
         self.text = Some(sum);
-        let config = match crate::config::load(&text) {
+        let file = self.file.as_deref().map(|file| file.display().to_string()).unwrap_or_default();
+        let config = match crate::config::load_file(&text, file) {
             Ok(config) => config,
             Err(problems) => {
                 let first = problems.first().map(ToString::to_string).unwrap_or_default();
