@@ -3,6 +3,7 @@
 
 pub mod checks;
 pub mod clinic;
+pub mod namespace;
 pub mod parts;
 pub mod product;
 pub mod section;

@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub keys: Vec<KeyRule>,
     /// The MLLP proxy.
     pub mllp: Option<Mllp>,
+    /// Passive capture.
+    pub capture: Option<feedpulse_taps::capture::live::CaptureTapConfig>,
     /// Kafka taps.
     pub kafka: Vec<Kafka>,
     /// The HTTP tap.
@@ -218,6 +220,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
     let store = raw.store.clone().unwrap_or_default();
     let folder = PathBuf::from(store.folder.as_deref().unwrap_or(FOLDER));
     let mllp = r.mllp(&folder);
+    let capture = r.capture();
     let kafka = r.kafka();
     let http = r.http();
     let files = raw
@@ -253,6 +256,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Document) -> Result<Config, Vec<Prob
         plan,
         keys,
         mllp,
+        capture,
         kafka,
         http,
         files,
@@ -382,9 +386,9 @@ impl Resolver<'_> {
 
     fn some_tap(&mut self) {
         let raw = self.raw;
-        if raw.mllp.is_none() && raw.kafka.is_empty() && raw.http.is_none() && raw.files.is_empty()
-        {
-            self.wrong("", "no tap", "declare at least one of mllp, kafka, http, files");
+        let streams = raw.mllp.is_some() || raw.capture.is_some() || !raw.kafka.is_empty();
+        if !streams && raw.http.is_none() && raw.files.is_empty() {
+            self.wrong("", "no tap", "declare at least one of mllp, capture, kafka, http, files");
         }
     }
 }
