@@ -4,6 +4,7 @@
 pub mod checks;
 pub mod clinic;
 pub mod namespace;
+pub mod packets;
 pub mod parts;
 pub mod product;
 pub mod section;

@@ -59,7 +59,10 @@ pub fn in_namespace(test: &str, tools: &[&str], inside: impl FnOnce()) {
     }
     let script = "ip link set lo up && ip link add fp-a type veth peer name fp-b";
     if !unshare().args(["sh", "-c", script]).output().is_ok_and(|tried| tried.status.success()) {
-        return skip(test, "no network namespace can be made; run as root, or allow user namespaces");
+        return skip(
+            test,
+            "no network namespace can be made; run as root, or allow user namespaces",
+        );
     }
     let mut again = unshare();
     again.arg(std::env::current_exe().expect("a program knows itself"));

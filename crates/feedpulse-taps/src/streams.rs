@@ -139,7 +139,8 @@ impl Streams {
         let both = |c: &Connection| length(&c.to_receiver) + length(&c.to_sender);
         let mut all: usize = self.connections.values().map(both).sum();
         while all > most
-            && let Some((number, connection)) = self.connections.iter_mut().max_by_key(|(_, c)| both(c))
+            && let Some((number, connection)) =
+                self.connections.iter_mut().max_by_key(|(_, c)| both(c))
         {
             all -= both(connection);
             let place = Place {

@@ -256,13 +256,18 @@ impl Intake for Kept {
 impl Tap {
     /// Opens one on all interfaces; each port is a waypoint.
     pub(crate) fn open(ports: &[u16]) -> Self {
+        Self::on(&[], ports)
+    }
+
+    /// Opens one on these interfaces.
+    pub(crate) fn on(interfaces: &[&str], ports: &[u16]) -> Self {
         let end = |(n, port): (usize, &u16)| {
             let ends = Endpoints { port: *port, nets: Vec::new() };
             (ends, WaypointId(u16::try_from(n).unwrap()))
         };
         let config = CaptureTapConfig {
             name: "capture".to_owned(),
-            interfaces: Vec::new(),
+            interfaces: interfaces.iter().map(ToString::to_string).collect(),
             endpoints: ports.iter().enumerate().map(end).collect(),
             ring: RING,
             limits: Limits::default(),

@@ -67,8 +67,7 @@ fn on_a_lossy_network_every_message_is_what_was_sent() {
         lossy(nft);
         lossy(|words| host.nft(words));
         let folder = tempfile::tempdir().unwrap();
-        let plan =
-            Plan { to, connections: 6, messages: 50, longest: 30_000, pause_us: 0, seed: 1 };
+        let plan = Plan { to, connections: 6, messages: 50, longest: 30_000, pause_us: 0, seed: 1 };
         let sent = plan.start(&host, TEST, folder.path()).end();
         assert_eq!(sent.len(), 600);
         tap.wait(sent.len());

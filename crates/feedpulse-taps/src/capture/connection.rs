@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 
 /// So long (µs) a missing piece may still come after the other side acknowledged it: packets of two
 /// queues or interfaces can be out of order in a file. Longer, and answers would be read before the
-/// messages that are held behind the gap.
+/// messages that are held behind the gap. Live, an answer of the other side ends the wait.
 const MISSING_FOR: i64 = 20_000;
 /// Two attempts to connect are two only when they are this far (µs) apart; closer ones are copies.
 const ATTEMPTS_APART: i64 = 200_000;
@@ -31,6 +31,8 @@ pub(crate) enum Told<'a> {
 /// What a connection needs from outside.
 pub(crate) struct Around<'a, 'b> {
     pub(crate) at_us: i64,
+    /// Packets come in the order in which they passed.
+    pub(crate) in_order: bool,
     pub(crate) places: &'a mut Places,
     pub(crate) facts: &'a mut Facts,
     pub(crate) out: &'a mut (dyn FnMut(Told<'_>) + 'b),
@@ -68,8 +70,10 @@ pub(crate) struct Connection {
     data_us: i64,
     /// An MLLP frame went over it.
     pub(crate) spoke: bool,
-    /// A message went to the receiver.
+    /// A message went to the receiver, and nothing behind it was missed.
     pub(crate) asked: bool,
+    /// Bytes to the receiver were missed.
+    missed: bool,
     /// Second of its last packet.
     pub(crate) last_s: i64,
 }
@@ -92,6 +96,7 @@ impl Connection {
             data_us: at,
             spoke: false,
             asked: false,
+            missed: false,
             last_s: at.div_euclid(1_000_000),
         }
     }
@@ -117,6 +122,11 @@ impl Connection {
     /// Its beginning was not captured.
     pub(crate) const fn was_picked_up(&self) -> bool {
         self.isn.is_none()
+    }
+
+    /// Whether what comes back now may answer a message that nobody saw.
+    pub(crate) const fn may_answer_unseen(&self) -> bool {
+        !self.asked && (self.missed || self.was_picked_up())
     }
 
     pub(crate) const fn is_over(&self) -> bool {
@@ -176,6 +186,7 @@ impl Connection {
             self.time(side, around);
         }
         if segment.length > 0 {
+            self.answered_what_is_missing(1 - side, around);
             self.feed(seq, segment, side, around);
         }
         if segment.fin && self.halves[side].has_begun() {
@@ -183,6 +194,14 @@ impl Connection {
             self.halves[side].ends_at(seq.wrapping_add(length));
         }
         self.look(around);
+    }
+
+    /// Who answers has what was sent before: what is missing of it is not under way any more, and what is
+    /// held behind it comes before the answer.
+    fn answered_what_is_missing(&mut self, side: usize, around: &mut Around<'_, '_>) {
+        while around.in_order && self.halves[side].look(around.at_us).is_some() {
+            self.give_up(side, around);
+        }
     }
 
     /// A side ended it; without a word from the other one for long, that one was given up.
@@ -314,6 +333,9 @@ impl Connection {
             Piece::Lost(bytes) => {
                 around.facts.gaps += 1;
                 around.facts.gap_bytes += bytes;
+                if self.server != Some(side) {
+                    (self.asked, self.missed) = (false, true);
+                }
                 if let Some(listener) = self.listener {
                     let (from_us, to_us) = (self.data_us, around.at_us);
                     (around.out)(Told::Lost { listener, from_us, to_us, bytes });

@@ -49,8 +49,8 @@ pub struct Facts {
     pub gap_bytes: u64,
     /// Segments that held nothing new: retransmissions, keep-alives, copies.
     pub repeated: u64,
-    /// Answers on connections that began before the capture, to messages that nobody saw.
-    pub to_before: u64,
+    /// Answers to messages that began before the capture, or fell into a gap; of live packets only.
+    pub to_unseen: u64,
     /// By endpoint: connections refused, and attempts that were never answered.
     pub refused: BTreeMap<SocketAddr, (u64, u64)>,
 }
@@ -86,7 +86,9 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    fn contain(&self, address: SocketAddr) -> bool {
+    /// Whether an address is one of them.
+    #[must_use]
+    pub fn contain(&self, address: SocketAddr) -> bool {
         let ip = address.ip();
         let is_inside = self.nets.is_empty() || self.nets.iter().any(|net| net.contains(ip));
         self.port == address.port() && is_inside
@@ -150,7 +152,8 @@ impl Places {
         speaks: bool,
     ) -> Option<u16> {
         let number = self
-            .number(server).or_else(|| (self.learning && speaks).then(|| self.add(server))?)?;
+            .number(server)
+            .or_else(|| (self.learning && speaks).then(|| self.add(server))?)?;
         let endpoint = self.list.get_mut(usize::from(number))?;
         if endpoint.clients.is_empty() {
             endpoint.address = server;

@@ -92,8 +92,10 @@ pub struct Capture {
     streams: Streams,
     items: Vec<Tapped>,
     now_us: Option<i64>,
-    /// Answers to messages from before the capture are left out, since they would seem to be stray.
-    only_after: bool,
+    /// Answers to messages that nobody saw are left out, since they would seem to be stray.
+    only_seen: bool,
+    /// So many items were looked at for that.
+    settled: usize,
 }
 
 /// The number of a connection in the table: its id without the ring's, or the tap's, instance.
@@ -122,7 +124,7 @@ impl Capture {
             }
         }
         let streams = Streams::new(waypoints, Label::from("capture"), FRAME_OPEN_AFTER, 0);
-        Self { table, streams, items: Vec::new(), now_us: None, only_after: false }
+        Self { table, streams, items: Vec::new(), now_us: None, only_seen: false, settled: 0 }
     }
 
     /// Of what is happening now, at these endpoints only. `instance` tells this run from others.
@@ -133,7 +135,7 @@ impl Capture {
         instance: u128,
     ) -> Self {
         let mut table = Table::default();
-        table.limits = limits;
+        (table.limits, table.in_order) = (limits, true);
         let mut waypoints = Vec::new();
         for (endpoint, waypoint) in endpoints {
             if table.places.add_all(endpoint.clone()).is_some() {
@@ -141,7 +143,7 @@ impl Capture {
             }
         }
         let streams = Streams::new(waypoints, part, FRAME_OPEN_AFTER, instance);
-        Self { table, streams, items: Vec::new(), now_us: None, only_after: true }
+        Self { table, streams, items: Vec::new(), now_us: None, only_seen: true, settled: 0 }
     }
 
     /// Reads a file to its end. Several calls are one capture: files must be in order of time.
@@ -250,20 +252,24 @@ impl Capture {
             let (items, parties) = (&mut self.items, Parties(&self.table));
             each(Step { at, offset, items, tick, parties });
             self.items.clear();
+            self.settled = 0;
         }
     }
 
     /// Notes which connections speak MLLP.
     fn settle(&mut self) {
-        let Self { table, items, only_after, .. } = self;
-        items.retain(|item| {
-            let Tapped::Frame(frame) = item else { return true };
+        let Self { table, items, only_seen, settled, .. } = self;
+        while let Some(item) = items.get(*settled) {
+            *settled += 1;
+            let Tapped::Frame(frame) = item else { continue };
             let to_receiver = frame.direction == Direction::ToReceiver;
-            let to_before = table.spoke(number(frame.connection), to_receiver);
-            let left_out = *only_after && to_before;
-            table.facts.to_before += u64::from(left_out);
-            !left_out
-        });
+            let to_unseen = table.spoke(number(frame.connection), to_receiver);
+            if *only_seen && to_unseen {
+                table.facts.to_unseen += 1;
+                *settled -= 1;
+                items.remove(*settled);
+            }
+        }
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Table {
     servers: HashSet<SocketAddr>,
     held: usize,
     pub(crate) limits: Limits,
+    /// Packets come in the order in which they passed: live, and not from a file.
+    pub(crate) in_order: bool,
     pub(crate) places: Places,
     pub(crate) facts: Facts,
 }
@@ -142,8 +144,8 @@ impl Table {
         let Some(pair) = self.by_number.get(&number) else { return };
         let Some(connection) = self.connections.get_mut(pair) else { return };
         let (held, was_over) = (connection.held_bytes(), connection.is_over());
-        let (places, facts) = (&mut self.places, &mut self.facts);
-        work(connection, &mut Around { at_us, places, facts, out });
+        let (places, facts, in_order) = (&mut self.places, &mut self.facts, self.in_order);
+        work(connection, &mut Around { at_us, in_order, places, facts, out });
         self.held = self.held + connection.held_bytes() - held;
         if connection.is_waiting(at_us) || connection.is_dialling() {
             self.waiting.insert(number);
@@ -204,14 +206,14 @@ impl Table {
         }
     }
 
-    /// Notes that a frame went over a connection; whether it is an answer to one that nobody saw: on a
-    /// connection that was open before, nothing has gone to the receiver yet.
+    /// Notes that a frame went over a connection; whether it answers one that nobody saw: on a connection
+    /// that was open before, or that has a gap, nothing has gone to the receiver since.
     pub(crate) fn spoke(&mut self, number: u64, to_receiver: bool) -> bool {
         let connection = self.by_number.get(&number).and_then(|p| self.connections.get_mut(p));
         let Some(connection) = connection else { return false };
         connection.spoke = true;
         connection.asked |= to_receiver;
-        connection.was_picked_up() && !connection.asked
+        !to_receiver && connection.may_answer_unseen()
     }
 
     /// Connections that are followed, and bytes that they hold out of order.

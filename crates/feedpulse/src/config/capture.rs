@@ -25,7 +25,8 @@ impl Resolver<'_> {
         }
         for (n, name) in interfaces.iter().enumerate() {
             if name.is_empty() || name.len() > NAME_MAX || name == "any" {
-                let hint = "one that `ip link` shows, such as eth0; without the list all are looked at";
+                let hint =
+                    "one that `ip link` shows, such as eth0; without the list all are looked at";
                 self.wrong(&format!("capture/interfaces/{n}"), "no interface's name", hint);
             }
         }

@@ -78,7 +78,8 @@ mod tests {
         bytes[desc::FIRST - SKIPPED..][..4].copy_from_slice(&48_u32.to_ne_bytes());
         for (number, secs) in seconds.iter().enumerate() {
             let mut packet = vec![0; 96];
-            let mut put = |at: usize, value: &[u8]| packet[at..][..value.len()].copy_from_slice(value);
+            let mut put =
+                |at: usize, value: &[u8]| packet[at..][..value.len()].copy_from_slice(value);
             let next = if number + 1 < seconds.len() { 96_u32 } else { 0 };
             put(head::NEXT, &next.to_ne_bytes());
             put(head::SECS, &secs.to_ne_bytes());
@@ -110,7 +111,8 @@ mod tests {
         let whole = block(2, &[5, 6]);
         assert_eq!(packets(&block(9, &[5, 6])).count(), 2, "more than there are");
         assert_eq!(packets(&block(1, &[5, 6])).count(), 1);
-        for cut in 0..whole.len() {
+        // The last packet's data ends before its padding does.
+        for cut in 0..48 - SKIPPED + 96 + 84 {
             assert!(packets(&whole[..cut]).count() < 2, "{cut}");
         }
         for at in 0..whole.len() {

@@ -30,8 +30,8 @@ mod tests;
 pub use numbers::Numbers;
 
 use super::facts::Endpoints;
-use super::table::Limits;
 use super::packet::{self, Datagram};
+use super::table::Limits;
 use super::{Capture, Told, apply};
 use crate::streams::Sink;
 use feedpulse_core::codes::Code;
@@ -99,7 +99,9 @@ pub enum CaptureTapError {
     #[error("this kernel has no packet sockets with TPACKET_V3 (CONFIG_PACKET, Linux 3.2): {0}")]
     NotSupported(io::Error),
     /// The kernel gives no such ring.
-    #[error("the kernel gives no memory for a ring of {bytes} bytes: {source}; ask for a smaller one")]
+    #[error(
+        "the kernel gives no memory for a ring of {bytes} bytes: {source}; ask for a smaller one"
+    )]
     NoMemory {
         /// How much was asked for.
         bytes: usize,
@@ -118,7 +120,9 @@ impl CaptureTapError {
     fn of(error: io::Error, bytes: usize) -> Self {
         match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => Self::NotPermitted,
-            Some(libc::EAFNOSUPPORT | libc::ENOPROTOOPT | libc::EINVAL) => Self::NotSupported(error),
+            Some(libc::EAFNOSUPPORT | libc::ENOPROTOOPT | libc::EINVAL) => {
+                Self::NotSupported(error)
+            }
             Some(libc::ENOMEM) => Self::NoMemory { bytes, source: error },
             _ => Self::Socket(error),
         }
@@ -382,6 +386,8 @@ impl Capture {
     /// A packet that has just passed.
     fn arrive(&mut self, at_us: i64, datagram: &Datagram<'_>) {
         self.segment(at_us, packet::datagram(datagram), 0);
+        // At once: a gap behind this packet says nothing of what is in it.
+        self.settle();
     }
 
     /// Once a second: what is missing for too long, attempts that nobody answers, too many open frames.
@@ -403,6 +409,7 @@ impl Capture {
         let mut items = Vec::new();
         let mut sink = Sink { items: &mut items, rebuild: false };
         self.streams.blind(from_us, to_us, (records, 0), &mut sink);
+        self.settled += items.len();
         items.append(&mut self.items);
         self.items = items;
     }
@@ -415,6 +422,7 @@ impl Capture {
     /// What there is to hand over.
     fn taken(&mut self) -> Vec<Tapped> {
         self.settle();
+        self.settled = 0;
         core::mem::take(&mut self.items)
     }
 }

@@ -151,10 +151,10 @@ const WHOLE: [(&str, &str, &str, fn(&Latest) -> u64); 8] = [
         |l| l.facts.shed,
     ),
     (
-        "feedpulse_capture_answers_to_before_total",
-        "Answers to messages from before the capture, which are left out.",
+        "feedpulse_capture_answers_to_unseen_total",
+        "Answers to messages that began before the capture or fell into a gap; they are left out.",
         "{message}",
-        |l| l.facts.to_before,
+        |l| l.facts.to_unseen,
     ),
 ];
 
@@ -179,7 +179,8 @@ impl Numbers {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(latest) = latest else { return Vec::new() };
         let alone = |value| vec![Point { labels: Vec::new(), value }];
-        let counter = |name, help, unit, points| Family { name, help, unit, kind: Kind::Counter, points };
+        let counter =
+            |name, help, unit, points| Family { name, help, unit, kind: Kind::Counter, points };
         let mut families: Vec<Family> = Vec::new();
         for (name, help, unit, of) in WHOLE {
             families.push(counter(name, help, unit, alone(number(of(&latest)))));
@@ -204,7 +205,8 @@ impl Numbers {
         let merged = self.by_waypoint(&latest);
         let label = |name: &str| ("waypoint", name.to_owned());
         for (name, help, unit, of) in BY_WAYPOINT {
-            let point = |(w, q): &(&str, Quality)| Point { labels: vec![label(w)], value: number(of(q)) };
+            let point =
+                |(w, q): &(&str, Quality)| Point { labels: vec![label(w)], value: number(of(q)) };
             families.push(counter(name, help, unit, merged.iter().map(point).collect()));
         }
         for (name, help, unit, kind, of) in BY_SIDE {

@@ -2,8 +2,14 @@
 //! is read.
 
 use super::filter::{Instruction, PORTS_MAX, program};
+use super::{Counted, Numbers};
 use crate::capture::packet::{Datagram, Passed, datagram as datagram_segment};
+use crate::capture::{Capture, Endpoints, Limits};
 use etherparse::PacketBuilder;
+use feedpulse_core::frame::WaypointId;
+use feedpulse_core::label::Label;
+use feedpulse_core::metrics::{Point, Value};
+use feedpulse_core::tap::Tapped;
 
 /// A packet as the kernel's filter sees it.
 struct Packet {
@@ -203,4 +209,60 @@ fn a_wrong_checksum_counts_only_where_somebody_must_look() {
         let segment = datagram_segment(&datagram).map(|s| (s.payload.len(), s.length));
         assert_eq!(segment, Ok((0, 1)));
     }
+}
+
+#[test]
+fn endpoints_of_one_waypoint_are_shown_together() {
+    let ends = |port| Endpoints { port, nets: Vec::new() };
+    let endpoints = [(ends(6_661), WaypointId(0)), (ends(6_662), WaypointId(0))];
+    let part = Label::from("capture");
+    let mut capture = Capture::now_at(&endpoints, Limits::default(), part, 7);
+    let numbers = Numbers::new(vec!["in".to_owned(), "in".to_owned()]);
+    assert!(numbers.families().is_empty(), "nothing is known yet");
+    for port in [6_661, 6_662] {
+        let packet = ipv4(50_000, port);
+        let segment = Datagram {
+            ether_type: 0x0800,
+            outgoing: false,
+            bytes: &packet.bytes,
+            original: packet.bytes.len(),
+            unchecked: true,
+        };
+        capture.arrive(1_000_000, &segment);
+        capture.arrive(1_001_000, &segment);
+    }
+    numbers.set(&capture, Counted { packets: 4, dropped: 1 });
+    let families = numbers.families();
+    let shown = |name: &str| -> Vec<(String, f64)> {
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        let point = |point: &Point| {
+            let labels: Vec<&str> = point.labels.iter().map(|(_, value)| value.as_str()).collect();
+            let Value::Number(number) = point.value else { panic!("{point:?}") };
+            (labels.join(" "), number)
+        };
+        family.points.iter().map(point).collect()
+    };
+    assert_eq!(shown("feedpulse_capture_dropped_packets_total"), [(String::new(), 1.0)]);
+    assert_eq!(shown("feedpulse_capture_connections"), [(String::new(), 2.0)]);
+    assert_eq!(shown("feedpulse_capture_connections_total"), [("in".to_owned(), 2.0)]);
+    // The first byte of a connection that was picked up shows whose it is; the next one is counted.
+    let again = shown("feedpulse_capture_retransmits_total");
+    assert_eq!(again, [("in sender".to_owned(), 2.0), ("in receiver".to_owned(), 0.0)]);
+    let trips = families.iter().find(|f| f.name == "feedpulse_capture_round_trip_seconds");
+    assert!(trips.unwrap().points.is_empty(), "what was not seen is absent");
+}
+
+#[test]
+fn an_interval_that_nobody_saw_comes_before_what_came_behind_it() {
+    let ends = Endpoints { port: 6_661, nets: Vec::new() };
+    let part = Label::from("capture");
+    let mut capture = Capture::now_at(&[(ends, WaypointId(3))], Limits::default(), part, 7);
+    capture.alive(5_000_000);
+    capture.blind_before(1_000_000, 4_000_000, 9);
+    let items = capture.taken();
+    let Tapped::Blind(blind) = &items[0] else { panic!("{items:?}") };
+    assert_eq!((blind.waypoint, blind.records), (Some(WaypointId(3)), 9));
+    assert_eq!((blind.from.as_micros(), blind.to.as_micros()), (1_000_000, 4_000_000));
+    assert!(matches!(items[1..], [Tapped::Alive(WaypointId(3))]), "{items:?}");
+    assert!(capture.taken().is_empty());
 }

@@ -190,7 +190,10 @@ fn a_side_that_has_no_room_is_counted_once_and_timed() {
     assert_eq!((quality(&rig).zero_windows, quality(&rig).zero_window_us), ([0, 1], [0, 0]));
     rig.at_us += 998_000;
     rig.take(&back(segment(9_001, b"")));
-    assert_eq!((quality(&rig).zero_windows, quality(&rig).zero_window_us), ([0, 1], [0, 1_000_000]));
+    assert_eq!(
+        (quality(&rig).zero_windows, quality(&rig).zero_window_us),
+        ([0, 1], [0, 1_000_000])
+    );
 }
 
 #[test]
@@ -234,4 +237,21 @@ fn endpoints_may_be_told_by_port_and_block_alone() {
     rig.take(&Segment { from: server(), to: other, ..segment(1, b"tail") });
     assert_eq!(rig.told(), ["ToSender 1 tail"]);
     assert_eq!(rig.table.places.list[1].address, server());
+}
+
+#[test]
+fn live_an_answer_ends_the_wait_for_what_it_answers() {
+    let ack = |ack, payload| back(Segment { ack: Some(ack), ..segment(9_001, payload) });
+    for in_order in [false, true] {
+        let mut rig = Rig::new();
+        rig.table.in_order = in_order;
+        rig.open(100).take(&segment(101, b"one")).told();
+        // What came between is not captured.
+        rig.take(&segment(107, b"three")).take(&ack(112, b""));
+        assert_eq!(rig.told(), [""; 0], "it may still come");
+        rig.take(&ack(112, b"answer"));
+        let held = ["lost 3", "ToReceiver 6 three", "ToSender 0 answer"];
+        let expected = if in_order { &held[..] } else { &held[2..] };
+        assert_eq!(rig.told(), expected);
+    }
 }

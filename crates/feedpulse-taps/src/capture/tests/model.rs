@@ -126,8 +126,7 @@ fn segments(random: &mut Random, length: usize) -> Vec<(usize, usize, usize)> {
 fn play(seed: u64) {
     let mut random = Random(seed);
     let length = 1 + random.below(3_000);
-    let stream: Vec<u8> =
-        (0..length).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
+    let stream: Vec<u8> = (0..length).map(|_| u8::try_from(random.below(256)).unwrap()).collect();
     // A third of the streams wraps around at 2^32, one in the middle of its sign.
     let first = match seed % 3 {
         0 => u32::MAX - u32::try_from(random.below(length)).unwrap(),
