@@ -219,7 +219,9 @@ fn with_rights(
 ) -> (Option<i32>, String) {
     let log = config.with_extension("log");
     let mut run = Command::new("setpriv");
-    run.args(setpriv).arg(binary()).args(["run", "--config"]).arg(config);
+    // A copy: whoever it runs as may not get to where it was built.
+    let program = config.with_file_name("feedpulse");
+    run.args(setpriv).arg(program).args(["run", "--config"]).arg(config);
     run.current_dir(config.parent().unwrap()).stdin(Stdio::null()).stdout(Stdio::null());
     let mut run = run.stderr(File::create(&log).unwrap()).spawn().unwrap();
     let said = || std::fs::read_to_string(&log).unwrap();
@@ -245,6 +247,7 @@ fn cap_net_raw_is_all_it_needs_and_what_it_asks_for() {
         let folder = tempfile::tempdir().unwrap();
         let open_to_all = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(folder.path(), open_to_all).unwrap();
+        std::fs::copy(binary(), folder.path().join("feedpulse")).unwrap();
         let ops = free_address().unwrap();
         let write = |name: &str, more: &str| {
             let path = folder.path().join(name);
@@ -300,7 +303,7 @@ fn a_configuration_of_it_says_what_is_wrong_and_where() {
          - {waypoint: in, port: 0, addresses: [engine, 10.0.0.0/40]}\n  ring_mib: 0\n  \
          memory_mib: 9999\n  connections: 1\n";
     std::fs::write(&path, text).unwrap();
-    let done = command(&["validate", "--config", path.to_str().unwrap()]);
+    let done = command(&["validate", path.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     let said = said + &String::from_utf8_lossy(&done.stdout);
     assert_eq!(done.status.code(), Some(78), "{said}");
@@ -309,7 +312,7 @@ fn a_configuration_of_it_says_what_is_wrong_and_where() {
         assert!(said.contains("capture/endpoints/1/port"), "{said}");
         std::fs::write(&path, text.replace("port: 0", "port: 1")).unwrap();
     }
-    let done = command(&["validate", "--config", path.to_str().unwrap()]);
+    let done = command(&["validate", path.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     let said = said + &String::from_utf8_lossy(&done.stdout);
     for word in [
