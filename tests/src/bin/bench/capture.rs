@@ -25,10 +25,11 @@ pub(crate) const VERB: &str = "captured";
 
 /// Packets a second that are aimed at.
 const RATE: u64 = 110_000;
-/// How long a sample sends.
-const LASTS: Duration = Duration::from_secs(4);
+/// Packets of a sample: three seconds at that rate. They are made before the clock starts, so that the
+/// sender leaves the processors to the product and to the kernel.
+const PACKETS: usize = 330_000;
 /// Packets that are sent without a look at the clock.
-const BURST: u64 = 220;
+const BURST: usize = 110;
 const CONNECTIONS: u16 = 64;
 const PORT: u16 = 6_661;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -108,19 +109,18 @@ fn measure(program: &Path) -> Result<[f64; NUMBERS]> {
     let line = Line::open()?;
     let folder = tempfile::tempdir()?;
     let running = Running::start(program, folder.path())?;
+    let traffic = Traffic::new();
     let before = running.processor_time()?;
     let start = Instant::now();
-    let mut traffic = Traffic::new(&line)?;
-    while start.elapsed() < LASTS {
-        let due = u64::try_from(start.elapsed().as_micros())? * RATE / 1_000_000;
-        if traffic.packets < due {
-            traffic.burst(&line)?;
-        } else {
-            std::thread::sleep(Duration::from_micros(500));
+    for (number, burst) in traffic.packets.chunks(BURST).enumerate() {
+        let due = Duration::from_micros((number * BURST) as u64 * 1_000_000 / RATE);
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+        for packet in burst {
+            line.send(packet)?;
         }
     }
     let took = start.elapsed();
-    let packets = traffic.packets as f64;
+    let packets = traffic.packets.len() as f64;
     // What it has still to do is part of what it costs.
     let _ = wait_until(PATIENCE, || {
         let seen = running.number("feedpulse_capture_packets_total")?;
@@ -142,57 +142,41 @@ fn measure(program: &Path) -> Result<[f64; NUMBERS]> {
 
 /// Connections whose messages are answered at once.
 struct Traffic {
-    connections: Vec<Tcp>,
-    packets: u64,
-    messages: u64,
-    filler: String,
+    packets: Vec<Packet>,
+    messages: usize,
 }
 
 impl Traffic {
-    fn new(line: &Line) -> Result<Self> {
-        let mut this =
-            Self { connections: Vec::new(), packets: 0, messages: 0, filler: "x".repeat(480) };
-        for number in 0..CONNECTIONS {
-            let mut tcp = Tcp::new(number, PORT, [u32::from(number) << 20, 7]);
-            this.send(line, tcp.open())?;
-            this.connections.push(tcp);
+    fn new() -> Self {
+        let tcp = |number: u16| Tcp::new(number, PORT, [u32::from(number) << 20, 7]);
+        let mut connections: Vec<Tcp> = (0..CONNECTIONS).map(tcp).collect();
+        let mut this = Self { packets: Vec::with_capacity(PACKETS), messages: 0 };
+        for tcp in &mut connections {
+            this.packets.extend(tcp.open());
         }
-        Ok(this)
-    }
-
-    fn send(&mut self, line: &Line, packets: impl IntoIterator<Item = Packet>) -> Result<()> {
-        for packet in packets {
-            line.send(&packet)?;
-            self.packets += 1;
-        }
-        Ok(())
-    }
-
-    fn burst(&mut self, line: &Line) -> Result<()> {
-        for _ in 0..BURST / 4 {
-            let number = usize::try_from(self.messages)? % self.connections.len();
-            let id = format!("B{}", self.messages);
+        let filler = "x".repeat(480);
+        while this.packets.len() < PACKETS {
+            let id = format!("B{}", this.messages);
             let message = format!(
                 "MSH|^~\\&|LAB|NORTH|ENGINE|B|20260301020000+0000||ORU^R01^ORU_R01|{id}|P|2.5.1\r\
                  PID|1||4711^^^A||DOE^JANE\rOBR|1||{id}|GLU|||20260301015900+0000\r\
-                 OBX|1|TX|GLU||{}||||||F\r",
-                self.filler
+                 OBX|1|TX|GLU||{filler}||||||F\r"
             );
             let ack = format!(
                 "MSH|^~\\&|ENGINE|B|LAB|NORTH|20260301020000+0000||ACK|K{id}|P|2.5.1\r\
                  MSA|AA|{id}\r"
             );
-            let tcp = &mut self.connections[number];
-            let packets = [
+            let number = this.messages % connections.len();
+            let tcp = &mut connections[number];
+            this.packets.extend([
                 tcp.packet(0, "A", &frame(message.as_bytes())),
                 tcp.packet(1, "A", b""),
                 tcp.packet(1, "A", &frame(ack.as_bytes())),
                 tcp.packet(0, "A", b""),
-            ];
-            self.send(line, packets)?;
-            self.messages += 1;
+            ]);
+            this.messages += 1;
         }
-        Ok(())
+        this
     }
 }
 
