@@ -24,6 +24,10 @@ struct Latest {
 
 /// One way to look at each waypoint's counts of a side.
 type OfSide = fn(&Quality, usize) -> Value;
+/// A count of a waypoint.
+type OfWaypoint = fn(&Quality) -> u64;
+/// A count of the tap as a whole.
+type OfTap = fn(&Latest) -> u64;
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn number(count: u64) -> Value {
@@ -85,7 +89,7 @@ const BY_SIDE: [(&str, &str, &str, Kind, OfSide); 7] = [
 ];
 
 /// Families by waypoint: name, help, unit, count.
-const BY_WAYPOINT: [(&str, &str, &str, fn(&Quality) -> u64); 3] = [
+const BY_WAYPOINT: [(&str, &str, &str, OfWaypoint); 3] = [
     (
         "feedpulse_capture_connections_total",
         "Connections that were open at some time.",
@@ -107,7 +111,7 @@ const BY_WAYPOINT: [(&str, &str, &str, fn(&Quality) -> u64); 3] = [
 ];
 
 /// Families of the tap as a whole: name, help, unit, count.
-const WHOLE: [(&str, &str, &str, fn(&Latest) -> u64); 8] = [
+const WHOLE: [(&str, &str, &str, OfTap); 8] = [
     (
         "feedpulse_capture_packets_total",
         "Packets that the kernel's filter let through.",
