@@ -3,12 +3,13 @@
 //! change places within a turn of the talk only.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
-use crate::capture_hosts::{Tap, message};
+use crate::capture_hosts::{Asleep, Tap, message};
 use feedpulse_core::frame::Direction::{ToReceiver, ToSender};
 use feedpulse_sim::{AckCode, Rng, frame, make_ack, read_header};
 use feedpulse_tests::namespace::in_namespace;
 use feedpulse_tests::packets::{Line, Packet, REPLAYED, Tcp};
-use feedpulse_tests::product::{Product, Setup};
+use feedpulse_tests::parts::wait_until;
+use feedpulse_tests::product::{PATIENCE, Product, Setup};
 
 const PORT: u16 = 6_661;
 const MESSAGES: u64 = 12;
@@ -177,5 +178,37 @@ fn what_can_be_known_is_known_and_the_rest_is_unknown() {
             (&0.into(), &0.into()),
             "{status:#}"
         );
+    });
+}
+
+/// More comes than the ring holds while the tap has no processor.
+#[test]
+fn what_the_kernel_drops_is_an_interval_that_nobody_saw() {
+    const TEST: &str = "capture_edited::what_the_kernel_drops_is_an_interval_that_nobody_saw";
+    in_namespace(TEST, &[], || {
+        let line = Line::open().unwrap();
+        let asleep = Asleep::open(&[REPLAYED], &[PORT], 512 << 10);
+        let mut rng = Rng::new(9);
+        let edits = Edits { lossy: false, picked_up: false };
+        let mut talks: Vec<Talk> = (0..50).map(|number| talk(number, &mut rng, edits)).collect();
+        let last = talks.split_off(45);
+        replay(&line, &talks, &mut rng);
+        let tap = asleep.wake();
+        let dropped = || tap.number_or_none("feedpulse_capture_dropped_packets_total");
+        let _ = wait_until(PATIENCE, || dropped().filter(|dropped| *dropped > 0.0));
+        assert!(dropped() > Some(100.0), "{:?}", dropped());
+        let before = tap.frames(ToReceiver);
+        // What comes when it is awake is seen whole.
+        replay(&line, &last, &mut rng);
+        let of = |talks: &[Talk]| -> Vec<Vec<u8>> {
+            talks.iter().flat_map(|talk| &talk.turns).map(|turn| turn.message.clone()).collect()
+        };
+        let (sent, late) = (of(&talks), of(&last));
+        tap.wait(before.len() + late.len());
+        let seen = tap.frames(ToReceiver);
+        assert!(late.iter().all(|message| seen.binary_search(message).is_ok()));
+        assert!(seen.iter().all(|frame| sent.contains(frame) || late.contains(frame)));
+        assert!(seen.len() < sent.len() + late.len(), "the ring was too small");
+        assert!(tap.count("blind") > 0, "that is said");
     });
 }

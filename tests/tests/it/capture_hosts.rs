@@ -233,6 +233,46 @@ pub(crate) fn receiver(ip: IpAddr) -> SocketAddr {
     address
 }
 
+/// A tap whose socket is open, and that has no processor yet.
+pub(crate) struct Asleep {
+    tap: CaptureTap,
+    numbers: Numbers,
+    opened_us: i64,
+}
+
+impl Asleep {
+    /// With a ring of so many bytes; each port is a waypoint.
+    pub(crate) fn open(interfaces: &[&str], ports: &[u16], ring: usize) -> Self {
+        let end = |(n, port): (usize, &u16)| {
+            let ends = Endpoints { port: *port, nets: Vec::new() };
+            (ends, WaypointId(u16::try_from(n).unwrap()))
+        };
+        let config = CaptureTapConfig {
+            name: "capture".to_owned(),
+            interfaces: interfaces.iter().map(ToString::to_string).collect(),
+            endpoints: ports.iter().enumerate().map(end).collect(),
+            ring,
+            limits: Limits::default(),
+        };
+        let numbers = Numbers::new(ports.iter().map(ToString::to_string).collect());
+        let clock = Arc::new(|| Timestamp::from_micros(now_us()));
+        let tap = CaptureTap::open(config, &[], clock, numbers.clone()).unwrap();
+        Self { tap, numbers, opened_us: now_us() }
+    }
+
+    /// Lets it run.
+    pub(crate) fn wake(self) -> Tap {
+        let Self { tap, numbers, opened_us } = self;
+        let (kept, stop) = (Kept::default(), CancellationToken::new());
+        let (intake, ended) = (kept.clone(), stop.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(tap.run(intake, ended)).unwrap();
+        });
+        Tap { kept, numbers, stop, thread: Some(thread), opened_us }
+    }
+}
+
 /// A tap in this process, and what it handed over.
 pub(crate) struct Tap {
     kept: Kept,
@@ -261,28 +301,7 @@ impl Tap {
 
     /// Opens one on these interfaces.
     pub(crate) fn on(interfaces: &[&str], ports: &[u16]) -> Self {
-        let end = |(n, port): (usize, &u16)| {
-            let ends = Endpoints { port: *port, nets: Vec::new() };
-            (ends, WaypointId(u16::try_from(n).unwrap()))
-        };
-        let config = CaptureTapConfig {
-            name: "capture".to_owned(),
-            interfaces: interfaces.iter().map(ToString::to_string).collect(),
-            endpoints: ports.iter().enumerate().map(end).collect(),
-            ring: RING,
-            limits: Limits::default(),
-        };
-        let numbers = Numbers::new(ports.iter().map(ToString::to_string).collect());
-        let clock = Arc::new(|| Timestamp::from_micros(now_us()));
-        let tap = CaptureTap::open(config, &[], clock, numbers.clone()).unwrap();
-        let opened_us = now_us();
-        let (kept, stop) = (Kept::default(), CancellationToken::new());
-        let (intake, ended) = (kept.clone(), stop.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(tap.run(intake, ended)).unwrap();
-        });
-        Self { kept, numbers, stop, thread: Some(thread), opened_us }
+        Asleep::open(interfaces, ports, RING).wake()
     }
 
     fn pick<T>(&self, pick: impl Fn(&Tapped) -> Option<T>) -> Vec<T> {
@@ -326,14 +345,19 @@ impl Tap {
 
     /// The sum of a family's points.
     pub(crate) fn number(&self, name: &str) -> f64 {
+        self.number_or_none(name).unwrap()
+    }
+
+    /// None before the first second is over.
+    pub(crate) fn number_or_none(&self, name: &str) -> Option<f64> {
         let families: Vec<Family> = self.numbers.families();
-        let family = families.iter().find(|family| family.name == name).unwrap();
+        let family = families.iter().find(|family| family.name == name)?;
         let value = |point: &feedpulse_core::metrics::Point| match &point.value {
             Value::Number(number) => *number,
             #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
             Value::Times(times) => times.count() as f64,
         };
-        family.points.iter().map(value).sum()
+        Some(family.points.iter().map(value).sum())
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) struct RawCapture {
     /// Where senders connect, 1 to 512; the first that fits counts.
     pub endpoints: Vec<RawEndpoint>,
     /// Size of the kernel's ring in MiB, 1 to 1024: what it holds may wait for this process. Default
-    /// 16, which is 100 ms of a full gigabit.
+    /// 16, which is 130 ms of a full gigabit.
     #[serde(default)]
     pub ring_mib: Option<u64>,
     /// Most MiB of bytes that wait for earlier ones of their connection, 1 to 4096. Default 64.
