@@ -3,6 +3,8 @@
 
 pub mod checks;
 pub mod clinic;
+pub mod namespace;
+pub mod packets;
 pub mod parts;
 pub mod product;
 pub mod section;

@@ -4,7 +4,7 @@
 //! spawns a task. Work that blocks (asking the wire for its ring, reading files) goes through
 //! `spawn_blocking` and is awaited at once. Positions say up to where the items of a batch are; the
 //! intake stores them with the items, and calls the batch's `done` when both are durable.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod capture;
 pub mod file;

@@ -133,6 +133,35 @@ impl Streams {
         self.connections.remove(&number);
     }
 
+    /// Gives up open frames, the longest first, until all together hold at most so many bytes.
+    pub(crate) fn bound_open(&mut self, most: usize, sink: &mut Sink<'_>) {
+        let length = |s: &Stream| s.framer.as_ref().map_or(0, |framer| framer.open_len());
+        let both = |c: &Connection| length(&c.to_receiver) + length(&c.to_sender);
+        let mut all: usize = self.connections.values().map(both).sum();
+        while all > most
+            && let Some((number, connection)) =
+                self.connections.iter_mut().max_by_key(|(_, c)| both(c))
+        {
+            all -= both(connection);
+            let place = Place {
+                at: self.now,
+                waypoint: connection.waypoint,
+                connection: ConnectionId(self.instance << 40 | number & 0xFF_FFFF_FFFF),
+            };
+            for way in [Direction::ToReceiver, Direction::ToSender] {
+                let stream = match way {
+                    Direction::ToReceiver => &mut connection.to_receiver,
+                    Direction::ToSender => &mut connection.to_sender,
+                };
+                let size = length(stream) as u64;
+                if size > 0 {
+                    (stream.framer, stream.open) = (None, None);
+                    sink.push(place.unreadable(way, size, DefectCode::GapInside));
+                }
+            }
+        }
+    }
+
     /// The cursor from which on records are needed to rebuild all open frames.
     pub(crate) fn needed_from(&self, cursor: u64) -> u64 {
         let streams = self.connections.values().flat_map(|c| [&c.to_receiver, &c.to_sender]);

@@ -4,6 +4,9 @@
 mod alerts;
 mod backtest;
 mod capture;
+mod capture_edited;
+mod capture_hosts;
+mod capture_live;
 mod check_canary;
 mod check_cli;
 mod check_languages;

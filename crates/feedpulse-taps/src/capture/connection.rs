@@ -4,13 +4,14 @@
 use super::facts::{Facts, Places};
 use super::half::{Half, Piece};
 use super::packet::Segment;
+use super::quality::{self, Sent, Vitals};
 use super::undecided::{Undecided, starts_mllp};
 use feedpulse_wire::{Direction, Event, Payload, Record, RefusedBy, Side, Unreachable};
 use std::net::SocketAddr;
 
 /// So long (µs) a missing piece may still come after the other side acknowledged it: packets of two
 /// queues or interfaces can be out of order in a file. Longer, and answers would be read before the
-/// messages that are held behind the gap.
+/// messages that are held behind the gap. Live, an answer of the other side ends the wait.
 const MISSING_FOR: i64 = 20_000;
 /// Two attempts to connect are two only when they are this far (µs) apart; closer ones are copies.
 const ATTEMPTS_APART: i64 = 200_000;
@@ -30,6 +31,8 @@ pub(crate) enum Told<'a> {
 /// What a connection needs from outside.
 pub(crate) struct Around<'a, 'b> {
     pub(crate) at_us: i64,
+    /// Packets come in the order in which they passed.
+    pub(crate) in_order: bool,
     pub(crate) places: &'a mut Places,
     pub(crate) facts: &'a mut Facts,
     pub(crate) out: &'a mut (dyn FnMut(Told<'_>) + 'b),
@@ -61,11 +64,16 @@ pub(crate) struct Connection {
     halves: [Half; 2],
     half_closed: [bool; 2],
     undecided: Undecided,
+    vitals: [Vitals; 2],
     /// Bytes handed out.
     bytes: u64,
     data_us: i64,
     /// An MLLP frame went over it.
     pub(crate) spoke: bool,
+    /// A message went to the receiver, and nothing behind it was missed.
+    pub(crate) asked: bool,
+    /// Bytes to the receiver were missed.
+    missed: bool,
     /// Second of its last packet.
     pub(crate) last_s: i64,
 }
@@ -83,9 +91,12 @@ impl Connection {
             halves: [Half::default(), Half::default()],
             half_closed: [false; 2],
             undecided: Undecided::default(),
+            vitals: Default::default(),
             bytes: 0,
             data_us: at,
             spoke: false,
+            asked: false,
+            missed: false,
             last_s: at.div_euclid(1_000_000),
         }
     }
@@ -111,6 +122,11 @@ impl Connection {
     /// Its beginning was not captured.
     pub(crate) const fn was_picked_up(&self) -> bool {
         self.isn.is_none()
+    }
+
+    /// Whether what comes back now may answer a message that nobody saw.
+    pub(crate) const fn may_answer_unseen(&self) -> bool {
+        !self.asked && (self.missed || self.was_picked_up())
     }
 
     pub(crate) const fn is_over(&self) -> bool {
@@ -148,9 +164,7 @@ impl Connection {
             Stage::Open => {}
         }
         if segment.rst {
-            self.flush(around);
-            self.tell(Event::Reset { by: self.side(side) }, around);
-            self.stage = Stage::Over;
+            self.reset(side, around);
             return;
         }
         if segment.syn && segment.ack.is_none() {
@@ -158,16 +172,21 @@ impl Connection {
         }
         // Bytes before offset 1 of a connection that was picked up are those nobody saw.
         let start = u64::from(self.isn.is_none());
-        if let Some(ack) = segment.ack {
-            self.halves[1 - side].begin(ack, start);
-            self.halves[1 - side].acknowledged(ack, around.at_us);
-        }
         let seq = segment.seq.wrapping_add(u32::from(segment.syn));
         if segment.syn {
             self.halves[side].begin(seq, 0);
         }
         if segment.length > 0 {
             self.halves[side].begin(seq, start);
+        }
+        self.note(seq, segment, side, around);
+        if let Some(ack) = segment.ack {
+            self.halves[1 - side].begin(ack, start);
+            self.halves[1 - side].acknowledged(ack, around.at_us);
+            self.time(side, around);
+        }
+        if segment.length > 0 {
+            self.answered_what_is_missing(1 - side, around);
             self.feed(seq, segment, side, around);
         }
         if segment.fin && self.halves[side].has_begun() {
@@ -175,6 +194,51 @@ impl Connection {
             self.halves[side].ends_at(seq.wrapping_add(length));
         }
         self.look(around);
+    }
+
+    /// Who answers has what was sent before: what is missing of it is not under way any more, and what is
+    /// held behind it comes before the answer.
+    fn answered_what_is_missing(&mut self, side: usize, around: &mut Around<'_, '_>) {
+        while around.in_order && self.halves[side].look(around.at_us).is_some() {
+            self.give_up(side, around);
+        }
+    }
+
+    /// A side ended it; without a word from the other one for long, that one was given up.
+    fn reset(&mut self, side: usize, around: &mut Around<'_, '_>) {
+        self.flush(around);
+        let (by, other) = (self.side(side), self.side(1 - side));
+        if let Some(quality) = around.places.quality(self.listener) {
+            quality.resets[usize::from(by == Side::Receiver)] += 1;
+        }
+        let gone = self.vitals[1 - side].is_gone();
+        let event = if gone { Event::TimedOut { side: other } } else { Event::Reset { by } };
+        self.tell(event, around);
+        self.stage = Stage::Over;
+    }
+
+    /// What the segment says of the connection itself.
+    fn note(&mut self, seq: u32, segment: &Segment<'_>, side: usize, around: &mut Around<'_, '_>) {
+        let window = (!segment.syn).then_some(segment.window);
+        let (at_us, length) = (around.at_us, segment.length);
+        let place = self.halves[side].place(seq, length);
+        let sent = Sent { at_us, side, seq, length, place, window };
+        let server = self.server.unwrap_or(1);
+        let quality = around.places.quality(self.listener);
+        let noted = quality::note(&mut self.vitals, &sent, server, quality);
+        if let Some(for_us) = noted.other_gone.and_then(|us| u64::try_from(us).ok()) {
+            self.tell(Event::HalfOpen { side: self.side(1 - side), for_us }, around);
+        }
+    }
+
+    /// How long the ACK took, if it was timed.
+    fn time(&mut self, side: usize, around: &mut Around<'_, '_>) {
+        let acked = self.halves[1 - side].acked();
+        let took = quality::acknowledged(&mut self.vitals, side, acked, around.at_us);
+        let by = usize::from(self.side(side) == Side::Receiver);
+        if let (Some(took), Some(quality)) = (took, around.places.quality(self.listener)) {
+            quality.round_trips[by].record(took);
+        }
     }
 
     /// While no answer was seen: whether the segment is one, so that the connection is open.
@@ -190,6 +254,9 @@ impl Connection {
                 let (server, peer) = self.parties().unwrap_or((segment.from, segment.to));
                 around.facts.refuse(server, true);
                 self.tell(Event::Refused { peer, by: RefusedBy::Receiver }, around);
+                if let Some(quality) = around.places.quality(self.listener) {
+                    quality.refused += 1;
+                }
             }
             self.stage = Stage::Over;
             return false;
@@ -220,6 +287,9 @@ impl Connection {
         around.facts.picked_up += u64::from(self.isn.is_none());
         if let Some((upstream, peer)) = self.parties().filter(|_| self.isn.is_some()) {
             self.tell(Event::Opened { peer, upstream }, around);
+            if let Some(quality) = around.places.quality(self.listener) {
+                quality.connections += 1;
+            }
         }
     }
 
@@ -233,6 +303,9 @@ impl Connection {
         if let Some((server, peer)) = self.parties() {
             around.facts.refuse(server, false);
             self.tell(Event::Unreachable { peer, why: Unreachable::Timeout }, around);
+            if let Some(quality) = around.places.quality(self.listener) {
+                quality.unanswered += 1;
+            }
         }
     }
 
@@ -260,6 +333,9 @@ impl Connection {
             Piece::Lost(bytes) => {
                 around.facts.gaps += 1;
                 around.facts.gap_bytes += bytes;
+                if self.server != Some(side) {
+                    (self.asked, self.missed) = (false, true);
+                }
                 if let Some(listener) = self.listener {
                     let (from_us, to_us) = (self.data_us, around.at_us);
                     (around.out)(Told::Lost { listener, from_us, to_us, bytes });
@@ -287,6 +363,9 @@ impl Connection {
             && let Some((server, client)) = self.parties()
         {
             self.listener = around.places.listener(server, client, starts_mllp(bytes));
+            if let Some(quality) = around.places.quality(self.listener) {
+                quality.connections += 1;
+            }
         }
         let direction = self.direction(side);
         self.tell(Event::Data { direction, offset, bytes: Payload(bytes) }, around);

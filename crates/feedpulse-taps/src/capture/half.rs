@@ -14,6 +14,19 @@ pub(crate) enum Piece<'a> {
     Lost(u64),
 }
 
+/// Where a segment stands in its direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It holds nothing.
+    Empty,
+    /// It asks for an ACK.
+    Probe,
+    /// It was sent before, or later ones overtook it.
+    Again,
+    /// Up to this offset, nothing was sent before.
+    New(u64),
+}
+
 /// One direction.
 #[derive(Debug, Default)]
 pub(crate) struct Half {
@@ -24,6 +37,8 @@ pub(crate) struct Half {
     /// What came too early, without overlaps.
     held: BTreeMap<u64, Vec<u8>>,
     held_bytes: usize,
+    /// Offset behind the last byte that was sent, whatever is missing before it.
+    top: u64,
     /// The other side has everything before this.
     acked: u64,
     /// Where it ends, once its FIN was seen.
@@ -36,7 +51,23 @@ impl Half {
     /// Says which sequence number stands at a stream offset; only the first time counts.
     pub(crate) fn begin(&mut self, seq: u32, offset: u64) {
         if self.seq.is_none() {
-            (self.seq, self.next, self.acked) = (Some(seq), offset, offset);
+            (self.seq, self.next, self.acked, self.top) = (Some(seq), offset, offset, offset);
+        }
+    }
+
+    /// What a segment is beside those before it; asked before [`Half::take`].
+    pub(crate) fn place(&self, seq: u32, length: usize) -> Place {
+        let start = self.offset_of(seq);
+        let end = start.saturating_add_unsigned(length as u64);
+        let top = self.top.cast_signed();
+        // A probe repeats the last byte, or none, to be answered (RFC 9293 §3.8.4).
+        if length <= 1 && start == top - 1 {
+            return Place::Probe;
+        }
+        match length {
+            0 => Place::Empty,
+            _ if end <= top => Place::Again,
+            _ => Place::New(end.cast_unsigned()),
         }
     }
 
@@ -46,6 +77,11 @@ impl Half {
 
     pub(crate) const fn next(&self) -> u64 {
         self.next
+    }
+
+    /// The other side has everything before this.
+    pub(crate) const fn acked(&self) -> u64 {
+        self.acked
     }
 
     pub(crate) const fn held_bytes(&self) -> usize {
@@ -71,6 +107,7 @@ impl Half {
         if end <= self.next.cast_signed() {
             return false;
         }
+        self.top = self.top.max(end.cast_unsigned());
         let seen = usize::try_from(self.next.cast_signed() - start).unwrap_or(0);
         let from = start.max(self.next.cast_signed()).cast_unsigned();
         let kept = bytes.get(seen..).unwrap_or_default();
@@ -118,6 +155,7 @@ impl Half {
 
     fn move_on(&mut self, by: u64) {
         self.next += by;
+        self.top = self.top.max(self.next);
         // The remainder of 2^32 is what wraps.
         #[expect(clippy::cast_possible_truncation, reason = "sequence numbers count modulo 2^32")]
         let by = by as u32;

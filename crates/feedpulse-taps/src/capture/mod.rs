@@ -1,6 +1,6 @@
-//! Captures (pcap, pcapng) as tapped items: packets become TCP connections, connections become the
-//! wire's records, and those go through the same [`Streams`] as live ones. Pure and synchronous: no
-//! sockets, no clock; time is the capture's own.
+//! Captures as tapped items, from files (pcap, pcapng) and live ([`live`]): packets become TCP
+//! connections, connections become the wire's records, and those go through the same [`Streams`] as
+//! the wire's own. Pure and synchronous but for [`live`]: no sockets, no clock; time is the packets'.
 //!
 //! Limits: one packet or block 16 MiB; 65,536 connections; 1 MiB out of order in each direction and
 //! 64 MiB in all; 64 KiB until it is known who accepted a connection; 4,096 endpoints; and what an
@@ -9,26 +9,29 @@
 mod connection;
 mod facts;
 mod half;
+pub mod live;
 mod packet;
+mod quality;
 mod read;
 mod table;
 #[cfg(test)]
 mod tests;
 mod undecided;
 
-pub use facts::{ENDPOINTS_MAX, Endpoint, Facts};
+pub use facts::{ENDPOINTS_MAX, Endpoint, Endpoints, Facts};
+pub use quality::Quality;
 pub use read::{BLOCK_MAX, CaptureError, is_capture};
-pub use table::{CONNECTIONS_MAX, HELD_ALL_MAX};
+pub use table::{CONNECTIONS_MAX, HELD_ALL_MAX, Limits};
 
 use crate::streams::{Sink, Streams};
 use connection::Told;
-use feedpulse_core::frame::{ConnectionId, WaypointId};
+use feedpulse_core::frame::{ConnectionId, Direction, WaypointId};
 use feedpulse_core::input::Blind;
 use feedpulse_core::label::Label;
 use feedpulse_core::tap::Tapped;
 use feedpulse_core::time::Timestamp;
 use feedpulse_wire::{Event, Record};
-use packet::Passed;
+use packet::{Passed, Segment};
 use read::{Captured, Reader};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -72,13 +75,13 @@ impl Parties<'_> {
     /// The receiving address, and the one that connected to it.
     #[must_use]
     pub fn of(&self, connection: ConnectionId) -> Option<(SocketAddr, SocketAddr)> {
-        self.0.parties(connection.0)
+        self.0.parties(number(connection))
     }
 
     /// Whether it was open before the capture began (or its SYN is not in it).
     #[must_use]
     pub fn was_picked_up(&self, connection: ConnectionId) -> bool {
-        self.0.was_picked_up(connection.0)
+        self.0.was_picked_up(number(connection))
     }
 }
 
@@ -89,6 +92,15 @@ pub struct Capture {
     streams: Streams,
     items: Vec<Tapped>,
     now_us: Option<i64>,
+    /// Answers to messages that nobody saw are left out, since they would seem to be stray.
+    only_seen: bool,
+    /// So many items were looked at for that.
+    settled: usize,
+}
+
+/// The number of a connection in the table: its id without the ring's, or the tap's, instance.
+const fn number(connection: ConnectionId) -> u64 {
+    connection.0 & 0xFF_FFFF_FFFF
 }
 
 impl Capture {
@@ -112,7 +124,26 @@ impl Capture {
             }
         }
         let streams = Streams::new(waypoints, Label::from("capture"), FRAME_OPEN_AFTER, 0);
-        Self { table, streams, items: Vec::new(), now_us: None }
+        Self { table, streams, items: Vec::new(), now_us: None, only_seen: false, settled: 0 }
+    }
+
+    /// Of what is happening now, at these endpoints only. `instance` tells this run from others.
+    fn now_at(
+        endpoints: &[(Endpoints, WaypointId)],
+        limits: Limits,
+        part: Label,
+        instance: u128,
+    ) -> Self {
+        let mut table = Table::default();
+        (table.limits, table.in_order) = (limits, true);
+        let mut waypoints = Vec::new();
+        for (endpoint, waypoint) in endpoints {
+            if table.places.add_all(endpoint.clone()).is_some() {
+                waypoints.push(*waypoint);
+            }
+        }
+        let streams = Streams::new(waypoints, part, FRAME_OPEN_AFTER, instance);
+        Self { table, streams, items: Vec::new(), now_us: None, only_seen: true, settled: 0 }
     }
 
     /// Reads a file to its end. Several calls are one capture: files must be in order of time.
@@ -187,22 +218,27 @@ impl Capture {
     }
 
     fn packet(&mut self, captured: &Captured<'_>) {
+        let at_us = self.now_us.unwrap_or(captured.at_us);
+        self.segment(at_us, packet::segment(captured), captured.link);
+    }
+
+    fn segment(&mut self, at_us: i64, segment: Result<Segment<'_>, Passed>, link: i32) {
         let facts = &mut self.table.facts;
         facts.packets += 1;
-        let segment = match packet::segment(captured) {
+        let segment = match segment {
             Ok(segment) => segment,
             Err(passed) => {
                 match passed {
                     Passed::NotTcp => facts.not_tcp += 1,
                     Passed::Fragment => facts.fragments += 1,
                     Passed::Undecodable => facts.undecodable += 1,
-                    Passed::Link => *facts.unknown_links.entry(captured.link).or_default() += 1,
+                    Passed::Checksum => facts.bad_checksums += 1,
+                    Passed::Link => *facts.unknown_links.entry(link).or_default() += 1,
                 }
                 return;
             }
         };
         facts.segments += 1;
-        let at_us = self.now_us.unwrap_or(captured.at_us);
         let Self { table, streams, items, .. } = self;
         table.take(at_us, &segment, &mut |told| {
             apply(told, streams, items);
@@ -210,16 +246,29 @@ impl Capture {
     }
 
     fn hand_over(&mut self, offset: u64, tick: bool, each: &mut impl FnMut(Step<'_>)) {
-        for item in &self.items {
-            if let Tapped::Frame(frame) = item {
-                self.table.spoke(frame.connection.0);
-            }
-        }
+        self.settle();
         if !self.items.is_empty() || tick {
             let at = Timestamp::from_micros(self.now_us.unwrap_or_default());
             let (items, parties) = (&mut self.items, Parties(&self.table));
             each(Step { at, offset, items, tick, parties });
             self.items.clear();
+            self.settled = 0;
+        }
+    }
+
+    /// Notes which connections speak MLLP.
+    fn settle(&mut self) {
+        let Self { table, items, only_seen, settled, .. } = self;
+        while let Some(item) = items.get(*settled) {
+            *settled += 1;
+            let Tapped::Frame(frame) = item else { continue };
+            let to_receiver = frame.direction == Direction::ToReceiver;
+            let to_unseen = table.spoke(number(frame.connection), to_receiver);
+            if *only_seen && to_unseen {
+                table.facts.to_unseen += 1;
+                *settled -= 1;
+                items.remove(*settled);
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One captured packet as a TCP segment: link layer, IP and TCP headers, by etherparse.
 
 use super::read::Captured;
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice};
+use etherparse::checksum::Sum16BitWords;
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TcpSlice, TransportSlice, ether_type};
 use std::net::{IpAddr, SocketAddr};
 
 /// Link types (tcpdump.org/linktypes.html).
@@ -29,6 +30,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) syn: bool,
     pub(crate) fin: bool,
     pub(crate) rst: bool,
+    /// The window as it stands in the header: 0 is none, whatever the scale.
+    pub(crate) window: u16,
     /// The bytes that were kept.
     pub(crate) payload: &'a [u8],
     /// Bytes of payload that it had on the wire.
@@ -46,11 +49,47 @@ pub(crate) enum Passed {
     Undecodable,
     /// A link layer that is not known here.
     Link,
+    /// Its TCP checksum says that bytes of it changed on the way: whoever gets it drops it.
+    Checksum,
 }
 
-/// Reads the headers.
+/// Reads the headers of a packet in a file. Its checksum may have been left to the network card, so it
+/// says nothing.
 pub(crate) fn segment<'a>(captured: &Captured<'a>) -> Result<Segment<'a>, Passed> {
-    let packet = slice(captured)?;
+    read(&slice(captured)?, captured.original.saturating_sub(captured.bytes.len()), false)
+}
+
+/// A packet as the kernel hands it over, without its link layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datagram<'a> {
+    /// What the link layer calls it.
+    pub(crate) ether_type: u16,
+    /// This host sends it.
+    pub(crate) outgoing: bool,
+    /// From the IP header on; of a packet that came in, from a VLAN tag on that is left of two.
+    pub(crate) bytes: &'a [u8],
+    /// Bytes that it had.
+    pub(crate) original: usize,
+    /// Nobody has looked at its checksum, and nobody will add it later.
+    pub(crate) unchecked: bool,
+}
+
+/// Reads the headers of a live packet.
+pub(crate) fn datagram<'a>(packet: &Datagram<'a>) -> Result<Segment<'a>, Passed> {
+    let tagged = EtherType(packet.ether_type);
+    let is_ip = matches!(tagged, ether_type::IPV4 | ether_type::IPV6);
+    // The tag of an outgoing packet stands before the IP header, which is where its bytes begin.
+    let sliced = if packet.outgoing && !is_ip {
+        LaxSlicedPacket::from_ip(packet.bytes).map_err(|_| Passed::Undecodable)?
+    } else {
+        LaxSlicedPacket::from_ether_type(tagged, packet.bytes)
+    };
+    let missing = packet.original.saturating_sub(packet.bytes.len());
+    read(&sliced, missing, packet.unchecked && missing == 0)
+}
+
+/// Of a packet of which the last `cut` bytes are missing.
+fn read<'a>(packet: &LaxSlicedPacket<'a>, cut: usize, check: bool) -> Result<Segment<'a>, Passed> {
     let Some(net) = &packet.net else {
         return Err(if packet.stop_err.is_some() { Passed::Undecodable } else { Passed::NotTcp });
     };
@@ -64,9 +103,25 @@ pub(crate) fn segment<'a>(captured: &Captured<'a>) -> Result<Segment<'a>, Passed
         None if packet.stop_err.is_some() => return Err(Passed::Undecodable),
         Some(_) | None => return Err(Passed::NotTcp),
     };
-    let missing = missing(net, payload.payload.len())
-        .unwrap_or_else(|| captured.original.saturating_sub(captured.bytes.len()));
+    let missing = missing(net, payload.payload.len()).unwrap_or(cut);
+    if check && missing == 0 && !is_intact(tcp.slice(), from, to) {
+        return Err(Passed::Checksum);
+    }
     Ok(of(tcp, from, to, missing))
+}
+
+/// Whether the checksum over a TCP segment and its pseudo-header is right (RFC 9293 §3.1).
+fn is_intact(tcp: &[u8], from: IpAddr, to: IpAddr) -> bool {
+    let Ok(length) = u32::try_from(tcp.len()) else { return true };
+    let mut sum = Sum16BitWords::new();
+    for address in [from, to] {
+        sum = match address {
+            IpAddr::V4(v4) => sum.add_4bytes(v4.octets()),
+            IpAddr::V6(v6) => sum.add_16bytes(v6.octets()),
+        };
+    }
+    const TCP: [u8; 2] = [0, 6];
+    sum.add_4bytes(length.to_be_bytes()).add_2bytes(TCP).add_slice(tcp).ones_complement() == 0
 }
 
 fn of<'a>(tcp: &TcpSlice<'a>, from: IpAddr, to: IpAddr, missing: usize) -> Segment<'a> {
@@ -78,6 +133,7 @@ fn of<'a>(tcp: &TcpSlice<'a>, from: IpAddr, to: IpAddr, missing: usize) -> Segme
         syn: tcp.syn(),
         fin: tcp.fin(),
         rst: tcp.rst(),
+        window: tcp.window_size(),
         payload: tcp.payload(),
         length: tcp.payload().len() + missing,
     }

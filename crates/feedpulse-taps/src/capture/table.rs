@@ -19,6 +19,21 @@ const ECHO_FOR: i64 = 120_000_000;
 /// The two ends, the smaller first.
 type Pair = [SocketAddr; 2];
 
+/// How much of a capture is followed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections: [`CONNECTIONS_MAX`] unless said otherwise.
+    pub connections: usize,
+    /// Bytes out of order: [`HELD_ALL_MAX`] unless said otherwise.
+    pub held: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: CONNECTIONS_MAX, held: HELD_ALL_MAX }
+    }
+}
+
 /// The table.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
@@ -33,6 +48,9 @@ pub(crate) struct Table {
     over: VecDeque<(i64, u64)>,
     servers: HashSet<SocketAddr>,
     held: usize,
+    pub(crate) limits: Limits,
+    /// Packets come in the order in which they passed: live, and not from a file.
+    pub(crate) in_order: bool,
     pub(crate) places: Places,
     pub(crate) facts: Facts,
 }
@@ -79,7 +97,7 @@ impl Table {
         if !dials && !answers && segment.length == 0 {
             return None;
         }
-        let known = pair.map(|end| self.servers.contains(&end));
+        let known = pair.map(|end| self.servers.contains(&end) || self.places.know(end));
         let server = match (dials, answers, known) {
             (true, ..) => Some(1 - side),
             (_, true, _) => Some(side),
@@ -87,7 +105,7 @@ impl Table {
             (.., [false, true]) => Some(1),
             _ => None,
         };
-        while self.connections.len() >= CONNECTIONS_MAX
+        while self.connections.len() >= self.limits.connections
             && let Some((_, oldest)) = self.recent.first().copied()
         {
             self.facts.shed += 1;
@@ -126,8 +144,8 @@ impl Table {
         let Some(pair) = self.by_number.get(&number) else { return };
         let Some(connection) = self.connections.get_mut(pair) else { return };
         let (held, was_over) = (connection.held_bytes(), connection.is_over());
-        let (places, facts) = (&mut self.places, &mut self.facts);
-        work(connection, &mut Around { at_us, places, facts, out });
+        let (places, facts, in_order) = (&mut self.places, &mut self.facts, self.in_order);
+        work(connection, &mut Around { at_us, in_order, places, facts, out });
         self.held = self.held + connection.held_bytes() - held;
         if connection.is_waiting(at_us) || connection.is_dialling() {
             self.waiting.insert(number);
@@ -152,7 +170,7 @@ impl Table {
 
     /// All connections together hold too much: the oldest that holds something gives up.
     fn make_room(&mut self, at_us: i64, out: &mut dyn FnMut(Told<'_>)) {
-        while self.held > HELD_ALL_MAX {
+        while self.held > self.limits.held {
             let holds = |number: &&u64| self.find(**number).is_some_and(|c| c.held_bytes() > 0);
             let Some(number) = self.waiting.iter().find(holds).copied() else { return };
             self.with(number, at_us, out, |connection, around| connection.make_room(around));
@@ -188,12 +206,19 @@ impl Table {
         }
     }
 
-    /// Notes that a frame went over a connection.
-    pub(crate) fn spoke(&mut self, number: u64) {
+    /// Notes that a frame went over a connection; whether it answers one that nobody saw: on a connection
+    /// that was open before, or that has a gap, nothing has gone to the receiver since.
+    pub(crate) fn spoke(&mut self, number: u64, to_receiver: bool) -> bool {
         let connection = self.by_number.get(&number).and_then(|p| self.connections.get_mut(p));
-        if let Some(connection) = connection {
-            connection.spoke = true;
-        }
+        let Some(connection) = connection else { return false };
+        connection.spoke = true;
+        connection.asked |= to_receiver;
+        !to_receiver && connection.may_answer_unseen()
+    }
+
+    /// Connections that are followed, and bytes that they hold out of order.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.connections.len(), self.held)
     }
 
     fn find(&self, number: u64) -> Option<&Connection> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod calendar;
+mod capture;
 mod checks;
 mod decoding;
 pub(crate) mod document;
@@ -11,6 +12,7 @@ mod plan;
 mod probes;
 pub(crate) mod raw;
 mod raw_access;
+mod raw_capture;
 mod raw_kubernetes;
 mod raw_probes;
 mod raw_sinks;

@@ -160,7 +160,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn peers(&mut self, path: &str, stated: &[String]) -> Vec<PeerNet> {
+    pub(super) fn peers(&mut self, path: &str, stated: &[String]) -> Vec<PeerNet> {
         if stated.len() > PEERS_MAX {
             self.wrong(path, format!("more than {PEERS_MAX}"), "join them to larger blocks");
         }

@@ -2,6 +2,7 @@
 //! (`feedpulse validate --schema`) is generated from them.
 
 use super::raw_access::RawProxy;
+pub(crate) use super::raw_capture::RawCapture;
 pub(crate) use super::raw_kubernetes::RawKubernetes;
 pub(crate) use super::raw_probes::{RawAllowed, RawExpect, RawHeartbeat, RawProbe};
 use super::raw_sinks::{
@@ -54,6 +55,8 @@ pub(crate) struct Raw {
     pub defaults: Option<RawObjectives>,
     /// The MLLP proxy.
     pub mllp: Option<RawMllp>,
+    /// Passive capture of packets.
+    pub capture: Option<RawCapture>,
     /// Kafka taps.
     pub kafka: Vec<RawKafka>,
     /// HL7 and receipts over HTTP.

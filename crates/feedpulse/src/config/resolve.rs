@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub keys: Vec<KeyRule>,
     /// The MLLP proxy.
     pub mllp: Option<Mllp>,
+    /// Passive capture.
+    pub capture: Option<feedpulse_taps::capture::live::CaptureTapConfig>,
     /// Kafka taps.
     pub kafka: Vec<Kafka>,
     /// The HTTP tap.
@@ -219,6 +221,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Arc<Document>) -> Result<Config, Vec
     let store = raw.store.clone().unwrap_or_default();
     let folder = PathBuf::from(store.folder.as_deref().unwrap_or(FOLDER));
     let mllp = r.mllp(&folder);
+    let capture = r.capture();
     let kafka = r.kafka();
     let http = r.http();
     let files = raw
@@ -254,6 +257,7 @@ pub(crate) fn resolve(raw: &Raw, document: &Arc<Document>) -> Result<Config, Vec
         plan,
         keys,
         mllp,
+        capture,
         kafka,
         http,
         files,
@@ -383,9 +387,9 @@ impl Resolver<'_> {
 
     fn some_tap(&mut self) {
         let raw = self.raw;
-        if raw.mllp.is_none() && raw.kafka.is_empty() && raw.http.is_none() && raw.files.is_empty()
-        {
-            self.wrong("", "no tap", "declare at least one of mllp, kafka, http, files");
+        let streams = raw.mllp.is_some() || raw.capture.is_some() || !raw.kafka.is_empty();
+        if !streams && raw.http.is_none() && raw.files.is_empty() {
+            self.wrong("", "no tap", "declare at least one of mllp, capture, kafka, http, files");
         }
     }
 }

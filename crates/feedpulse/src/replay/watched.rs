@@ -173,7 +173,9 @@ fn ends(stops: &[WaypointId], places: &BTreeMap<WaypointId, &Endpoint>) -> Vec<W
 
 /// The configured waypoint of an endpoint; a smaller rank is a better reason.
 fn listener(config: &Config, address: SocketAddr) -> Option<(u8, WaypointId)> {
-    let mllp = config.mllp.as_ref()?;
+    let captured = config.capture.iter().flat_map(|capture| &capture.endpoints);
+    let captured = captured.filter(|(ends, _)| ends.contain(address)).map(|(_, w)| (0, *w)).next();
+    let Some(mllp) = config.mllp.as_ref() else { return captured };
     let rank = |listener: &feedpulse_wire::ListenerConfig| {
         let (host, port) = listener.forward.rsplit_once(':')?;
         let same_port = port.parse() == Ok(address.port());
@@ -189,5 +191,6 @@ fn listener(config: &Config, address: SocketAddr) -> Option<(u8, WaypointId)> {
         (same_host && listen.port() == address.port()).then_some(2)
     };
     let listeners = mllp.wire.listeners.iter().zip(&mllp.waypoints);
-    listeners.filter_map(|(l, waypoint)| Some((rank(l)?, *waypoint))).min()
+    let listeners = listeners.filter_map(|(l, waypoint)| Some((rank(l)?, *waypoint)));
+    captured.into_iter().chain(listeners).min()
 }

@@ -13,6 +13,7 @@ use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::tap::{Intake as _, Position, TapBatch, Tapped};
 use feedpulse_hl7::json::Receipt;
 use feedpulse_sinks::otlp::traces::{Names, System, WaypointName};
+use feedpulse_taps::capture::live::{self, CaptureTap, CaptureTapError, Numbers};
 use feedpulse_taps::file::{FileSource, FileTap, FileTapConfig};
 use feedpulse_taps::mllp::{MllpTap, MllpTapConfig};
 use feedpulse_web::{IngestConfig, IngestCounters, IngestParts, ServeLimits, bind, ingest, serve};
@@ -68,9 +69,60 @@ pub(crate) async fn start(
             }
         });
     }
+    capture(config, positions, registry, queue, supervisor)?;
     files(config, positions, queue, supervisor)?;
     http(config, key, registry, queue, supervisor).await?;
     kafka(config, key, positions, registry, queue, supervisor)
+}
+
+/// Passive capture. Where it may not, the other taps go on and an incident says so; where it is the only
+/// one, that is the end.
+fn capture(
+    config: &Config,
+    positions: &[Position],
+    registry: &Registry,
+    queue: &Queue,
+    supervisor: &mut Supervisor,
+) -> Result<(), Failure> {
+    let Some(capture) = &config.capture else { return Ok(()) };
+    let names = capture.endpoints.iter().map(|(_, waypoint)| {
+        let named = config.plan.waypoints.get(usize::from(waypoint.0));
+        named.map(|w| w.name.clone()).unwrap_or_default()
+    });
+    let numbers = Numbers::new(names.collect());
+    let shown = numbers.clone();
+    registry.source(move || shown.families());
+    let (mut intake, stop) = (queue.clone(), supervisor.taps.clone());
+    match CaptureTap::open(capture.clone(), positions, Arc::new(clock::now), numbers) {
+        Ok(tap) => supervisor.tap(capture.name.clone(), async move {
+            if let Err(error) = tap.run(intake, stop).await {
+                tracing::error!("the capture tap ended: {error}");
+            }
+        }),
+        Err(error) if is_alone(config) => {
+            let code = match error {
+                CaptureTapError::Extent => CONFIG,
+                _ => UNAVAILABLE,
+            };
+            return Err(Failure::new(code, error));
+        }
+        Err(error) => {
+            tracing::error!("no passive capture, the other taps go on: {error}");
+            let batch = live::down(&capture.name, &error);
+            supervisor.tap(capture.name.clone(), async move {
+                if intake.put(batch).await.is_ok() {
+                    stop.cancelled().await;
+                }
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing but passive capture taps.
+fn is_alone(config: &Config) -> bool {
+    let others = config.kafka.is_empty() && config.files.is_empty();
+    config.mllp.is_none() && config.http.is_none() && others
 }
 
 fn files(

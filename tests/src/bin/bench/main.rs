@@ -9,6 +9,7 @@
 //! wait for disks, sockets and processes in time on the wall.
 #![deny(unsafe_code)]
 
+mod capture;
 mod checks;
 mod checks_hostile;
 mod checks_input;
@@ -44,13 +45,13 @@ static ALLOCATOR: count::Counting = count::Counting;
 
 const USAGE: &str = "\
 cargo xtask bench [GROUP] [--json] [--rounds N]
-  groups: decode wasm checks telemetry engine detectors store proxy process; without one all of them
+  groups: decode wasm checks telemetry engine detectors store proxy process capture; without one all of them
   --json      one object a figure, one a line
   --rounds N  10 to 1000, default 12; every figure is a median over so many rounds";
 
 type Group = fn(&mut Harness) -> Result<Vec<Figure>>;
 
-const GROUPS: [(&str, Group); 9] = [
+const GROUPS: [(&str, Group); 10] = [
     (decode::GROUP, decode::run),
     (wasm::GROUP, wasm::run),
     (checks::GROUP, checks::run),
@@ -60,6 +61,7 @@ const GROUPS: [(&str, Group); 9] = [
     (store::GROUP, store::run),
     (proxy::GROUP, proxy::run),
     (process::GROUP, process::run),
+    (capture::GROUP, capture::run),
 ];
 
 #[derive(Debug)]
@@ -99,6 +101,11 @@ fn main() -> ExitCode {
         && verb == wire_process::VERB
     {
         return feedpulse_wire::main(rest);
+    }
+    if let [verb, rest @ ..] = words.as_slice()
+        && verb == capture::VERB
+    {
+        return capture::inside(rest);
     }
     match Options::parse(&words) {
         Ok(options) => bench(&options),

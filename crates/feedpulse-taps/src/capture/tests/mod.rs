@@ -1,6 +1,7 @@
 //! Captures by hand: packet lists and files, and what becomes of them.
 
 mod connections;
+mod model;
 mod order;
 mod reading;
 
@@ -29,6 +30,7 @@ fn segment(seq: u32, payload: &[u8]) -> Segment<'_> {
         syn: false,
         fin: false,
         rst: false,
+        window: 64_000,
         payload,
         length: payload.len(),
     }
