@@ -277,6 +277,9 @@ impl Streams {
             }
             RefusedBy::ConnectionLimit => "connection-limit",
             RefusedBy::FileLimit => "file-limit",
+            RefusedBy::Header => "proxy-header",
+            RefusedBy::SenderTls => "sender-tls",
+            RefusedBy::ReceiverTls => "receiver-tls",
         };
         self.limited = true;
         sink.push(self.own(true, detail));

@@ -24,23 +24,38 @@
 //! connection, and nothing for an idle one).
 #![deny(unsafe_code)]
 
+mod args;
+mod buffers;
 mod clock;
 mod command;
 mod config;
+mod dial;
 mod forward;
 mod handover;
 mod harden;
+mod log;
+mod luggage;
+mod proxy_header;
 mod record;
 mod relay;
 pub mod ring;
 mod run;
+mod secured;
+mod start;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod upgrade;
 mod vitals;
 
+pub use args::ArgsError;
 pub use command::main;
-pub use config::{ArgsError, ListenerConfig, OnUpstreamDown, WireConfig};
+pub use config::{
+    ListenerConfig, OnUpstreamDown, ProxyVersion, ReceiverTls, SenderTls, WireConfig,
+};
 pub use handover::{ConnectError, HandoverError, connect, stats};
 pub use record::{Direction, Event, MAX_PAYLOAD, Payload, Record, RefusedBy, Side, Unreachable};
 pub use run::{WireError, run, run_until};
+pub use tls::TlsError;
+pub use upgrade::TakeOverError;

@@ -181,10 +181,28 @@ pub enum Side {
 pub enum RefusedBy {
     /// The receiver's host answered the dial with a reset.
     Receiver,
-    /// The listener's limit of connections was reached.
+    /// The limit of connections of the listener, or of all together, was reached.
     ConnectionLimit,
     /// The process or the system has no file descriptor left for it.
     FileLimit,
+    /// It did not start with the PROXY protocol header that the listener wants.
+    Header,
+    /// TLS did not come about with it.
+    SenderTls,
+    /// TLS did not come about with the receiver.
+    ReceiverTls,
+}
+
+impl RefusedBy {
+    /// In the order of their numbers in a record.
+    const ALL: [Self; 6] = [
+        Self::Receiver,
+        Self::ConnectionLimit,
+        Self::FileLimit,
+        Self::Header,
+        Self::SenderTls,
+        Self::ReceiverTls,
+    ];
 }
 
 /// Why a receiver was not reached.
@@ -364,7 +382,7 @@ impl<'a> Event<'a> {
             kind::TIMED_OUT => Event::TimedOut { side: side()? },
             kind::REFUSED => Event::Refused {
                 peer: address(payload, 0)?,
-                by: *[RefusedBy::Receiver, RefusedBy::ConnectionLimit, RefusedBy::FileLimit]
+                by: *RefusedBy::ALL
                     .get(usize::from(tag))
                     .ok_or("a refusal for an unknown reason")?,
             },

@@ -48,12 +48,9 @@ impl Rig {
     fn with(receiver: SocketAddr, change: impl FnOnce(&mut WireConfig)) -> Self {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("wire").join("socket");
-        let mut config = WireConfig {
-            socket: socket.clone(),
-            ring_bytes: 16 << 20,
-            drain: LIMIT,
-            listeners: vec![ListenerConfig::new("adt", loopback(), &receiver.to_string())],
-        };
+        let listener = ListenerConfig::new("adt", loopback(), &receiver.to_string());
+        let mut config = WireConfig::new(socket.clone(), vec![listener]);
+        config.drain = LIMIT;
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();

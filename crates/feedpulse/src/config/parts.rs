@@ -50,8 +50,10 @@ impl Resolver<'_> {
         let socket =
             raw.socket.clone().map_or_else(|| folder.join("wire").join("wire.sock"), Into::into);
         let ring_bytes = usize::try_from(kib << 10).unwrap_or(16 << 20);
+        let mut wire = WireConfig::new(socket, listeners);
+        wire.ring_bytes = ring_bytes;
         Some(Mllp {
-            wire: WireConfig { socket, ring_bytes, drain: Duration::from_secs(25), listeners },
+            wire,
             start: raw.start_wire.unwrap_or(true),
             waypoints,
         })
