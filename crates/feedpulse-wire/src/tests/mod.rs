@@ -4,8 +4,13 @@
 mod config;
 mod forwarding;
 mod handover;
+mod identity;
+mod limits;
+mod proxy;
 mod refusing;
 mod ring;
+mod tls;
+mod upgrade;
 mod vanished;
 
 use std::collections::HashMap;
@@ -35,6 +40,7 @@ struct Rig {
     folder: TempDir,
     socket: PathBuf,
     at: SocketAddr,
+    forward: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), WireError>>>,
 }
@@ -61,7 +67,8 @@ impl Rig {
             run_until(config, |addresses| ready.send(addresses[0]).unwrap(), stopped)
         });
         let at = at.recv_timeout(LIMIT).unwrap();
-        Self { folder, socket, at, stop: Some(stop), thread: Some(thread) }
+        let (stop, thread) = (Some(stop), Some(thread));
+        Self { folder, socket, at, forward: receiver, stop, thread }
     }
 
     fn reader(&self) -> Watcher {
