@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::{
-    ListenerConfig, OnUpstreamDown, ProxyVersion, ReceiverTls, SenderTls, WireConfig,
+    ListenerConfig, MAX_TIME, OnUpstreamDown, ProxyVersion, ReceiverTls, SenderTls, WireConfig,
 };
 use crate::ring::{MAX_CAPACITY, MIN_CAPACITY};
 
@@ -13,8 +13,6 @@ use crate::ring::{MAX_CAPACITY, MIN_CAPACITY};
 const MAX_LISTENERS: usize = 250;
 /// The longest name of a listener.
 const MAX_NAME: usize = 64;
-/// The longest time that any option accepts: one day.
-const MAX_TIME: Duration = Duration::from_secs(24 * 3600);
 /// The most connections that any limit allows.
 const MAX_CONNECTIONS: usize = 1_000_000;
 /// The most bytes that may be held: 64 GiB.

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::ring::DEFAULT_CAPACITY;
 
+/// The longest time that any option accepts: one day.
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(24 * 3600);
+
 /// All that a wire needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireConfig {
@@ -155,17 +158,31 @@ impl ListenerConfig {
         if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
             return Err("an IPv6 address before a port stands in brackets, like [2001:db8::1]:2575");
         }
+        if self.connect_timeout.max(self.idle_after) > MAX_TIME {
+            return Err("a time longer than 24h");
+        }
+        let files = [
+            self.tls.as_ref().map(|tls| &tls.cert),
+            self.tls.as_ref().map(|tls| &tls.key),
+            self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref()),
+            self.forward_tls.as_ref().map(|tls| &tls.ca),
+            self.forward_tls.as_ref().and_then(|tls| Some(&tls.identity.as_ref()?.0)),
+            self.forward_tls.as_ref().and_then(|tls| Some(&tls.identity.as_ref()?.1)),
+        ];
+        if files.into_iter().flatten().any(|file| file.to_str().is_none_or(|f| f.contains(','))) {
+            return Err("the path of a file for TLS is UTF-8 and has no comma");
+        }
         match (&self.tls, &self.forward_tls, self.plain) {
             (Some(_), None, false) => Err(
-                "the sender's side speaks TLS and the receiver's would be plain text: \
-                 add forward_tls_ca, or say plain=yes",
+                "the sender's side speaks TLS and the receiver's would be plain text: give the \
+                 receiver's TLS too, or say plain on purpose",
             ),
             (None, Some(_), false) => Err(
-                "the receiver's side speaks TLS and the sender's would be plain text: \
-                 add tls_cert and tls_key, or say plain=yes",
+                "the receiver's side speaks TLS and the sender's would be plain text: give the \
+                 sender's TLS too, or say plain on purpose",
             ),
             (None, None, true) | (Some(_), Some(_), true) => {
-                Err("plain=yes is for a listener with TLS on one side only")
+                Err("plain is for a listener with TLS on one side only")
             }
             _ => Ok(()),
         }
