@@ -46,6 +46,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tls_look;
 mod upgrade;
 mod vitals;
 
@@ -58,4 +59,5 @@ pub use handover::{ConnectError, HandoverError, connect, stats};
 pub use record::{Direction, Event, MAX_PAYLOAD, Payload, Record, RefusedBy, Side, Unreachable};
 pub use run::{WireError, run, run_until};
 pub use tls::TlsError;
+pub use tls_look::{MAX_HANDSHAKE, TlsFacts, TlsLook};
 pub use upgrade::TakeOverError;

@@ -10,6 +10,7 @@ mod proxy;
 mod refusing;
 mod ring;
 mod tls;
+mod tls_look;
 mod upgrade;
 mod vanished;
 
