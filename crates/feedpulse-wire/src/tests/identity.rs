@@ -207,9 +207,11 @@ fn whatever_happens_to_connections_no_byte_differs() {
     let (listener, at) = receiver();
     let rig = Rig::new(at);
     run(&rig, &listener, 4000, 200);
+    rig.join();
     // And the same when nothing may be held.
     let rig = Rig::with(at, |config| config.buffer_bytes = 0);
     run(&rig, &listener, 2000, 200);
+    rig.join();
 }
 
 #[test]
@@ -220,4 +222,5 @@ fn many_messages() {
     let rig = Rig::new(at);
     println!("{}", run(&rig, &listener, wanted, 4000));
     println!("{}", crate::stats(&rig.socket).unwrap());
+    rig.join();
 }

@@ -225,8 +225,9 @@ fn limits_and_receivers_may_differ_and_listeners_be_added() {
     new_taken.read_exact(&mut [0; 3]).unwrap();
     // The ring has another size, so it is another one, and numbers go on.
     let mut reader = rig.reader();
-    drop((new, new_taken));
+    drop((new, new_taken, old, old_taken));
     reader.until("2: Closed");
+    reader.until("1: Closed");
     assert_eq!(rig.stat("ring_capacity"), 1 << 20);
     rig.join();
 }

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod checks;
 mod drill;
 mod lessons;
+mod passing_tls;
 mod pipeline;
 pub(crate) mod probes;
 mod recorder;
