@@ -1,6 +1,7 @@
 //! What the tasks of the one thread share: the ring, the counters, the phase of life.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -60,6 +61,8 @@ pub(crate) struct Wire {
     pub(crate) all_moved: Notify,
     /// What they gave.
     pub(crate) luggage: RefCell<Luggage>,
+    /// Connections that cannot move, since the wire speaks TLS in them: listener and number.
+    pub(crate) stuck: RefCell<BTreeSet<(u16, u64)>>,
     /// Nothing is offered any more: the ring is the next wire's.
     pub(crate) ring_given: Cell<bool>,
     /// Told when that happens.
@@ -153,6 +156,7 @@ impl Wire {
             movable: Cell::new(0),
             all_moved: Notify::new(),
             luggage: RefCell::default(),
+            stuck: RefCell::default(),
             ring_given: Cell::new(false),
             given: Notify::new(),
             successor: RefCell::new(None),

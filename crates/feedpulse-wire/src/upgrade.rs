@@ -28,6 +28,7 @@ use crate::config::WireConfig;
 use crate::forward::{Lane, Open, listen, start};
 use crate::log::say;
 use crate::luggage::{Frame, Frames, Luggage, MAX_FDS, Travelling, field, send_frame, text};
+use crate::record::{Event, Side};
 use crate::ring::{Left, RingError, Writer};
 use crate::start::taken_over;
 use crate::state::{Phase, Wire};
@@ -92,6 +93,10 @@ pub(crate) async fn give(
     };
     let stopped = timeout(PATIENCE, all_moved).await.is_ok();
     let luggage = wire.luggage.take();
+    for (listener, id) in wire.stuck.borrow().iter() {
+        // It goes on, but nobody will see it any more.
+        wire.offer(*listener, *id, Event::Reset { by: Side::Wire });
+    }
     let given = if stopped {
         send(wire, lanes, &luggage, socket, &to)
     } else {
@@ -99,10 +104,13 @@ pub(crate) async fn give(
     };
     match given {
         Ok(()) => {
-            let moved = luggage.connections.len();
+            let (moved, stuck) = (luggage.connections.len(), wire.stuck.borrow().len());
             wire.ring_given.set(true);
             wire.given.notify_waiters();
-            say(format_args!("handed over to another wire: {moved} connections go on there"));
+            say(format_args!(
+                "handed over to another wire: {moved} connections go on there; {stuck} with TLS \
+                 of ours end here"
+            ));
             true
         }
         Err(error) => {

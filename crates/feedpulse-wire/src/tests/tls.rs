@@ -303,3 +303,45 @@ fn files_that_cannot_be_used_are_named() {
     let fault = load(&|l| l.forward_tls.as_mut().unwrap().server_name = Some("a b".into()));
     assert!(fault.unwrap_err().contains("neither a DNS name nor an address"));
 }
+
+#[test]
+fn a_take_over_leaves_connections_of_ours_where_they_are_until_they_end() {
+    let authority = Authority::with_all();
+    let (listener, at) = receiver();
+    let mut rig = Rig::with(at, |config| authority.on_both_sides(config));
+    let mut reader = rig.reader();
+    std::thread::scope(|scope| {
+        let engine = scope.spawn(|| engine(&authority, &listener));
+        let mut sender = authority.client(true, rig.sender());
+        let mut exchange = |bytes: &[u8]| {
+            sender.write_all(bytes).unwrap();
+            let mut answer = vec![0; bytes.len()];
+            sender.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, bytes);
+        };
+        exchange(b"before");
+        reader.until("1: Opened");
+        let old = rig.upgrade_beside(|config| authority.on_both_sides(config));
+        exchange(b"after");
+        sender.conn.send_close_notify();
+        sender.flush().unwrap();
+        sender.read_to_end(&mut Vec::new()).unwrap();
+        assert_eq!(engine.join().unwrap(), b"beforeafter");
+        drop(sender);
+        old.join().unwrap().unwrap();
+    });
+    drop(reader);
+    let mut reader = rig.reader();
+    // A new connection is the new wire's.
+    std::thread::scope(|scope| {
+        let engine = scope.spawn(|| super::tls::engine(&authority, &listener));
+        let mut sender = authority.client(true, rig.sender());
+        sender.write_all(b"new").unwrap();
+        sender.read_exact(&mut [0; 3]).unwrap();
+        sender.conn.send_close_notify();
+        sender.flush().unwrap();
+        assert_eq!(engine.join().unwrap(), b"new");
+    });
+    reader.until("2: Closed");
+    rig.join();
+}

@@ -5,17 +5,26 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::{Dice, LIMIT, Rig, accept, pair, patient, read_all, receiver};
 use crate::Direction::{ToReceiver, ToSender};
-use crate::{ListenerConfig, WireConfig, run_until};
+use crate::{ListenerConfig, WireConfig, WireError, run_until};
 
 impl Rig {
     /// Another wire takes this one's place, with the configuration changed as needed; this one ends.
     fn upgrade(&mut self, change: impl FnOnce(&mut WireConfig)) {
+        self.upgrade_beside(change).join().unwrap().unwrap();
+    }
+
+    /// The same; the old one may take its time to end.
+    pub(super) fn upgrade_beside(
+        &mut self,
+        change: impl FnOnce(&mut WireConfig),
+    ) -> JoinHandle<Result<(), WireError>> {
         let (config, at) = self.successor(change);
         let (stop, stopped) = oneshot::channel();
         let (ready, told) = mpsc::channel();
@@ -26,10 +35,10 @@ impl Rig {
             run_until(config, |addresses| ready.send(addresses[0]).unwrap(), stopped)
         });
         assert_eq!(told.recv_timeout(LIMIT).unwrap(), at);
-        let old = self.thread.replace(thread).unwrap();
-        old.join().unwrap().unwrap();
-        self.stop = Some(stop);
+        // Not dropped, which would tell the old one to end.
+        std::mem::forget(self.stop.replace(stop));
         assert!(self.socket.exists(), "the socket is the new one's");
+        self.thread.replace(thread).unwrap()
     }
 
     fn successor(
