@@ -29,3 +29,4 @@ mod restart;
 mod samples;
 mod standby;
 mod traces;
+mod wire;
