@@ -18,7 +18,7 @@ use crate::log::{Notice, say};
 use crate::record::{Event, RefusedBy};
 use crate::relay::Link;
 use crate::start::{Arrival, arrived};
-use crate::state::{Phase, Wire, count};
+use crate::state::{Movable, Phase, Wire, count};
 use crate::tls::Tls;
 
 /// The first and the longest pause between two probes of a receiver that is down.
@@ -85,8 +85,8 @@ pub(crate) async fn listen(
     lane: Rc<Lane>,
     mut listener: Option<TcpListener>,
     on: SocketAddr,
+    _movable: Movable,
 ) {
-    let _movable = wire.movable();
     let index = lane.index;
     let over = wire.phase_of(|phase| phase != Phase::Serving);
     tokio::pin!(over);
@@ -127,13 +127,17 @@ async fn accept(wire: &Rc<Wire>, lane: &Rc<Lane>, listener: &TcpListener) {
                 let open = Open::new(wire, lane);
                 count(&wire.counters.opened, 1);
                 let link = Link::new(lane.index, wire.next_connection(), lane.config.idle_after);
-                start(arrived(open, Arrival::new(sender, peer, &lane.config), link));
+                let arrival = Arrival::new(sender, peer, &lane.config);
+                start(arrived(open, arrival, link, wire.movable()));
             }
         },
         Err(error) if full(&error) && wire.free_spare_file() => {
             // What waits is accepted with the descriptor kept back, so that the sender gets an
             // answer. Nothing may wait any more: the accept is tried once.
             if let Ok(Ok((sender, peer))) = timeout(Duration::ZERO, listener.accept()).await {
+                wire.full.happened(format_args!(
+                    "no open file is left for one connection more: further senders are reset"
+                ));
                 refuse_at_limit(wire, lane, sender, peer, RefusedBy::FileLimit);
             }
             wire.restore_spare_file();

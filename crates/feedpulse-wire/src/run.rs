@@ -183,7 +183,7 @@ async fn serve(
         if listener.is_some() {
             wire.offer(lane.index, 0, Event::Listening { on });
         }
-        start(listen(wire.clone(), lane.clone(), listener, on));
+        start(listen(wire.clone(), lane.clone(), listener, on, wire.movable()));
     }
     let secured = lanes.iter().filter(|lane| lane.config.speaks_tls());
     start(tls::keep_fresh(secured.cloned().collect()));

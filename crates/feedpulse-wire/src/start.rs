@@ -52,13 +52,13 @@ impl Arrival {
 }
 
 /// From the accept on.
-pub(crate) async fn arrived(open: Open, mut arrival: Arrival, link: Link) {
+pub(crate) async fn arrived(open: Open, mut arrival: Arrival, link: Link, movable: Movable) {
     let (wire, lane) = (&open.wire, &open.lane);
     prepare(&arrival.sender);
     if lane.config.speaks_tls() {
+        drop(movable);
         return secured::connection(open, arrival, link).await;
     }
-    let movable = wire.movable();
     let met = async {
         introduce(wire, &mut arrival).await?;
         Ok(reach(&lane.config, arrival.peer, arrival.to).await)
@@ -112,12 +112,11 @@ pub(crate) fn turned_away(open: &Open, arrival: Arrival, id: u64, failure: Failu
 }
 
 /// Relays a connection that was taken over, or reaches its receiver first.
-pub(crate) async fn taken_over(open: Open, travelling: Travelling) {
+pub(crate) async fn taken_over(open: Open, travelling: Travelling, movable: Movable) {
     if travelling.receiver.is_some() {
-        let movable = open.wire.movable();
         return go_on(open, travelling, movable).await;
     }
-    arrived(open, travelling.arrival, travelling.link).await;
+    arrived(open, travelling.arrival, travelling.link, movable).await;
 }
 
 /// Relays to the end, or until it goes on elsewhere.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::WireConfig;
 use crate::forward::{Lane, Open, listen, start};
@@ -35,7 +35,7 @@ use crate::state::{Phase, Wire};
 
 /// The request, as other requests at the socket.
 pub(crate) const UPGRADE: &str = "feedpulse-wire/1 upgrade\n";
-/// How long either side waits for the other. Nothing is forwarded meanwhile.
+/// How long sending may take, and then the other side's word. Nothing is forwarded meanwhile.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What the sides say in the end.
 const READY: &[u8] = b"ready\n";
@@ -131,6 +131,7 @@ fn send(
     socket: BorrowedFd<'_>,
     mut to: &UnixStream,
 ) -> std::io::Result<()> {
+    let begun = Instant::now();
     to.set_nonblocking(false)?;
     to.set_read_timeout(Some(PATIENCE))?;
     to.set_write_timeout(Some(PATIENCE))?;
@@ -152,6 +153,9 @@ fn send(
         send_frame(to, &line, &[], fd.as_slice())?;
     }
     for travelling in &luggage.connections {
+        if begun.elapsed() > PATIENCE {
+            return Err(ErrorKind::TimedOut.into());
+        }
         let (line, bytes) = travelling.write();
         send_frame(to, &line, &bytes, &travelling.fds())?;
     }
@@ -167,12 +171,12 @@ fn send(
 fn resume(wire: &Rc<Wire>, lanes: &[Rc<Lane>], luggage: Luggage) {
     for (index, on, listener) in luggage.listeners {
         if let Some(lane) = lanes.get(usize::from(index)) {
-            start(listen(wire.clone(), lane.clone(), listener, on));
+            start(listen(wire.clone(), lane.clone(), listener, on, wire.movable()));
         }
     }
     for travelling in luggage.connections {
         if let Some(lane) = lanes.get(usize::from(travelling.link.listener)) {
-            start(taken_over(Open::new(wire, lane), travelling));
+            start(taken_over(Open::new(wire, lane), travelling, wire.movable()));
         }
     }
 }
@@ -286,7 +290,7 @@ impl Taken {
         say(format_args!("took over from another wire with {} connections", connections.len()));
         for travelling in connections {
             if let Some(lane) = lanes.get(usize::from(travelling.link.listener)) {
-                start(taken_over(Open::new(wire, lane), travelling));
+                start(taken_over(Open::new(wire, lane), travelling, wire.movable()));
             }
         }
         Ok(())
