@@ -236,7 +236,7 @@ impl Drop for Open {
         let open = &self.wire.counters.open;
         open.set(open.get() - 1);
         self.lane.open.set(self.lane.open.get() - 1);
-        if open.get() == 0 {
+        if self.wire.is_over() {
             self.wire.all_closed.notify_one();
         }
     }

@@ -30,6 +30,7 @@ mod clock;
 mod command;
 mod config;
 mod dial;
+mod follow;
 mod forward;
 mod handover;
 mod harden;

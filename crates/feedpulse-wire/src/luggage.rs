@@ -30,7 +30,7 @@ use crate::start::Arrival;
 /// The longest frame: both directions of a connection hold all they may, and a line.
 const MAX_FRAME: usize = 256 << 10;
 /// The most descriptors of a frame.
-pub(crate) const MAX_FDS: usize = 3;
+pub(crate) const MAX_FDS: usize = 4;
 
 /// What listeners and connections gave up.
 #[derive(Default)]

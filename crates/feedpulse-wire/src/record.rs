@@ -232,6 +232,15 @@ impl Encoded<'_> {
         &self.fields[..self.field_count]
     }
 
+    /// The record's bytes, as they are in the ring without padding.
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        for word in self.head.iter().chain(self.fields()) {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(self.bytes);
+    }
+
     /// What the record takes in the ring, padding included.
     pub(crate) fn size(&self) -> u64 {
         padded(HEAD + 8 * self.field_count + self.bytes.len())

@@ -189,7 +189,7 @@ async fn serve(
     start(tls::keep_fresh(secured.cloned().collect()));
     ready(&addresses);
     live(&wire, &lanes, &phases, shared.as_fd(), config.drain, stop, stop_now).await;
-    if !wire.ring_given.get() {
+    if wire.follow.borrow().is_none() {
         // Left behind it is only a stale file, which the next wire replaces.
         let _ = std::fs::remove_file(&config.socket);
     }
@@ -274,7 +274,7 @@ async fn live(
 }
 
 async fn all_closed(wire: &Wire) {
-    while wire.counters.open.get() > 0 {
+    while !wire.is_over() {
         wire.all_closed.notified().await;
     }
 }

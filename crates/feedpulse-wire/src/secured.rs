@@ -2,8 +2,7 @@
 //!
 //! What is copied to the ring is the plain text. Such a connection has buffers of its own, and its
 //! keys cannot be given away: when another wire takes over, it goes on here to its end, or to the
-//! end of the drain time, without a copy, since the ring is the other one's. The analyser is told
-//! that it is over.
+//! end of the drain time, and its copies go to the other wire's ring (`follow`).
 //!
 //! A side that ends without saying so in TLS (no `close_notify`, RFC 8446 §6.1) has its end passed on
 //! in the same way, so that the other side can tell a stream that was cut from one that ended.
@@ -59,9 +58,7 @@ pub(crate) async fn connection(open: Open, arrival: Arrival, link: Link) {
         }
     };
     if let Some((sender, receiver)) = begun {
-        wire.stuck.borrow_mut().insert((link.listener, link.id));
         let event = relay(wire, &link, sender, receiver).await;
-        wire.stuck.borrow_mut().remove(&(link.listener, link.id));
         wire.offer(link.listener, link.id, event);
     }
 }

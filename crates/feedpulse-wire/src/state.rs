@@ -1,7 +1,6 @@
 //! What the tasks of the one thread share: the ring, the counters, the phase of life.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -13,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::buffers::Budget;
 use crate::clock;
 use crate::config::WireConfig;
+use crate::follow::Follow;
 use crate::log::Notice;
 use crate::luggage::Luggage;
 use crate::record::{Direction, Event, MAX_PAYLOAD, Payload, Record};
@@ -61,11 +61,11 @@ pub(crate) struct Wire {
     pub(crate) all_moved: Notify,
     /// What they gave.
     pub(crate) luggage: RefCell<Luggage>,
-    /// Connections that cannot move, since the wire speaks TLS in them: listener and number.
-    pub(crate) stuck: RefCell<BTreeSet<(u16, u64)>>,
-    /// Nothing is offered any more: the ring is the next wire's.
-    pub(crate) ring_given: Cell<bool>,
-    /// Told when that happens.
+    /// Where records go once the ring is the next wire's.
+    pub(crate) follow: RefCell<Option<Follow>>,
+    /// How many wires before this one still send records.
+    following: Cell<i32>,
+    /// Told when the ring was given away.
     pub(crate) given: Notify,
     /// A wire that wants to take over, until it is attended to.
     pub(crate) successor: RefCell<Option<UnixStream>>,
@@ -156,8 +156,8 @@ impl Wire {
             movable: Cell::new(0),
             all_moved: Notify::new(),
             luggage: RefCell::default(),
-            stuck: RefCell::default(),
-            ring_given: Cell::new(false),
+            follow: RefCell::default(),
+            following: Cell::new(0),
             given: Notify::new(),
             successor: RefCell::new(None),
             successor_came: Notify::new(),
@@ -171,12 +171,30 @@ impl Wire {
 
     /// Offers a copy to the ring; never waits.
     pub(crate) fn offer(&self, listener: u16, connection: u64, event: Event<'_>) {
-        if self.ring_given.get() {
-            return;
+        self.offer_record(&Record { listener, connection, at_us: clock::now_us(), event });
+    }
+
+    /// Offers a record that was made before.
+    pub(crate) fn offer_record(&self, record: &Record<'_>) {
+        if let Some(follow) = &*self.follow.borrow() {
+            follow.offer(record);
+        } else {
+            // Whether it went in is the ring's to count.
+            let _ = self.ring.borrow_mut().offer(record);
         }
-        let record = Record { listener, connection, at_us: clock::now_us(), event };
-        // Whether it went in is the ring's to count.
-        let _ = self.ring.borrow_mut().offer(&record);
+    }
+
+    /// One more, or one less, wire before this one whose records are passed on.
+    pub(crate) fn followed(&self, more: i32) {
+        self.following.set(self.following.get() + more);
+        if self.is_over() {
+            self.all_closed.notify_one();
+        }
+    }
+
+    /// Whether nothing is left to forward, and no record to pass on.
+    pub(crate) fn is_over(&self) -> bool {
+        self.counters.open.get() == 0 && self.following.get() == 0
     }
 
     /// Counts bytes of a connection that were forwarded, and offers a copy of them.
@@ -234,8 +252,11 @@ impl Wire {
         *self.spare_file.borrow_mut() = spare;
     }
 
-    /// The sign of life of each second.
+    /// The sign of life of each second; once the ring is the next wire's, that one tells its own.
     pub(crate) fn tell_alive(&self) {
+        if self.follow.borrow().is_some() {
+            return;
+        }
         let counters = &self.counters;
         let event = Event::Alive {
             open: counters.open.get(),

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::config::WireConfig;
+use crate::follow::{Follow, pass_on};
 use crate::forward::{Lane, Open, listen, start};
 use crate::log::say;
 use crate::luggage::{Frame, Frames, Luggage, MAX_FDS, Travelling, field, send_frame, text};
-use crate::record::{Event, Side};
 use crate::ring::{Left, RingError, Writer};
 use crate::start::taken_over;
 use crate::state::{Phase, Wire};
@@ -70,6 +70,8 @@ pub(crate) struct Taken {
     /// The socket for hand-over and statistics.
     pub(crate) socket: UnixListener,
     ring: Option<(OwnedFd, OwnedFd, Left)>,
+    /// What the old wire still forwards is told by this.
+    followed: UnixDatagram,
     last_connection: u64,
     totals: Vec<u64>,
     /// Where each of the old listeners listens; without a socket when it was closed meanwhile.
@@ -93,19 +95,16 @@ pub(crate) async fn give(
     };
     let stopped = timeout(PATIENCE, all_moved).await.is_ok();
     let luggage = wire.luggage.take();
-    for (listener, id) in wire.stuck.borrow().iter() {
-        // It goes on, but nobody will see it any more.
-        wire.offer(*listener, *id, Event::Reset { by: Side::Wire });
-    }
     let given = if stopped {
         send(wire, lanes, &luggage, socket, &to)
     } else {
         Err(std::io::Error::from(ErrorKind::TimedOut))
     };
     match given {
-        Ok(()) => {
-            let (moved, stuck) = (luggage.connections.len(), wire.stuck.borrow().len());
-            wire.ring_given.set(true);
+        Ok(follow) => {
+            let moved = luggage.connections.len();
+            let stuck = wire.counters.open.get();
+            *wire.follow.borrow_mut() = Some(follow);
             wire.given.notify_waiters();
             say(format_args!(
                 "handed over to another wire: {moved} connections go on there; {stuck} with TLS \
@@ -130,7 +129,7 @@ fn send(
     luggage: &Luggage,
     socket: BorrowedFd<'_>,
     mut to: &UnixStream,
-) -> std::io::Result<()> {
+) -> std::io::Result<Follow> {
     let begun = Instant::now();
     to.set_nonblocking(false)?;
     to.set_read_timeout(Some(PATIENCE))?;
@@ -144,7 +143,8 @@ fn send(
         luggage.listeners.len(),
         luggage.connections.len(),
     );
-    send_frame(to, &line, &[], &[socket, memory, wake])?;
+    let (follow, followed) = UnixDatagram::pair()?;
+    send_frame(to, &line, &[], &[socket, memory, wake, followed.as_fd()])?;
     let mut listeners: Vec<_> = luggage.listeners.iter().collect();
     listeners.sort_by_key(|(index, ..)| *index);
     for ((_, on, listener), lane) in listeners.into_iter().zip(lanes) {
@@ -164,7 +164,9 @@ fn send(
     if word != READY {
         return Err(ErrorKind::InvalidData.into());
     }
-    to.write_all(GO)
+    let follow = Follow::new(follow)?;
+    to.write_all(GO)?;
+    Ok(follow)
 }
 
 /// Goes on with what was not taken.
@@ -200,7 +202,10 @@ pub(crate) fn ask(config: &WireConfig) -> Result<Taken, TakeOverError> {
     let totals = totals.split(',').map_while(|total| total.parse().ok()).collect();
     let last_connection = field(&line, "last_connection").ok_or_else(wrong)?;
     let socket = UnixListener::from(fds.pop_front().ok_or_else(wrong)?);
-    let ring = fds.pop_front().zip(fds.pop_front()).zip(field::<Left>(&line, "left"));
+    let mut ring = [fds.pop_front(), fds.pop_front()].into_iter().flatten();
+    let ring = ring.next().zip(ring.next());
+    let followed = UnixDatagram::from(fds.pop_front().ok_or_else(wrong)?);
+    let ring = ring.zip(field::<Left>(&line, "left"));
     let ring = ring.map(|((memory, wake), left)| (memory, wake, left));
     let mut given = VecDeque::new();
     for _ in 0..listeners {
@@ -223,6 +228,7 @@ pub(crate) fn ask(config: &WireConfig) -> Result<Taken, TakeOverError> {
         stream,
         socket,
         ring,
+        followed,
         last_connection,
         totals,
         listeners: given,
@@ -293,6 +299,7 @@ impl Taken {
                 start(taken_over(Open::new(wire, lane), travelling, wire.movable()));
             }
         }
+        start(pass_on(wire.clone(), self.followed, self.stream));
         Ok(())
     }
 }

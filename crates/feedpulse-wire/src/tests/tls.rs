@@ -321,20 +321,29 @@ fn a_take_over_leaves_connections_of_ours_where_they_are_until_they_end() {
         };
         exchange(b"before");
         reader.until("1: Opened");
+        // Twice: what the first tells goes through the second to the third.
         let old = rig.upgrade_beside(|config| authority.on_both_sides(config));
-        exchange(b"after");
+        exchange(b", between");
+        let between = rig.upgrade_beside(|config| authority.on_both_sides(config));
+        exchange(b", after");
         sender.conn.send_close_notify();
         sender.flush().unwrap();
         sender.read_to_end(&mut Vec::new()).unwrap();
-        assert_eq!(engine.join().unwrap(), b"beforeafter");
+        assert_eq!(engine.join().unwrap(), b"before, between, after");
         drop(sender);
         old.join().unwrap().unwrap();
+        between.join().unwrap().unwrap();
     });
+    let seen = (std::mem::take(&mut reader.data), std::mem::take(&mut reader.events));
     drop(reader);
     let mut reader = rig.reader();
+    (reader.data, reader.events) = seen;
+    reader.until("1: Closed");
+    assert_eq!(reader.bytes(1, ToReceiver), b"before, between, after");
+    assert_eq!((reader.bytes(1, ToSender), reader.missing), (&b"before, between, after"[..], 0));
     // A new connection is the new wire's.
     std::thread::scope(|scope| {
-        let engine = scope.spawn(|| super::tls::engine(&authority, &listener));
+        let engine = scope.spawn(|| engine(&authority, &listener));
         let mut sender = authority.client(true, rig.sender());
         sender.write_all(b"new").unwrap();
         sender.read_exact(&mut [0; 3]).unwrap();
