@@ -20,8 +20,13 @@
 //!   forgets idle connections, and counts such probes, no longer does.
 //!
 //! Memory is bounded: the ring, one read buffer of 64 KiB for the whole process, and for each
-//! direction in which the peer does not take its bytes at most 64 KiB more (so at most 128 KiB a
-//! connection, and nothing for an idle one).
+//! direction in which the peer does not take its bytes at most 64 KiB more, of all together at most
+//! [`WireConfig::buffer_bytes`]; beyond that what is not taken stays in the socket that it came from.
+//! An idle connection holds nothing. Where the wire speaks TLS itself ([`ListenerConfig::tls`],
+//! [`ListenerConfig::forward_tls`]) a connection has buffers of its own, of fixed size.
+//!
+//! Another wire may take over ([`WireConfig::take_over`]): listening sockets, ring and connections
+//! go on in the new process.
 #![deny(unsafe_code)]
 
 mod args;
