@@ -22,7 +22,9 @@ const MAX_BUFFERS: u64 = 64 << 30;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgsError {
     /// An argument that is none of the wire's.
-    #[error("unknown argument {0:?}; known are --socket, --listen, --ring-bytes, --drain, --max-connections, --buffers and --take-over")]
+    #[error(
+        "unknown argument {0:?}; known are --socket, --listen, --ring-bytes, --drain, --max-connections, --buffers and --take-over"
+    )]
     Unknown(String),
     /// An argument without its value.
     #[error("{0} needs a value after it")]
@@ -91,7 +93,9 @@ impl TlsParts {
         to.forward_tls = match (self.forward_ca, identity, self.forward_name) {
             (Some(ca), identity, server_name) => Some(ReceiverTls { ca, identity, server_name }),
             (None, None, None) => None,
-            _ => return Err("TLS with the receiver needs forward_tls_ca: nobody is trusted unsaid"),
+            _ => {
+                return Err("TLS with the receiver needs forward_tls_ca: nobody is trusted unsaid");
+            }
         };
         Ok(())
     }

@@ -156,7 +156,9 @@ impl ListenerConfig {
             return Err("needs forward=HOST:PORT, like forward=engine:2575");
         }
         if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
-            return Err("an IPv6 address before a port stands in brackets, like [2001:db8::1]:2575");
+            return Err(
+                "an IPv6 address before a port stands in brackets, like [2001:db8::1]:2575",
+            );
         }
         if self.connect_timeout.max(self.idle_after) > MAX_TIME {
             return Err("a time longer than 24h");

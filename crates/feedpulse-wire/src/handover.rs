@@ -126,7 +126,9 @@ pub(crate) fn bind(path: &Path) -> Result<UnixListener, HandoverError> {
 }
 
 /// The socket that another wire gave.
-pub(crate) fn adopt(socket: &std::os::unix::net::UnixListener) -> Result<UnixListener, HandoverError> {
+pub(crate) fn adopt(
+    socket: &std::os::unix::net::UnixListener,
+) -> Result<UnixListener, HandoverError> {
     let copy = socket.try_clone().and_then(UnixListener::from_std);
     let path = PathBuf::from("the other wire's socket");
     copy.map_err(|source| HandoverError::System { what: "use", path, source })

@@ -217,7 +217,9 @@ impl<'a> Frames<'a> {
         let end = frame[8..].iter().position(|byte| *byte == b'\n').ok_or_else(wrong)?;
         let (line, bytes) = frame[8..].split_at(end);
         if self.fds.len() < count {
-            return Err(io::Error::other("descriptors were cut off: is the limit of open files lower here?"));
+            return Err(io::Error::other(
+                "descriptors were cut off: is the limit of open files lower here?",
+            ));
         }
         let line = String::from_utf8(line.to_vec()).map_err(|_| wrong())?;
         let fds = self.fds.drain(..count).collect();
@@ -244,7 +246,9 @@ impl<'a> Frames<'a> {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
             if got.flags.contains(ReturnFlags::CTRUNC) {
-                return Err(io::Error::other("a descriptor could not be taken: too many open files"));
+                return Err(io::Error::other(
+                    "a descriptor could not be taken: too many open files",
+                ));
             }
             self.bytes.extend_from_slice(&piece[..got.bytes]);
         }

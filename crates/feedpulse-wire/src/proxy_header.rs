@@ -103,9 +103,7 @@ fn v2(bytes: &[u8]) -> Parsed {
     let six = |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(block.get(at..at + 16)?).ok()?));
     let pair = match family {
         0x11 => four(0).zip(four(4)).map(|(a, b)| (a.into(), b.into())).zip(port(8).zip(port(10))),
-        0x21 => {
-            six(0).zip(six(16)).map(|(a, b)| (a.into(), b.into())).zip(port(32).zip(port(34)))
-        }
+        0x21 => six(0).zip(six(16)).map(|(a, b)| (a.into(), b.into())).zip(port(32).zip(port(34))),
         // Not TCP over IP: to be accepted, and the connection's own addresses to be used.
         _ => return Parsed::Whole { length, addresses: None },
     };

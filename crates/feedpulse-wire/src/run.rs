@@ -176,7 +176,8 @@ async fn serve(
         }
     };
     let shared = socket.as_fd().try_clone_to_owned();
-    let shared = shared.map_err(|source| WireError::System { what: "copy a descriptor", source })?;
+    let shared =
+        shared.map_err(|source| WireError::System { what: "copy a descriptor", source })?;
     start(handover::serve(wire.clone(), socket));
     let addresses: Vec<_> = listeners.iter().map(|(on, _)| *on).collect();
     for (lane, (on, listener)) in lanes.iter().zip(listeners) {
@@ -215,10 +216,8 @@ fn open(
         );
         let (name, on) = (config.name.clone(), config.listen);
         listeners.push(bound.map_err(|source| WireError::Listen { name, on, source })?);
-        let tls = Tls::load(&config).map_err(|error| WireError::Tls {
-            name: config.name.clone(),
-            error,
-        })?;
+        let tls = Tls::load(&config)
+            .map_err(|error| WireError::Tls { name: config.name.clone(), error })?;
         lanes.push(Lane::new(index, config, tls));
     }
     Ok((lanes, listeners))

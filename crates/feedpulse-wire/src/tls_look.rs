@@ -342,7 +342,8 @@ impl<'a> Bytes<'a> {
 }
 
 fn two(text: &[u8], at: usize) -> Option<i64> {
-    let digit = |at: usize| text.get(at).filter(|b| b.is_ascii_digit()).map(|b| i64::from(b - b'0'));
+    let digit =
+        |at: usize| text.get(at).filter(|b| b.is_ascii_digit()).map(|b| i64::from(b - b'0'));
     Some(digit(at)? * 10 + digit(at + 1)?)
 }
 

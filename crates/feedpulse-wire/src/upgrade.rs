@@ -267,8 +267,7 @@ impl Taken {
     pub(crate) fn take(self, wire: &Rc<Wire>, lanes: &[Rc<Lane>]) -> Result<(), TakeOverError> {
         let refused = |error: std::io::Error| TakeOverError::Refused(error.to_string());
         let mut stream = &self.stream;
-        let idle_after =
-            |index: u16| Some(lanes.get(usize::from(index))?.config.idle_after);
+        let idle_after = |index: u16| Some(lanes.get(usize::from(index))?.config.idle_after);
         let read = |frame| Travelling::read(frame, idle_after, &wire.buffers);
         let connections: Option<Vec<_>> = self.connections.into_iter().map(read).collect();
         let connections = connections

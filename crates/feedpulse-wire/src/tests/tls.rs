@@ -288,7 +288,8 @@ fn a_new_certificate_is_shown_soon_and_nonsense_is_not() {
 fn files_that_cannot_be_used_are_named() {
     let authority = Authority::with_all();
     let load = |change: &dyn Fn(&mut ListenerConfig)| {
-        let mut config = WireConfig::new("s", vec![ListenerConfig::new("a", super::loopback(), "h:1")]);
+        let mut config =
+            WireConfig::new("s", vec![ListenerConfig::new("a", super::loopback(), "h:1")]);
         authority.on_both_sides(&mut config);
         change(&mut config.listeners[0]);
         Tls::load(&config.listeners[0]).map(drop).map_err(|error| error.to_string())

@@ -33,10 +33,7 @@ fn spoken(version: &'static SupportedProtocolVersion, trusts: bool) -> Pieces {
         .with_protocol_versions(&[version])
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate],
-            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-        )
+        .with_single_cert(vec![certificate], PrivateKeyDer::try_from(key.serialize_der()).unwrap())
         .unwrap();
     let client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[version])
