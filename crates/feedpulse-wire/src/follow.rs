@@ -18,6 +18,8 @@ use crate::state::Wire;
 /// The wire that still forwards.
 pub(crate) struct Follow {
     to: UnixDatagram,
+    /// Its end tells the other wire that nothing more comes.
+    _alive: UnixStream,
     bytes: RefCell<Vec<u8>>,
     shed: RefCell<Shed>,
 }
@@ -32,9 +34,9 @@ struct Shed {
 }
 
 impl Follow {
-    pub(crate) fn new(to: UnixDatagram) -> io::Result<Self> {
-        to.set_nonblocking(true)?;
-        Ok(Self { to, bytes: RefCell::default(), shed: RefCell::default() })
+    /// Sends by `to`, which does not block, for as long as this lives, and `alive` with it.
+    pub(crate) fn new(to: UnixDatagram, alive: UnixStream) -> Self {
+        Self { to, _alive: alive, bytes: RefCell::default(), shed: RefCell::default() }
     }
 
     /// Offers a record; never waits.

@@ -104,7 +104,7 @@ pub(crate) async fn give(
         Ok(follow) => {
             let moved = luggage.connections.len();
             let stuck = wire.counters.open.get();
-            *wire.follow.borrow_mut() = Some(follow);
+            *wire.follow.borrow_mut() = Some(Follow::new(follow, to));
             wire.given.notify_waiters();
             say(format_args!(
                 "handed over to another wire: {moved} connections go on there; {stuck} with TLS \
@@ -129,7 +129,7 @@ fn send(
     luggage: &Luggage,
     socket: BorrowedFd<'_>,
     mut to: &UnixStream,
-) -> std::io::Result<Follow> {
+) -> std::io::Result<UnixDatagram> {
     let begun = Instant::now();
     to.set_nonblocking(false)?;
     to.set_read_timeout(Some(PATIENCE))?;
@@ -164,7 +164,7 @@ fn send(
     if word != READY {
         return Err(ErrorKind::InvalidData.into());
     }
-    let follow = Follow::new(follow)?;
+    follow.set_nonblocking(true)?;
     to.write_all(GO)?;
     Ok(follow)
 }
