@@ -10,6 +10,7 @@ pub mod capture;
 pub mod file;
 pub mod mllp;
 
+mod passing;
 mod read;
 mod streams;
 mod watch;

@@ -17,12 +17,13 @@
 //! part. If the wire was started anew meanwhile (another instance), the time between the last record
 //! seen and the first of the new ring is told as a blind interval.
 
+use crate::passing::TlsTold;
 use crate::streams::{Sink, Streams};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::label::Label;
 use feedpulse_core::tap::{Intake, IntakeClosed, Position, TapBatch, Tapped};
-use feedpulse_wire::connect;
 use feedpulse_wire::ring::{self, Batch, Reader, RingError, Seek};
+use feedpulse_wire::{TlsFacts, connect};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -127,6 +128,7 @@ pub struct MllpTap {
     config: MllpTapConfig,
     resume: Resume,
     down: bool,
+    tls_told: TlsTold,
 }
 
 /// Where the last run stood.
@@ -158,7 +160,18 @@ impl MllpTap {
             }
         }
         resume.needed = resume.needed.min(resume.done);
-        Self { config, resume, down: false }
+        Self { config, resume, down: false, tls_told: TlsTold::default() }
+    }
+
+    /// Tells somebody what is seen of TLS that passes through, once for each connection, when its
+    /// handshake is over.
+    #[must_use]
+    pub fn telling_tls(
+        mut self,
+        told: impl Fn(WaypointId, &TlsFacts) + Send + Sync + 'static,
+    ) -> Self {
+        self.tls_told = TlsTold::to(told);
+        self
     }
 
     /// Runs until `stop`, or until nobody takes its batches.
@@ -217,12 +230,14 @@ impl MllpTap {
     }
 
     fn streams(&self, instance: u128) -> Streams {
-        Streams::new(
+        let mut streams = Streams::new(
             self.config.waypoints.clone(),
             Label::from(self.config.name.as_str()),
             self.config.frame_open_after,
             instance,
-        )
+        );
+        streams.tls_told = self.tls_told.clone();
+        streams
     }
 
     async fn tell_down(

@@ -1,6 +1,7 @@
 //! The wire's records (live, or made from a capture) as tapped items: one pair of framers for each
 //! connection. Pure: time comes with the records.
 
+use crate::passing::{self, TlsTold};
 use feedpulse_core::codes::Code;
 use feedpulse_core::defect::{Defect, DefectCode};
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
@@ -10,7 +11,7 @@ use feedpulse_core::sighting::{LinkEvent, Seen, Sighting, UnreadableSeen};
 use feedpulse_core::tap::Tapped;
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::mllp::{FrameEvent, Framer, Looks};
-use feedpulse_wire::{Direction as Way, Event, Record, RefusedBy, Side};
+use feedpulse_wire::{Direction as Way, Event, Record, RefusedBy, Side, TlsLook};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) struct Streams {
     pub(crate) now: Timestamp,
     /// The wire refuses senders by its own limits.
     limited: bool,
+    /// Who wants to know what is seen of TLS that passes through.
+    pub(crate) tls_told: TlsTold,
 }
 
 #[derive(Debug)]
@@ -41,6 +44,8 @@ struct Connection {
     foreign: bool,
     to_receiver: Stream,
     to_sender: Stream,
+    /// While its first bytes may be, or are, a TLS handshake.
+    tls: Option<Box<TlsLook>>,
 }
 
 /// One direction.
@@ -117,6 +122,7 @@ impl Streams {
             connections: BTreeMap::new(),
             now: Timestamp::EPOCH,
             limited: false,
+            tls_told: TlsTold::default(),
         }
     }
 
@@ -306,6 +312,9 @@ impl Streams {
             }
             RefusedBy::ConnectionLimit => "connection-limit",
             RefusedBy::FileLimit => "file-limit",
+            RefusedBy::Header => "proxy-header",
+            RefusedBy::SenderTls => "sender-tls",
+            RefusedBy::ReceiverTls => "receiver-tls",
         };
         self.limited = true;
         sink.push(self.own(true, detail));
@@ -327,6 +336,7 @@ impl Streams {
             foreign: false,
             to_receiver: Stream::default(),
             to_sender: Stream::default(),
+            tls: None,
         })
     }
 
@@ -348,7 +358,13 @@ impl Streams {
         bytes: &[u8],
         sink: &mut Sink<'_>,
     ) {
+        let told = self.tls_told.clone();
         let connection = self.connection(number, place.waypoint);
+        passing::look(&mut connection.tls, direction, (offset, bytes), place.at, |facts| {
+            if !sink.rebuild {
+                told.tell(place.waypoint, facts);
+            }
+        });
         let foreign = connection.foreign;
         let stream = connection.stream(direction);
         stream.bytes = stream.bytes.max(offset + bytes.len() as u64);

@@ -10,9 +10,18 @@ use crate::{WireConfig, run};
 const USAGE: &str = "\
 usage: feedpulse-wire --socket PATH --listen NAME=ADDRESS:PORT,forward=HOST:PORT[,KEY=VALUE]...
                       [--listen ...] [--ring-bytes 16MiB] [--drain 25s]
+                      [--max-connections 4096] [--buffers 16MiB] [--take-over]
   keys of --listen, with their defaults:
     on_upstream_down=reset   or close_listener
-    connect_timeout=900ms    idle_after=5m    max_connections=1024";
+    connect_timeout=900ms    idle_after=5m    max_connections=1024
+    accept_proxy=no          or yes: each connection starts with a PROXY protocol header
+    send_proxy=no            or v1, v2: the receiver is sent one
+    tls_cert=, tls_key=      TLS with senders; tls_client_ca= wants certificates of them
+    forward_tls_ca=          TLS with the receiver; forward_tls_cert= and forward_tls_key=
+                             are shown to it, forward_tls_name= is its name
+    plain=no                 or yes: the other side is plain text on purpose
+  --take-over: go on with the listeners, the ring and the connections of the wire that runs at
+  this socket; names and order of its listeners must be the same";
 
 /// Runs a wire as the arguments say. Prints `listening NAME ADDRESS` on standard output for each
 /// listener once all are open, and ends with the exit codes of sysexits.h: 64 for wrong arguments,

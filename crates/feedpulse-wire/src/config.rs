@@ -1,18 +1,13 @@
-//! What a wire is told when it starts, and how that is written as command line arguments.
+//! What a wire is told when it starts. How that is written as arguments is `args`' matter.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ring::{DEFAULT_CAPACITY, MAX_CAPACITY, MIN_CAPACITY};
+use crate::ring::DEFAULT_CAPACITY;
 
-/// The most listeners of one wire.
-const MAX_LISTENERS: usize = 256;
-/// The longest name of a listener.
-const MAX_NAME: usize = 64;
 /// The longest time that any option accepts: one day.
-const MAX_TIME: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// All that a wire needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +19,17 @@ pub struct WireConfig {
     pub ring_bytes: usize,
     /// How long open connections may go on after the wire was told to end; 25 s by default.
     pub drain: Duration,
-    /// Where to listen and where to forward to; 1 to 256 of them.
+    /// How many connections may be open at once at all listeners together; 4096 by default. More
+    /// are reset. Half of the process's limit of open files, less some for itself, is a limit too.
+    pub max_connections: usize,
+    /// The most bytes that are held, of all connections together, for peers that do not take them;
+    /// 16 MiB by default. Beyond it nothing more is held: what a peer does not take then stays in
+    /// the other peer's socket.
+    pub buffer_bytes: u64,
+    /// Take over from the wire that runs at this socket: its listening sockets, its ring, and its
+    /// connections.
+    pub take_over: bool,
+    /// Where to listen and where to forward to; 1 to 250 of them.
     pub listeners: Vec<ListenerConfig>,
 }
 
@@ -33,7 +38,7 @@ pub struct WireConfig {
 pub struct ListenerConfig {
     /// Its name: 1 to 64 letters, digits, `-`, `_` or `.`.
     pub name: String,
-    /// Where it listens; port 0 lets the system choose.
+    /// Where it listens; port 0 lets the system choose. `[::]` takes IPv4 too.
     pub listen: SocketAddr,
     /// The receiver as `HOST:PORT`, looked up at each dial.
     pub forward: String,
@@ -44,9 +49,51 @@ pub struct ListenerConfig {
     pub connect_timeout: Duration,
     /// After how long without a byte a connection is reported idle; 5 min by default.
     pub idle_after: Duration,
-    /// How many connections may be open at once; 1024 by default. More are reset. All listeners
-    /// together hold at most half of the process's limit of open files, less some for itself.
+    /// How many connections may be open at once; 1024 by default. More are reset.
     pub max_connections: usize,
+    /// Each connection starts with a PROXY protocol header (version 1 or 2), which says who the
+    /// sender is; one that does not is reset.
+    pub accept_proxy: bool,
+    /// Each connection to the receiver is started with a PROXY protocol header.
+    pub send_proxy: Option<ProxyVersion>,
+    /// TLS with the sender, ended here. Without it whatever the sender speaks passes through.
+    pub tls: Option<SenderTls>,
+    /// TLS with the receiver, begun here.
+    pub forward_tls: Option<ReceiverTls>,
+    /// Said on purpose: one side speaks TLS with the wire and the other plain text.
+    pub plain: bool,
+}
+
+/// Which form of the PROXY protocol is written; both are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
+}
+
+/// How TLS with senders is spoken. All files are PEM, and read anew when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SenderTls {
+    /// The certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities of client certificates; with it each sender must show one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// How TLS with the receiver is spoken. All files are PEM, and read anew when they change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverTls {
+    /// The authorities that are trusted to name the receiver; no others are.
+    pub ca: PathBuf,
+    /// The client certificate chain and its private key, where the receiver wants one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name (or address) that the receiver's certificate must have; the host of `forward` by
+    /// default.
+    pub server_name: Option<String>,
 }
 
 /// What to do when the receiver cannot be reached.
@@ -60,37 +107,19 @@ pub enum OnUpstreamDown {
     CloseListener,
 }
 
-/// What is wrong with the arguments.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ArgsError {
-    /// An argument that is none of the wire's.
-    #[error("unknown argument {0:?}; known are --socket, --listen, --ring-bytes and --drain")]
-    Unknown(String),
-    /// An argument without its value.
-    #[error("{0} needs a value after it")]
-    NoValue(&'static str),
-    /// An argument that must be there, or is there twice.
-    #[error("{argument} is {problem}")]
-    Count {
-        /// Which.
-        argument: &'static str,
-        /// How it is.
-        problem: &'static str,
-    },
-    /// A value that cannot be used.
-    #[error("{argument} {value:?}: {problem}")]
-    Value {
-        /// Of which argument.
-        argument: &'static str,
-        /// The value, or the part of it.
-        value: String,
-        /// What is wrong, and what would be right.
-        problem: &'static str,
-    },
-}
-
-fn bad(argument: &'static str, value: &str, problem: &'static str) -> ArgsError {
-    ArgsError::Value { argument, value: value.to_owned(), problem }
+impl WireConfig {
+    /// A wire with the default limits.
+    pub fn new(socket: impl Into<PathBuf>, listeners: Vec<ListenerConfig>) -> Self {
+        Self {
+            socket: socket.into(),
+            ring_bytes: DEFAULT_CAPACITY,
+            drain: Duration::from_secs(25),
+            max_connections: 4096,
+            buffer_bytes: 16 << 20,
+            take_over: false,
+            listeners,
+        }
+    }
 }
 
 impl ListenerConfig {
@@ -104,162 +133,67 @@ impl ListenerConfig {
             connect_timeout: Duration::from_millis(900),
             idle_after: Duration::from_secs(300),
             max_connections: 1024,
+            accept_proxy: false,
+            send_proxy: None,
+            tls: None,
+            forward_tls: None,
+            plain: false,
         }
     }
 
-    /// `NAME=ADDR,forward=HOST:PORT[,on_upstream_down=reset|close_listener]`
-    /// `[,connect_timeout=900ms][,idle_after=5m][,max_connections=1024]`
-    fn parse(text: &str) -> Result<Self, ArgsError> {
-        let bad = |value: &str, problem| Err(bad("--listen", value, problem));
-        let mut parts = text.split(',');
-        let Some((name, listen)) = parts.next().and_then(|first| first.split_once('=')) else {
-            return bad(text, "must start with NAME=ADDRESS:PORT");
-        };
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(fits) {
-            return bad(name, "a name is 1 to 64 letters, digits, '-', '_' or '.'");
-        }
-        let Ok(address) = listen.parse() else {
-            return bad(listen, "not an address and port, like 0.0.0.0:2575 or [::]:2575");
-        };
-        let mut this = Self::new(name, address, "");
-        let mut seen = HashSet::new();
-        for part in parts {
-            let Some((key, value)) = part.split_once('=') else {
-                return bad(part, "an option is KEY=VALUE");
-            };
-            if !seen.insert(key) {
-                return bad(part, "an option that is there twice");
-            }
-            match key {
-                "forward" => value.clone_into(&mut this.forward),
-                "on_upstream_down" => {
-                    this.on_upstream_down = match value {
-                        "reset" => OnUpstreamDown::Reset,
-                        "close_listener" => OnUpstreamDown::CloseListener,
-                        _ => return bad(part, "either reset or close_listener"),
-                    }
-                }
-                "connect_timeout" => this.connect_timeout = time("--listen", value)?,
-                "idle_after" => this.idle_after = time("--listen", value)?,
-                "max_connections" => match value.parse() {
-                    Ok(limit @ 1..=1_000_000) => this.max_connections = limit,
-                    _ => return bad(part, "a number from 1 to 1000000"),
-                },
-                _ => return bad(part, "an unknown option"),
-            }
-        }
-        let host_and_port = this.forward.rsplit_once(':');
-        if !host_and_port.is_some_and(|(host, port)| {
-            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
-        }) {
-            return bad(text, "needs forward=HOST:PORT, like forward=engine:2575");
-        }
-        Ok(this)
+    /// Whether the wire speaks TLS on either side.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        self.tls.is_some() || self.forward_tls.is_some()
     }
 
-    fn to_arg(&self) -> String {
-        let mode = match self.on_upstream_down {
-            OnUpstreamDown::Reset => "reset",
-            OnUpstreamDown::CloseListener => "close_listener",
-        };
-        format!(
-            "{}={},forward={},on_upstream_down={mode},connect_timeout={}ms,idle_after={}ms,max_connections={}",
-            self.name,
-            self.listen,
-            self.forward,
-            self.connect_timeout.as_millis(),
-            self.idle_after.as_millis(),
-            self.max_connections,
-        )
-    }
-}
-
-impl WireConfig {
-    /// Reads command line arguments, without the program's and the command's name.
+    /// What in this listener cannot be or must be said on purpose, and what would be right.
     ///
     /// # Errors
-    /// The first argument that cannot be used, and why.
-    pub fn from_args(args: &[String]) -> Result<Self, ArgsError> {
-        let (mut socket, mut ring_bytes, mut drain) = (None, None, None);
-        let mut listeners: Vec<ListenerConfig> = Vec::new();
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut value = |of| args.next().map(String::as_str).ok_or(ArgsError::NoValue(of));
-            match arg.as_str() {
-                "--socket" => set(&mut socket, "--socket", PathBuf::from(value("--socket")?))?,
-                "--ring-bytes" => {
-                    set(&mut ring_bytes, "--ring-bytes", size(value("--ring-bytes")?)?)?;
-                }
-                "--drain" => set(&mut drain, "--drain", time("--drain", value("--drain")?)?)?,
-                "--listen" => {
-                    let text = value("--listen")?;
-                    let listener = ListenerConfig::parse(text)?;
-                    if listeners.iter().any(|other| other.name == listener.name) {
-                        return Err(bad("--listen", text, "its name is there twice"));
-                    }
-                    if listeners.len() == MAX_LISTENERS {
-                        return Err(bad("--listen", text, "more than 256 listeners"));
-                    }
-                    listeners.push(listener);
-                }
-                _ => return Err(ArgsError::Unknown(arg.clone())),
-            }
+    /// The first of them, as a text for people.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let (host, port) = self.forward.rsplit_once(':').unwrap_or(("", ""));
+        if host.is_empty() || !port.parse::<u16>().is_ok_and(|port| port != 0) {
+            return Err("needs forward=HOST:PORT, like forward=engine:2575");
         }
-        let missing = |argument| ArgsError::Count { argument, problem: "missing" };
-        if listeners.is_empty() {
-            return Err(missing("--listen"));
+        if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) {
+            return Err(
+                "an IPv6 address before a port stands in brackets, like [2001:db8::1]:2575",
+            );
         }
-        Ok(Self {
-            socket: socket.ok_or(missing("--socket"))?,
-            ring_bytes: ring_bytes.unwrap_or(DEFAULT_CAPACITY),
-            drain: drain.unwrap_or(Duration::from_secs(25)),
-            listeners,
-        })
-    }
-
-    /// The arguments that [`WireConfig::from_args`] reads back as this configuration. The path of
-    /// the socket must be UTF-8; times are written in whole milliseconds.
-    pub fn to_args(&self) -> Vec<String> {
-        let mut args = vec![
-            "--socket".to_owned(),
-            self.socket.to_string_lossy().into_owned(),
-            "--ring-bytes".to_owned(),
-            self.ring_bytes.to_string(),
-            "--drain".to_owned(),
-            format!("{}ms", self.drain.as_millis()),
+        if self.connect_timeout.max(self.idle_after) > MAX_TIME {
+            return Err("a time longer than 24h");
+        }
+        let files = [
+            self.tls.as_ref().map(|tls| &tls.cert),
+            self.tls.as_ref().map(|tls| &tls.key),
+            self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref()),
+            self.forward_tls.as_ref().map(|tls| &tls.ca),
+            self.forward_tls.as_ref().and_then(|tls| Some(&tls.identity.as_ref()?.0)),
+            self.forward_tls.as_ref().and_then(|tls| Some(&tls.identity.as_ref()?.1)),
         ];
-        for listener in &self.listeners {
-            args.extend(["--listen".to_owned(), listener.to_arg()]);
+        if files.into_iter().flatten().any(|file| file.to_str().is_none_or(|f| f.contains(','))) {
+            return Err("the path of a file for TLS is UTF-8 and has no comma");
         }
-        args
+        match (&self.tls, &self.forward_tls, self.plain) {
+            (Some(_), None, false) => Err(
+                "the sender's side speaks TLS and the receiver's would be plain text: give the \
+                 receiver's TLS too, or say plain on purpose",
+            ),
+            (None, Some(_), false) => Err(
+                "the receiver's side speaks TLS and the sender's would be plain text: give the \
+                 sender's TLS too, or say plain on purpose",
+            ),
+            (None, None, true) | (Some(_), Some(_), true) => {
+                Err("plain is for a listener with TLS on one side only")
+            }
+            _ => Ok(()),
+        }
     }
-}
 
-fn set<T>(slot: &mut Option<T>, argument: &'static str, value: T) -> Result<(), ArgsError> {
-    if slot.replace(value).is_some() {
-        return Err(ArgsError::Count { argument, problem: "there twice" });
+    /// The name that the receiver's certificate must have.
+    pub(crate) fn receiver_name(&self) -> &str {
+        let stated = self.forward_tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        let host = self.forward.rsplit_once(':').map_or("", |(host, _)| host);
+        stated.unwrap_or(host.trim_start_matches('[').trim_end_matches(']'))
     }
-    Ok(())
-}
-
-fn size(text: &str) -> Result<usize, ArgsError> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("", 1)];
-    units
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
-        .and_then(|(number, factor)| number.parse::<usize>().ok()?.checked_mul(*factor))
-        .filter(|bytes| bytes.is_power_of_two() && (MIN_CAPACITY..=MAX_CAPACITY).contains(bytes))
-        .ok_or_else(|| bad("--ring-bytes", text, "a power of two from 64KiB to 1GiB, like 16MiB"))
-}
-
-fn time(argument: &'static str, text: &str) -> Result<Duration, ArgsError> {
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-    units
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
-        .and_then(|(number, factor)| number.parse::<u64>().ok()?.checked_mul(*factor))
-        .map(Duration::from_millis)
-        .filter(|time| !time.is_zero() && *time <= MAX_TIME)
-        .ok_or_else(|| bad(argument, text, "a time from 1ms to 24h, like 900ms, 25s or 5m"))
 }

@@ -1,4 +1,4 @@
-//! Listening, dialling and refusing: everything about a connection before and after its bytes.
+//! Listeners: accepting, refusing at a limit, closing while the receiver is down.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
@@ -7,32 +7,57 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use socket2::SockRef;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
-use crate::config::{ListenerConfig, OnUpstreamDown};
-use crate::record::{Event, RefusedBy, Side, Unreachable};
-use crate::relay::{self, End, relay};
-use crate::state::{Phase, Wire, count};
-use crate::vitals;
+use crate::config::ListenerConfig;
+use crate::dial::dial;
+use crate::log::{Notice, say};
+use crate::record::{Event, RefusedBy};
+use crate::relay::Link;
+use crate::start::{Arrival, arrived};
+use crate::state::{Movable, Phase, Wire, count};
+use crate::tls::Tls;
 
 /// The first and the longest pause between two probes of a receiver that is down.
 const PROBE_PAUSE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// The pause after an error of `accept` that is not about one connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that the kernel holds until they are accepted; it takes `net.core.somaxconn` at most.
+const BACKLOG: i32 = 4096;
 
 /// One listener with what its connections share.
-struct Lane {
-    config: ListenerConfig,
-    index: u16,
+pub(crate) struct Lane {
+    pub(crate) config: ListenerConfig,
+    pub(crate) index: u16,
+    pub(crate) tls: Tls,
     /// Connections open now, those being dialled included.
     open: Cell<usize>,
+    /// That its limit is reached.
+    full: Notice,
+    /// That connections start with what is no PROXY header, or with a failed TLS handshake.
+    pub(crate) bad_start: Notice,
     /// Counts how often the listening socket was opened anew, so that a failure that belongs to
     /// an earlier one does not close it again.
-    generation: Cell<u64>,
-    upstream_down: Notify,
+    pub(crate) generation: Cell<u64>,
+    pub(crate) upstream_down: Notify,
+}
+
+impl Lane {
+    pub(crate) fn new(index: u16, config: ListenerConfig, tls: Tls) -> Rc<Self> {
+        Rc::new(Self {
+            config,
+            index,
+            tls,
+            open: Cell::new(0),
+            full: Notice::default(),
+            bad_start: Notice::default(),
+            generation: Cell::new(0),
+            upstream_down: Notify::new(),
+        })
+    }
 }
 
 /// Starts a task on the process's one thread. This is the only place that does, and only for
@@ -41,41 +66,53 @@ pub(crate) fn start(task: impl Future<Output = ()> + 'static) {
     drop(tokio::task::spawn_local(task));
 }
 
-/// Accepts until the wire drains.
+/// Opens a listening socket; one at `[::]` takes IPv4 too, whatever the system's default.
+pub(crate) fn bind(on: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(on), Type::STREAM, Some(Protocol::TCP))?;
+    if on.is_ipv6() {
+        socket.set_only_v6(!on.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&on.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until the wire drains or moves. Without a listener it waits for the receiver first.
 pub(crate) async fn listen(
     wire: Rc<Wire>,
-    index: u16,
-    config: ListenerConfig,
-    mut listener: TcpListener,
+    lane: Rc<Lane>,
+    mut listener: Option<TcpListener>,
     on: SocketAddr,
+    _movable: Movable,
 ) {
-    let lane = Rc::new(Lane {
-        config,
-        index,
-        open: Cell::new(0),
-        generation: Cell::new(0),
-        upstream_down: Notify::new(),
-    });
-    wire.offer(index, 0, Event::Listening { on });
-    let draining = wire.reached(Phase::Draining);
-    tokio::pin!(draining);
-    loop {
+    let index = lane.index;
+    let over = wire.phase_of(|phase| phase != Phase::Serving);
+    tokio::pin!(over);
+    let phase = loop {
+        let Some(socket) = &listener else {
+            tokio::select! {
+                again = reopen(&wire, &lane, on) => listener = Some(again),
+                phase = &mut over => break phase,
+            }
+            wire.offer(index, 0, Event::Listening { on });
+            continue;
+        };
         tokio::select! {
-            () = accept(&wire, &lane, &listener) => {}
-            () = &mut draining => break,
+            () = accept(&wire, &lane, socket) => {}
+            phase = &mut over => break phase,
             () = lane.upstream_down.notified() => {
-                drop(listener);
+                listener = None;
                 wire.offer(index, 0, Event::ListenerClosed { on });
-                tokio::select! {
-                    again = reopen(&wire, &lane, on) => listener = again,
-                    () = &mut draining => return,
-                }
-                wire.offer(index, 0, Event::Listening { on });
             }
         }
+    };
+    if phase == Phase::Moving {
+        wire.luggage.borrow_mut().listeners.push((index, on, listener));
+    } else if listener.take().is_some() {
+        wire.offer(index, 0, Event::ListenerClosed { on });
     }
-    drop(listener);
-    wire.offer(index, 0, Event::ListenerClosed { on });
 }
 
 /// Accepts one connection and starts its task, or resets it at a limit.
@@ -84,25 +121,24 @@ async fn accept(wire: &Rc<Wire>, lane: &Rc<Lane>, listener: &TcpListener) {
         [Errno::MFILE, Errno::NFILE].contains(&Errno::from_io_error(error).unwrap_or(Errno::IO))
     };
     match listener.accept().await {
-        Ok((sender, peer)) if lane.open.get() >= lane.config.max_connections => {
-            reset(sender);
-            refused(wire, lane, wire.next_connection(), peer, RefusedBy::ConnectionLimit);
-        }
-        // Early enough that the analyser can still attach.
-        Ok((sender, peer)) if wire.counters.open.get() >= wire.max_open => {
-            reset(sender);
-            refused(wire, lane, wire.next_connection(), peer, RefusedBy::FileLimit);
-        }
-        Ok((sender, peer)) => {
-            let open = Open::new(wire, lane);
-            start(connection(open, sender, peer));
-        }
+        Ok((sender, peer)) => match limit_reached(wire, lane) {
+            Some(by) => refuse_at_limit(wire, lane, sender, peer, by),
+            None => {
+                let open = Open::new(wire, lane);
+                count(&wire.counters.opened, 1);
+                let link = Link::new(lane.index, wire.next_connection(), lane.config.idle_after);
+                let arrival = Arrival::new(sender, peer, &lane.config);
+                start(arrived(open, arrival, link, wire.movable()));
+            }
+        },
         Err(error) if full(&error) && wire.free_spare_file() => {
             // What waits is accepted with the descriptor kept back, so that the sender gets an
             // answer. Nothing may wait any more: the accept is tried once.
             if let Ok(Ok((sender, peer))) = timeout(Duration::ZERO, listener.accept()).await {
-                reset(sender);
-                refused(wire, lane, wire.next_connection(), peer, RefusedBy::FileLimit);
+                wire.full.happened(format_args!(
+                    "no open file is left for one connection more: further senders are reset"
+                ));
+                refuse_at_limit(wire, lane, sender, peer, RefusedBy::FileLimit);
             }
             wire.restore_spare_file();
         }
@@ -115,6 +151,49 @@ async fn accept(wire: &Rc<Wire>, lane: &Rc<Lane>, listener: &TcpListener) {
     }
 }
 
+/// Whether one connection more is too many; says it, and says when it is over.
+fn limit_reached(wire: &Wire, lane: &Lane) -> Option<RefusedBy> {
+    let (name, most) = (&lane.config.name, lane.config.max_connections);
+    let open = wire.counters.open.get();
+    if lane.open.get() >= most {
+        lane.full.happened(format_args!(
+            "listener {name} is at its limit of {most} connections: further senders are reset \
+             until one ends"
+        ));
+        return Some(RefusedBy::ConnectionLimit);
+    }
+    if let Some(times) = lane.full.over() {
+        say(format_args!("listener {name} accepts again; {times} senders were reset"));
+    }
+    if open >= wire.max_open {
+        wire.full.happened(format_args!(
+            "all listeners together are at the limit of {} connections: further senders are \
+             reset until one ends",
+            wire.max_open
+        ));
+        return Some(RefusedBy::ConnectionLimit);
+    }
+    // Early enough that the analyser can still attach.
+    if open >= wire.max_files {
+        wire.full.happened(format_args!(
+            "the limit of open files allows {} connections: further senders are reset until one \
+             ends",
+            wire.max_files
+        ));
+        return Some(RefusedBy::FileLimit);
+    }
+    if let Some(times) = wire.full.over() {
+        say(format_args!("all listeners accept again; {times} senders were reset"));
+    }
+    None
+}
+
+fn refuse_at_limit(wire: &Wire, lane: &Lane, sender: TcpStream, peer: SocketAddr, by: RefusedBy) {
+    reset(sender);
+    count(&wire.counters.refused_limit, 1);
+    refused(wire, lane, wire.next_connection(), plain(peer), by);
+}
+
 /// Waits until the receiver answers a dial, and listens again at the same address.
 async fn reopen(wire: &Wire, lane: &Lane, on: SocketAddr) -> TcpListener {
     let [mut pause, longest] = PROBE_PAUSE;
@@ -124,7 +203,7 @@ async fn reopen(wire: &Wire, lane: &Lane, on: SocketAddr) -> TcpListener {
         if dial(&lane.config).await.is_err() {
             continue;
         }
-        match TcpListener::bind(on).await {
+        match bind(on) {
             Ok(listener) => {
                 lane.generation.set(lane.generation.get() + 1);
                 return listener;
@@ -138,17 +217,16 @@ async fn reopen(wire: &Wire, lane: &Lane, on: SocketAddr) -> TcpListener {
 }
 
 /// Counts a connection while it lives, however it ends.
-struct Open {
-    wire: Rc<Wire>,
-    lane: Rc<Lane>,
-    generation: u64,
+pub(crate) struct Open {
+    pub(crate) wire: Rc<Wire>,
+    pub(crate) lane: Rc<Lane>,
+    pub(crate) generation: u64,
 }
 
 impl Open {
-    fn new(wire: &Rc<Wire>, lane: &Rc<Lane>) -> Self {
+    pub(crate) fn new(wire: &Rc<Wire>, lane: &Rc<Lane>) -> Self {
         lane.open.set(lane.open.get() + 1);
         count(&wire.counters.open, 1);
-        count(&wire.counters.opened, 1);
         Self { wire: wire.clone(), lane: lane.clone(), generation: lane.generation.get() }
     }
 }
@@ -158,140 +236,27 @@ impl Drop for Open {
         let open = &self.wire.counters.open;
         open.set(open.get() - 1);
         self.lane.open.set(self.lane.open.get() - 1);
-        if open.get() == 0 {
+        if self.wire.is_over() {
             self.wire.all_closed.notify_one();
         }
     }
 }
 
-/// One connection, from its accept to its end.
-async fn connection(open: Open, mut sender: TcpStream, peer: SocketAddr) {
-    let (wire, lane) = (&open.wire, &open.lane);
-    let id = wire.next_connection();
-    let dialled = async { (prepare(&sender), dial(&lane.config).await).1 };
-    let mut receiver = tokio::select! {
-        dialled = dialled => match dialled {
-            Ok(receiver) => receiver,
-            Err(failure) => {
-                reset(sender);
-                return failed(&open, id, peer, failure);
-            }
-        },
-        () = wire.reached(Phase::Cutting) => {
-            reset(sender);
-            return wire.offer(lane.index, id, Event::Reset { by: Side::Wire });
-        }
-    };
-    prepare(&receiver);
-    // The address was just connected to; without it the receiver is gone again already.
-    let upstream = receiver.peer_addr().unwrap_or(SocketAddr::from(([0; 4], 0)));
-    wire.offer(lane.index, id, Event::Opened { peer, upstream });
-    let place = (lane.index, id);
-    let end = relay(wire, place, lane.config.idle_after, &mut sender, &mut receiver).await;
-    let event = match end {
-        End::Closed => {
-            drop((sender, receiver));
-            Event::Closed
-        }
-        End::Reset(by) => {
-            // What was not read yet still says how it broke.
-            let gone = [&sender, &receiver].into_iter().any(is_gone);
-            reset(sender);
-            reset(receiver);
-            if gone { Event::TimedOut { side: by } } else { Event::Reset { by } }
-        }
-        End::TimedOut(side) => {
-            reset(sender);
-            reset(receiver);
-            Event::TimedOut { side }
-        }
-    };
-    wire.offer(lane.index, id, event);
-}
-
-/// Why a dial failed.
-enum DialError {
-    Refused,
-    Unreachable(Unreachable),
-    /// Says nothing about the receiver.
-    FileLimit,
-}
-
-impl From<io::Error> for DialError {
-    fn from(error: io::Error) -> Self {
-        match Errno::from_io_error(&error) {
-            Some(Errno::CONNREFUSED) => Self::Refused,
-            Some(Errno::MFILE | Errno::NFILE) => Self::FileLimit,
-            Some(Errno::HOSTUNREACH | Errno::NETUNREACH) => Self::Unreachable(Unreachable::NoRoute),
-            Some(Errno::TIMEDOUT) => Self::Unreachable(Unreachable::Timeout),
-            errno => Self::Unreachable(Unreachable::Other(errno.map_or(0, Errno::raw_os_error))),
-        }
-    }
-}
-
-/// Looks the receiver up and connects to the first of its addresses that answers, all within the
-/// connect timeout; each address gets an equal part of the time that is left.
-async fn dial(config: &ListenerConfig) -> Result<TcpStream, DialError> {
-    let deadline = Instant::now() + config.connect_timeout;
-    let too_late = |_| DialError::Unreachable(Unreachable::Timeout);
-    let found = timeout_at(deadline, tokio::net::lookup_host(&config.forward)).await;
-    let addresses: Vec<_> = match found.map_err(too_late)? {
-        Ok(addresses) => addresses.collect(),
-        Err(error) if Errno::from_io_error(&error).is_some() => return Err(error.into()),
-        Err(_) => Vec::new(),
-    };
-    let mut failure = DialError::Unreachable(Unreachable::NoName);
-    for (tried, address) in addresses.iter().enumerate() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let part = left / u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-        match timeout(part, TcpStream::connect(address)).await {
-            Ok(Ok(receiver)) => return Ok(receiver),
-            Ok(Err(error)) => failure = error.into(),
-            Err(late) => failure = too_late(late),
-        }
-    }
-    Err(failure)
-}
-
-/// Tells of a failed dial, and has the listener closed if that is wanted.
-fn failed(open: &Open, id: u64, peer: SocketAddr, failure: DialError) {
-    let Open { wire, lane, generation } = open;
-    match failure {
-        DialError::FileLimit => return refused(wire, lane, id, peer, RefusedBy::FileLimit),
-        DialError::Refused => refused(wire, lane, id, peer, RefusedBy::Receiver),
-        DialError::Unreachable(why) => {
-            count(&wire.counters.unreachable, 1);
-            wire.offer(lane.index, id, Event::Unreachable { peer, why });
-        }
-    }
-    let wanted = lane.config.on_upstream_down == OnUpstreamDown::CloseListener;
-    if wanted && lane.generation.get() == *generation {
-        lane.generation.set(generation + 1);
-        lane.upstream_down.notify_one();
-    }
-}
-
-fn refused(wire: &Wire, lane: &Lane, id: u64, peer: SocketAddr, by: RefusedBy) {
+pub(crate) fn refused(wire: &Wire, lane: &Lane, id: u64, peer: SocketAddr, by: RefusedBy) {
     count(&wire.counters.refused, 1);
     wire.offer(lane.index, id, Event::Refused { peer, by });
 }
 
-/// No delay for small pieces, and a peer that vanished is noticed by the kernel in time. Neither
-/// is needed to forward, so a failure is no reason to stop.
-fn prepare(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let _ = socket.set_tcp_nodelay(true);
-    let _ = vitals::probe(stream);
-}
-
-/// Whether the error that waits on a socket says that its peer is gone.
-fn is_gone(stream: &TcpStream) -> bool {
-    let waits = SockRef::from(stream).take_error().ok().flatten();
-    waits.is_some_and(|error| relay::is_gone(&error))
+/// An IPv4 address that came in at an IPv6 socket, as what it is.
+pub(crate) fn plain(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        four if four.is_ipv4() => SocketAddr::new(four, address.port()),
+        _ => address,
+    }
 }
 
 /// Closes with a reset (RFC 9293 §3.10.4, ABORT) instead of an orderly end.
-fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     // Fails only on what is not a socket.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     drop(stream);

@@ -2,7 +2,8 @@
 //!
 //! The client sends one line, `feedpulse-wire/1 attach` or `feedpulse-wire/1 stats`. The answer
 //! is one line: `feedpulse-wire/1 ok reader=N` with the memfd and the eventfd attached
-//! (SCM_RIGHTS, unix(7)); the statistics; or `feedpulse-wire/1 error TEXT`. After `attach` the
+//! (SCM_RIGHTS, unix(7)); the statistics; or `feedpulse-wire/1 error TEXT`. A third request,
+//! `feedpulse-wire/1 upgrade`, comes from a wire that takes over (see `upgrade`). After `attach` the
 //! wire holds the connection open for as long as it lives, so its end tells the reader that the
 //! wire is gone. One analyser at a time: a new one takes over, and the connection of the one
 //! before is closed. Who may connect is the file system's to say: the folder has mode 0700 and
@@ -31,13 +32,14 @@ use tokio::time::{sleep, timeout};
 use crate::forward::start;
 use crate::ring::{Handle, Reader, RingError};
 use crate::state::Wire;
+use crate::upgrade::UPGRADE;
 
 const ATTACH: &str = "feedpulse-wire/1 attach\n";
 const STATS: &str = "feedpulse-wire/1 stats\n";
 const OK: &str = "feedpulse-wire/1 ok reader=";
 const ERROR: &str = "feedpulse-wire/1 error ";
 /// The longest request and the longest answer, in bytes.
-const MAX_LINE: usize = 1024;
+const MAX_LINE: usize = 2048;
 /// How long either side waits for the other's line.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Clients served at once, the attached one included; more are closed.
@@ -123,12 +125,31 @@ pub(crate) fn bind(path: &Path) -> Result<UnixListener, HandoverError> {
     Ok(listener)
 }
 
-/// Serves clients for as long as the wire lives.
+/// The socket that another wire gave.
+pub(crate) fn adopt(
+    socket: &std::os::unix::net::UnixListener,
+) -> Result<UnixListener, HandoverError> {
+    let copy = socket.try_clone().and_then(UnixListener::from_std);
+    let path = PathBuf::from("the other wire's socket");
+    copy.map_err(|source| HandoverError::System { what: "use", path, source })
+}
+
+/// Serves clients for as long as the wire lives, or until another one serves them.
 pub(crate) async fn serve(wire: Rc<Wire>, listener: UnixListener) {
     let clients = Rc::new(Cell::new(0));
     let owner = Rc::new(watch::Sender::new(0));
+    let given = wire.given.notified();
+    tokio::pin!(given);
     loop {
-        let Ok((client, _)) = listener.accept().await else {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut given => {
+                // The reader that is attached finds the wire that took over, and its ring, there.
+                owner.send_replace(u64::MAX);
+                return;
+            }
+        };
+        let Ok((client, _)) = accepted else {
             // Out of descriptors, most likely.
             sleep(Duration::from_millis(100)).await;
             continue;
@@ -159,6 +180,11 @@ async fn session(
     timeout(PATIENCE, read).await??;
     if line == STATS.as_bytes() {
         return client.write_all(format!("{}\n", wire.stats()).as_bytes()).await;
+    }
+    if line == UPGRADE.as_bytes() {
+        *wire.successor.borrow_mut() = Some(client.into_std()?);
+        wire.successor_came.notify_one();
+        return Ok(());
     }
     if line != ATTACH.as_bytes() {
         return client.write_all(format!("{ERROR}unknown request\n").as_bytes()).await;
@@ -244,7 +270,9 @@ pub fn connect(path: &Path) -> Result<Reader, ConnectError> {
 /// Asks the wire at this socket for its counters: one line of `key=value`, without its end.
 ///
 /// `connections_open`, `connections_total` (accepted, refused by the limit not included),
-/// `refused`, `unreachable`, `to_receiver_in`, `to_receiver_out`, `to_sender_in`, `to_sender_out`
+/// `refused`, `unreachable`, `refused_limit` and `refused_start` (those of `refused` by a limit of the
+/// wire's, and for a PROXY header or a TLS handshake that was not right), `held` and `held_most`
+/// (bytes held for peers that do not take them, now and at most), `to_receiver_in`, `to_receiver_out`, `to_sender_in`, `to_sender_out`
 /// (bytes read and bytes forwarded in that direction), `shed_records`, `shed_bytes`, `ring_used`,
 /// `ring_capacity` (bytes), `reader_attached` (0 or 1), `instance` (hexadecimal).
 ///

@@ -20,27 +20,50 @@
 //!   forgets idle connections, and counts such probes, no longer does.
 //!
 //! Memory is bounded: the ring, one read buffer of 64 KiB for the whole process, and for each
-//! direction in which the peer does not take its bytes at most 64 KiB more (so at most 128 KiB a
-//! connection, and nothing for an idle one).
+//! direction in which the peer does not take its bytes at most 64 KiB more, of all together at most
+//! [`WireConfig::buffer_bytes`]; beyond that what is not taken stays in the socket that it came from.
+//! An idle connection holds nothing. Where the wire speaks TLS itself ([`ListenerConfig::tls`],
+//! [`ListenerConfig::forward_tls`]) a connection has buffers of its own, of fixed size.
+//!
+//! Another wire may take over ([`WireConfig::take_over`]): listening sockets, ring and connections
+//! go on in the new process.
 #![deny(unsafe_code)]
 
+mod args;
+mod buffers;
 mod clock;
 mod command;
 mod config;
+mod dial;
+mod follow;
 mod forward;
 mod handover;
 mod harden;
+mod log;
+mod luggage;
+mod proxy_header;
 mod record;
 mod relay;
 pub mod ring;
 mod run;
+mod secured;
+mod start;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tls_look;
+mod upgrade;
 mod vitals;
 
+pub use args::ArgsError;
 pub use command::main;
-pub use config::{ArgsError, ListenerConfig, OnUpstreamDown, WireConfig};
+pub use config::{
+    ListenerConfig, OnUpstreamDown, ProxyVersion, ReceiverTls, SenderTls, WireConfig,
+};
 pub use handover::{ConnectError, HandoverError, connect, stats};
 pub use record::{Direction, Event, MAX_PAYLOAD, Payload, Record, RefusedBy, Side, Unreachable};
 pub use run::{WireError, run, run_until};
+pub use tls::TlsError;
+pub use tls_look::{MAX_HANDSHAKE, TlsFacts, TlsLook};
+pub use upgrade::TakeOverError;

@@ -181,10 +181,28 @@ pub enum Side {
 pub enum RefusedBy {
     /// The receiver's host answered the dial with a reset.
     Receiver,
-    /// The listener's limit of connections was reached.
+    /// The limit of connections of the listener, or of all together, was reached.
     ConnectionLimit,
     /// The process or the system has no file descriptor left for it.
     FileLimit,
+    /// It did not start with the PROXY protocol header that the listener wants.
+    Header,
+    /// TLS did not come about with it.
+    SenderTls,
+    /// TLS did not come about with the receiver.
+    ReceiverTls,
+}
+
+impl RefusedBy {
+    /// In the order of their numbers in a record.
+    const ALL: [Self; 6] = [
+        Self::Receiver,
+        Self::ConnectionLimit,
+        Self::FileLimit,
+        Self::Header,
+        Self::SenderTls,
+        Self::ReceiverTls,
+    ];
 }
 
 /// Why a receiver was not reached.
@@ -212,6 +230,15 @@ impl Encoded<'_> {
     /// The payload of every kind but data.
     pub(crate) fn fields(&self) -> &[u64] {
         &self.fields[..self.field_count]
+    }
+
+    /// The record's bytes, as they are in the ring without padding.
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
+        bytes.clear();
+        for word in self.head.iter().chain(self.fields()) {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(self.bytes);
     }
 
     /// What the record takes in the ring, padding included.
@@ -364,7 +391,7 @@ impl<'a> Event<'a> {
             kind::TIMED_OUT => Event::TimedOut { side: side()? },
             kind::REFUSED => Event::Refused {
                 peer: address(payload, 0)?,
-                by: *[RefusedBy::Receiver, RefusedBy::ConnectionLimit, RefusedBy::FileLimit]
+                by: *RefusedBy::ALL
                     .get(usize::from(tag))
                     .ok_or("a refusal for an unknown reason")?,
             },

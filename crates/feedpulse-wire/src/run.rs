@@ -2,6 +2,8 @@
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,11 +14,14 @@ use tokio::task::LocalSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::config::{ListenerConfig, WireConfig};
-use crate::forward::{listen, start};
+use crate::forward::{Lane, bind, listen, start};
 use crate::handover::{self, HandoverError};
 use crate::harden::harden;
+use crate::record::Event;
 use crate::ring::{RingError, Writer};
 use crate::state::{Phase, Wire};
+use crate::tls::{self, Tls, TlsError};
+use crate::upgrade::{self, TakeOverError, Taken};
 
 /// Threads for looking up names. A name server that hangs holds one for each look-up in progress;
 /// what waits for one is unreachable by its own timeout.
@@ -44,6 +49,17 @@ pub enum WireError {
     /// The ring cannot be made.
     #[error(transparent)]
     Ring(#[from] RingError),
+    /// Another wire's place cannot be taken.
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
+    /// The files for TLS cannot be used.
+    #[error("listener {name}: {error}")]
+    Tls {
+        /// Its name.
+        name: String,
+        /// What is wrong with which file.
+        error: TlsError,
+    },
     /// The operating system refused something that the process needs.
     #[error("cannot {what}")]
     System {
@@ -126,60 +142,111 @@ fn in_runtime(life: impl Future<Output = Result<(), WireError>>) -> Result<(), W
 }
 
 async fn serve(
-    config: WireConfig,
+    mut config: WireConfig,
     ready: impl FnOnce(&[SocketAddr]),
     stop: impl Future<Output = ()>,
     stop_now: impl Future<Output = ()>,
 ) -> Result<(), WireError> {
+    let mut taken = if config.take_over { Some(upgrade::ask(&config)?) } else { None };
     let (phases, phase) = watch::channel(Phase::Serving);
-    let wire = Rc::new(Wire::new(Writer::new(config.ring_bytes)?, config.listeners.len(), phase));
-    let socket = handover::bind(&config.socket)?;
-    let listeners = open(config.listeners).await;
-    let result = match listeners {
-        Err(error) => Err(error),
-        Ok(listeners) => {
-            let addresses: Vec<_> = listeners.iter().map(|(_, _, on)| *on).collect();
-            start(handover::serve(wire.clone(), socket));
-            for (index, (listener, config, on)) in (0..).zip(listeners) {
-                start(listen(wire.clone(), index, config, listener, on));
+    let ring = match &mut taken {
+        Some(taken) => taken.ring(config.ring_bytes)?,
+        None => Writer::new(config.ring_bytes)?,
+    };
+    let wire = Rc::new(Wire::new(&config, ring, phase));
+    let configs = std::mem::take(&mut config.listeners);
+    let socket = match &taken {
+        Some(taken) => handover::adopt(&taken.socket)?,
+        None => handover::bind(&config.socket)?,
+    };
+    let ours = taken.is_none();
+    let opened = open(configs, taken.as_mut()).and_then(|(lanes, listeners)| {
+        if let Some(taken) = taken {
+            taken.take(&wire, &lanes)?;
+        }
+        Ok((lanes, listeners))
+    });
+    let (lanes, listeners) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            if ours {
+                let _ = std::fs::remove_file(&config.socket);
             }
-            ready(&addresses);
-            live(&wire, &phases, config.drain, stop, stop_now).await;
-            Ok(())
+            return Err(error);
         }
     };
-    // Left behind it is only a stale file, which the next wire replaces.
-    let _ = std::fs::remove_file(&config.socket);
-    result
-}
-
-type Listening = (TcpListener, ListenerConfig, SocketAddr);
-
-/// Opens all listeners, or none.
-async fn open(configs: Vec<ListenerConfig>) -> Result<Vec<Listening>, WireError> {
-    let mut listeners = Vec::new();
-    for config in configs {
-        let bound = TcpListener::bind(config.listen).await;
-        match bound.and_then(|listener| listener.local_addr().map(|on| (listener, on))) {
-            Ok((listener, on)) => listeners.push((listener, config, on)),
-            Err(source) => {
-                return Err(WireError::Listen { name: config.name, on: config.listen, source });
-            }
+    let shared = socket.as_fd().try_clone_to_owned();
+    let shared =
+        shared.map_err(|source| WireError::System { what: "copy a descriptor", source })?;
+    start(handover::serve(wire.clone(), socket));
+    let addresses: Vec<_> = listeners.iter().map(|(on, _)| *on).collect();
+    for (lane, (on, listener)) in lanes.iter().zip(listeners) {
+        if listener.is_some() {
+            wire.offer(lane.index, 0, Event::Listening { on });
         }
+        start(listen(wire.clone(), lane.clone(), listener, on, wire.movable()));
     }
-    Ok(listeners)
+    let secured = lanes.iter().filter(|lane| lane.config.speaks_tls());
+    start(tls::keep_fresh(secured.cloned().collect()));
+    ready(&addresses);
+    live(&wire, &lanes, &phases, shared.as_fd(), config.drain, stop, stop_now).await;
+    if wire.follow.borrow().is_none() {
+        // Left behind it is only a stale file, which the next wire replaces.
+        let _ = std::fs::remove_file(&config.socket);
+    }
+    Ok(())
 }
 
-/// Serves, drains, cuts.
+type Listening = (SocketAddr, Option<TcpListener>);
+
+/// Opens all listeners, or none; those that another wire gave are open.
+fn open(
+    configs: Vec<ListenerConfig>,
+    mut taken: Option<&mut Taken>,
+) -> Result<(Vec<Rc<Lane>>, Vec<Listening>), WireError> {
+    let (mut lanes, mut listeners) = (Vec::new(), Vec::new());
+    for (index, config) in (0..).zip(configs) {
+        let given = taken.as_mut().and_then(|taken| taken.listener(config.listen));
+        let bound = given.map_or_else(
+            || {
+                let listener = bind(config.listen)?;
+                Ok((listener.local_addr()?, Some(listener)))
+            },
+            Ok,
+        );
+        let (name, on) = (config.name.clone(), config.listen);
+        listeners.push(bound.map_err(|source| WireError::Listen { name, on, source })?);
+        let tls = Tls::load(&config)
+            .map_err(|error| WireError::Tls { name: config.name.clone(), error })?;
+        lanes.push(Lane::new(index, config, tls));
+    }
+    Ok((lanes, listeners))
+}
+
+/// Serves, hands over to another wire if one comes, drains, cuts.
 async fn live(
-    wire: &Wire,
+    wire: &Rc<Wire>,
+    lanes: &[Rc<Lane>],
     phases: &watch::Sender<Phase>,
+    socket: BorrowedFd<'_>,
     drain: Duration,
     stop: impl Future<Output = ()>,
     stop_now: impl Future<Output = ()>,
 ) {
     let end = async {
-        stop.await;
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                () = wire.successor_came.notified() => {}
+            }
+            let successor = wire.successor.take();
+            if let Some(successor) = successor
+                && upgrade::give(wire, lanes, phases, socket, successor).await
+            {
+                break;
+            }
+        }
         phases.send_replace(Phase::Draining);
         // Lets the listeners take in what they had accepted, and close.
         tokio::task::yield_now().await;
@@ -206,7 +273,7 @@ async fn live(
 }
 
 async fn all_closed(wire: &Wire) {
-    while wire.counters.open.get() > 0 {
+    while !wire.is_over() {
         wire.all_closed.notified().await;
     }
 }

@@ -57,7 +57,8 @@ enum Command {
     /// Forward bytes between senders and receivers, and offer copies; nothing else.
     #[command(disable_help_flag = false)]
     Wire {
-        /// --socket PATH --listen NAME=ADDR,forward=HOST:PORT[,on_upstream_down=close_listener]
+        /// --socket PATH --listen NAME=ADDR,forward=HOST:PORT[,KEY=VALUE]... [--take-over]; without
+        /// arguments it says them all
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

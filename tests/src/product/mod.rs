@@ -117,9 +117,26 @@ impl Product {
         product
     }
 
+    /// Starts another wire that takes over, and waits until the one before has ended.
+    ///
+    /// # Panics
+    /// When it does not, with what was said.
+    pub fn upgrade_wire(&mut self, setup: &Setup) {
+        let mut before = self.wire.take().expect("a wire is running");
+        let listeners = self.listeners.clone();
+        self.spawn_wire_with(setup, &["--take-over"]);
+        assert_eq!(self.listeners, listeners, "it listens where the one before did");
+        let ended = before.wait().expect("our child can be waited for");
+        assert!(ended.success(), "wire: {ended}: {}", self.said());
+    }
+
     fn spawn_wire(&mut self, setup: &Setup) {
+        self.spawn_wire_with(setup, &[]);
+    }
+
+    fn spawn_wire_with(&mut self, setup: &Setup, more: &[&str]) {
         let mut wire = Command::new(binary());
-        wire.arg("wire").arg("--socket").arg(self.socket());
+        wire.arg("wire").arg("--socket").arg(self.socket()).args(more);
         wire.arg("--ring-bytes").arg(format!("{}KiB", setup.ring_kib));
         for waypoint in &setup.waypoints {
             let Waypoint { name, forward, .. } = waypoint;

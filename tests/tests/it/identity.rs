@@ -116,11 +116,12 @@ fn a_stalled_analysis_stalls_no_message_and_catches_up() {
 
 #[test]
 fn a_killed_analysis_goes_on_where_it_was() {
-    const ROUNDS: u64 = 6;
+    // As often as one likes on command, such as 100 times.
+    let rounds = std::env::var("FEEDPULSE_KILLS").map_or(6, |n| n.parse().unwrap());
     let mut stage = Stage::new(ROOMY_KIB);
     let mut sent = Vec::new();
-    for round in 0..ROUNDS {
-        let stream = stage.stream(4_500, 10 + round);
+    for round in 0..rounds {
+        let stream = stage.stream(4_500, 1_000 + round);
         let mark = stage.product.wire("to_receiver_out").unwrap();
         // Its numbers come once a second; the wire's are of the moment, so that it dies in the middle.
         stage.product.wait("the stream has begun", |p| {
@@ -128,12 +129,12 @@ fn a_killed_analysis_goes_on_where_it_was() {
         });
         stage.product.kill9();
         // All of this passes, and is answered, while nobody is there to see it.
-        sent.push(stage.end(stage.stream(500, 20 + round)));
+        sent.push(stage.end(stage.stream(500, 9_000 + round)));
         stage.product.start_run();
         sent.push(stage.end(stream));
     }
     assert_identical(&sent, &stage.arrived(sent.len()));
-    assert_each_counted_once(&mut stage.product, ROUNDS * 5_000);
+    assert_each_counted_once(&mut stage.product, rounds * 5_000);
 }
 
 #[test]

@@ -34,4 +34,5 @@ mod rules;
 mod samples;
 mod standby;
 mod traces;
+mod wire;
 mod wire_left;

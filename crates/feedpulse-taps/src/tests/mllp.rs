@@ -33,12 +33,10 @@ struct Wire {
 impl Wire {
     fn start(socket: PathBuf, receiver: SocketAddr) -> Self {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = WireConfig {
-            socket,
-            ring_bytes: RING,
-            drain: Duration::from_millis(1),
-            listeners: vec![ListenerConfig::new("adt", listen, &receiver.to_string())],
-        };
+        let listener = ListenerConfig::new("adt", listen, &receiver.to_string());
+        let mut config = WireConfig::new(socket, vec![listener]);
+        config.ring_bytes = RING;
+        config.drain = Duration::from_millis(1);
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, at) = mpsc::channel();
         let thread = std::thread::spawn(move || {

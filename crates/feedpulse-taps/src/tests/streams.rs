@@ -167,3 +167,41 @@ fn a_wire_that_died_cut_all_its_connections() {
     assert_eq!(last.what, Seen::Link(LinkEvent::Reset { by_receiver: false }));
     assert_eq!((last.waypoint, last.connection), (first.waypoint, first.connection));
 }
+
+/// A TLS record with one handshake message in it.
+fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = body.len() as u8;
+    let mut record = vec![22, 3, 1, 0, length + 4, kind, 0, 0, length];
+    record.extend(body);
+    record
+}
+
+#[test]
+fn tls_that_passes_through_is_no_garbage_and_its_handshake_is_told_aside() {
+    let mut rig = Rig::new();
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let into = seen.clone();
+    rig.streams.tls_told = crate::passing::TlsTold::to(move |waypoint, facts| {
+        into.lock().unwrap().push((waypoint, facts.clone()));
+    });
+    // Version, random, no session, one cipher suite, no compression, no extensions.
+    let client = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xC0, 0x2F, 1, 0, 0, 0]].concat();
+    let server = [&[3, 3][..], &[9; 32], &[0, 0xC0, 0x2F, 0, 0, 0]].concat();
+    let (client, server) = (handshake(1, &client), handshake(2, &server));
+    rig.open(1).data(1, 0, &client[..3]).data(1, 3, &client[3..]);
+    let back = |offset, bytes| Event::Data {
+        direction: Direction::ToSender,
+        offset,
+        bytes: Payload(bytes),
+    };
+    rig.on(1, back(0, &server));
+    rig.data(1, client.len() as u64, &[23, 3, 3, 0, 2, 1, 2]);
+    rig.on(1, Event::Closed);
+    let told = rig.told();
+    assert_eq!(told.iter().filter(|item| item.contains("NotMllp")).count(), 1, "{told:?}");
+    assert!(!told.iter().any(|item| item.contains("frame") || item.contains("nreadable")));
+    let seen = seen.lock().unwrap();
+    let [(waypoint, facts)] = &seen[..] else { panic!("{seen:?}") };
+    assert_eq!((*waypoint, facts.version_name()), (WaypointId(3), "TLS 1.2"));
+    assert_eq!(facts.cipher_suite, Some(0xC02F));
+}

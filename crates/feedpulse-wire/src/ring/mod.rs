@@ -30,6 +30,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Batch, Reader, Seek, Wait};
+pub(crate) use writer::Left;
 pub use writer::{Handle, Writer};
 
 use crate::record::{HEAD, MAX_PAYLOAD};

@@ -1,6 +1,9 @@
 //! The wire's end of the ring.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::fmt;
+use std::num::ParseIntError;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use rustix::event::EventfdFlags;
@@ -38,6 +41,39 @@ pub struct Writer {
     gap: Option<Gap>,
     shed_records: u64,
     shed_bytes: u64,
+}
+
+/// What a ring's memory does not say of its writer: what was shed and not yet told.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Left(Option<Gap>);
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some(Gap { from_us, to_us, records, bytes }) => {
+                write!(f, "{from_us},{to_us},{records},{bytes}")
+            }
+        }
+    }
+}
+
+impl FromStr for Left {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        if text == "-" {
+            return Ok(Self(None));
+        }
+        let mut parts = text.split(',');
+        let mut next = || parts.next().unwrap_or_default();
+        Ok(Self(Some(Gap {
+            from_us: next().parse()?,
+            to_us: next().parse()?,
+            records: next().parse()?,
+            bytes: next().parse()?,
+        })))
+    }
 }
 
 /// What has been shed since the last record that went in.
@@ -102,6 +138,58 @@ impl Writer {
             shed_records,
             shed_bytes,
         })
+    }
+
+    /// Goes on with a ring that another process wrote until now.
+    ///
+    /// # Errors
+    /// It is not a ring of this version, or cannot be mapped.
+    pub(crate) fn adopt(memory: OwnedFd, wake: OwnedFd, left: Left) -> Result<Self, RingError> {
+        let map = |offset, bytes| {
+            Map::new(memory.as_fd(), offset, bytes).map_err(RingError::system("map the ring"))
+        };
+        let header = map(0, HEADER)?;
+        let word = |index: usize| header.load(index);
+        if word(at::MAGIC) != MAGIC || word(at::VERSION) != VERSION {
+            return Err(RingError::Header("it has another version"));
+        }
+        let capacity = usize::try_from(word(at::CAPACITY)).unwrap_or(0);
+        if !capacity.is_power_of_two() || !(MIN_CAPACITY..=MAX_CAPACITY).contains(&capacity) {
+            return Err(RingError::Header("its capacity is not possible"));
+        }
+        let data = map(HEADER as u64, capacity)?;
+        let (write, read) = (word(at::WRITE), word(at::READ));
+        let capacity = capacity as u64;
+        if !write.is_multiple_of(8) {
+            return Err(RingError::Header("its write cursor is not at a word"));
+        }
+        // A read cursor that cannot be is the reader's fault; all is unread then.
+        let believed = read.is_multiple_of(8)
+            && write.checked_sub(read).is_some_and(|unread| unread <= capacity);
+        Ok(Self {
+            instance: u128::from(word(at::INSTANCE)) | u128::from(word(at::INSTANCE + 1)) << 64,
+            readers: word(at::READER),
+            shed_records: word(at::SHED_RECORDS),
+            shed_bytes: word(at::SHED_BYTES),
+            read: if believed { read } else { write.saturating_sub(capacity) },
+            header,
+            data,
+            memory,
+            wake,
+            capacity,
+            write,
+            gap: left.0,
+        })
+    }
+
+    /// What [`Writer::adopt`] needs: the memory, the wake-up, and what the memory does not say.
+    pub(crate) fn parts(&self) -> (BorrowedFd<'_>, BorrowedFd<'_>, Left) {
+        (self.memory.as_fd(), self.wake.as_fd(), Left(self.gap))
+    }
+
+    /// Bytes that the ring has for records.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
     }
 
     /// The ring's random number.

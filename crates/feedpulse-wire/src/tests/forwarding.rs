@@ -317,6 +317,28 @@ fn the_receiver_may_speak_first_and_ipv6_works() {
 }
 
 #[test]
+fn one_listener_takes_both_families_and_every_address_of_a_name_is_tried() {
+    let (listener, at) = receiver();
+    let rig = Rig::with(at, |config| {
+        config.listeners[0].listen = SocketAddr::from(([0; 16], 0));
+        // Both ::1 and 127.0.0.1 on most systems; only the latter listens.
+        config.listeners[0].forward = format!("localhost:{}", at.port());
+    });
+    let mut reader = rig.reader();
+    for (id, ip) in [(1, "127.0.0.1"), (2, "::1")] {
+        let to = SocketAddr::new(ip.parse().unwrap(), rig.at.port());
+        let mut sender = super::patient(TcpStream::connect(to).unwrap());
+        let mut taken = accept(&listener);
+        sender.write_all(b"x").unwrap();
+        taken.read_exact(&mut [0]).unwrap();
+        let opened = reader.until(&format!("{id}: Opened"));
+        let peer = format!("peer: {}, upstream: {at}", sender.local_addr().unwrap());
+        assert!(opened.contains(&peer), "{opened}");
+    }
+    rig.join();
+}
+
+#[test]
 fn an_idle_connection_is_told_once_and_left_alone() {
     let (listener, at) = receiver();
     let rig = Rig::with(at, |config| {

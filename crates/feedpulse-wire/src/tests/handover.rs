@@ -116,12 +116,10 @@ fn only_a_stale_socket_is_replaced() {
     let own = folder.path().join("made/by/the/wire");
     let socket = own.join("socket");
     let start = || {
-        let config = WireConfig {
-            socket: socket.clone(),
-            ring_bytes: 64 << 10,
-            drain: Duration::from_secs(1),
-            listeners: vec![ListenerConfig::new("adt", loopback(), &at.to_string())],
-        };
+        let listener = ListenerConfig::new("adt", loopback(), &at.to_string());
+        let mut config = WireConfig::new(socket.clone(), vec![listener]);
+        config.ring_bytes = 64 << 10;
+        config.drain = Duration::from_secs(1);
         let ready = |_: &[_]| {
             let mode = fs::metadata(&socket).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);

@@ -4,8 +4,14 @@
 mod config;
 mod forwarding;
 mod handover;
+mod identity;
+mod limits;
+mod proxy;
 mod refusing;
 mod ring;
+mod tls;
+mod tls_look;
+mod upgrade;
 mod vanished;
 
 use std::collections::HashMap;
@@ -35,6 +41,7 @@ struct Rig {
     folder: TempDir,
     socket: PathBuf,
     at: SocketAddr,
+    forward: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), WireError>>>,
 }
@@ -48,12 +55,9 @@ impl Rig {
     fn with(receiver: SocketAddr, change: impl FnOnce(&mut WireConfig)) -> Self {
         let folder = TempDir::new().unwrap();
         let socket = folder.path().join("wire").join("socket");
-        let mut config = WireConfig {
-            socket: socket.clone(),
-            ring_bytes: 16 << 20,
-            drain: LIMIT,
-            listeners: vec![ListenerConfig::new("adt", loopback(), &receiver.to_string())],
-        };
+        let listener = ListenerConfig::new("adt", loopback(), &receiver.to_string());
+        let mut config = WireConfig::new(socket.clone(), vec![listener]);
+        config.drain = LIMIT;
         change(&mut config);
         let (stop, stopped) = oneshot::channel();
         let (ready, at) = mpsc::channel();
@@ -64,7 +68,8 @@ impl Rig {
             run_until(config, |addresses| ready.send(addresses[0]).unwrap(), stopped)
         });
         let at = at.recv_timeout(LIMIT).unwrap();
-        Self { folder, socket, at, stop: Some(stop), thread: Some(thread) }
+        let (stop, thread) = (Some(stop), Some(thread));
+        Self { folder, socket, at, forward: receiver, stop, thread }
     }
 
     fn reader(&self) -> Watcher {

@@ -1,60 +1,18 @@
 //! Resolving the parts at the edges: taps, checks, listeners.
 
 use super::document::Part;
-use super::raw::{RawListener, RawReceipt, RawRole, RawUpstreamDown, RawValue};
-use super::resolve::{Check, Http, Kafka, Listener, Mllp, Resolver, Topic};
+use super::raw::{RawListener, RawReceipt, RawRole, RawValue};
+use super::resolve::{Check, Http, Kafka, Listener, Resolver, Topic};
 use feedpulse_core::frame::WaypointId;
 use feedpulse_core::sighting::Outcome;
 use feedpulse_hl7::json::{Pointer, ReceiptFormat};
-use feedpulse_wire::{ListenerConfig, OnUpstreamDown, WireConfig};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
 
 impl Resolver<'_> {
     pub(super) fn address(&mut self, path: &str, text: &str) -> SocketAddr {
         text.parse().unwrap_or_else(|_| {
             self.wrong(path, "not an address and port", "such as 0.0.0.0:6661 or [::1]:8080");
             SocketAddr::from(([127, 0, 0, 1], 0))
-        })
-    }
-
-    pub(super) fn mllp(&mut self, folder: &Path) -> Option<Mllp> {
-        let raw = self.raw.mllp.as_ref()?;
-        if raw.listeners.is_empty() {
-            self.wrong("mllp/listeners", "no listener", "add one: {waypoint, listen, forward}");
-        }
-        let kib = raw.ring_kib.unwrap_or(16_384);
-        if !kib.is_power_of_two() || !(64..=1_048_576).contains(&kib) {
-            self.wrong("mllp/ring_kib", "not a power of two from 64 to 1048576", "such as 16384");
-        }
-        let mut waypoints = Vec::new();
-        let mut listeners = Vec::new();
-        for (n, listener) in raw.listeners.iter().enumerate() {
-            let path = format!("mllp/listeners/{n}");
-            let listen = self.address(&format!("{path}/listen"), &listener.listen);
-            let port = listener.forward.rsplit_once(':').and_then(|(_, p)| p.parse::<u16>().ok());
-            if port.is_none() {
-                self.wrong(
-                    &format!("{path}/forward"),
-                    "not a host and port",
-                    "such as portal.example:6661",
-                );
-            }
-            waypoints.push(self.waypoint(&format!("{path}/waypoint"), &listener.waypoint));
-            let mut wire = ListenerConfig::new(&listener.waypoint, listen, &listener.forward);
-            if listener.on_upstream_down == RawUpstreamDown::CloseListener {
-                wire.on_upstream_down = OnUpstreamDown::CloseListener;
-            }
-            listeners.push(wire);
-        }
-        let socket =
-            raw.socket.clone().map_or_else(|| folder.join("wire").join("wire.sock"), Into::into);
-        let ring_bytes = usize::try_from(kib << 10).unwrap_or(16 << 20);
-        Some(Mllp {
-            wire: WireConfig { socket, ring_bytes, drain: Duration::from_secs(25), listeners },
-            start: raw.start_wire.unwrap_or(true),
-            waypoints,
         })
     }
 

@@ -4,6 +4,7 @@
 use super::raw_access::RawProxy;
 pub(crate) use super::raw_capture::RawCapture;
 pub(crate) use super::raw_kubernetes::RawKubernetes;
+pub(crate) use super::raw_mllp::RawMllp;
 pub(crate) use super::raw_probes::{RawAllowed, RawExpect, RawHeartbeat, RawProbe};
 use super::raw_sinks::{
     RawAlertmanager, RawChat, RawDeadMan, RawMail, RawOtlp, RawPager, RawWebhook,
@@ -331,50 +332,6 @@ pub(crate) struct RawObjectives {
     /// What may come and go in its messages, and is never a finding: segments with their fields (`ZPD`),
     /// fields with their codes (`PID-40`), codes (`OBX-11 = X`).
     pub may_vary: Option<Vec<String>>,
-}
-
-/// The MLLP proxy.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawMllp {
-    /// Unix socket over which the wire hands over its ring. Default: `wire.sock` in the store's folder.
-    #[serde(default)]
-    pub socket: Option<String>,
-    /// Whether `run` starts the wire when nobody answers on the socket. Default true; false where the
-    /// wire is a container of its own.
-    #[serde(default)]
-    pub start_wire: Option<bool>,
-    /// Size of the ring between the wire and the analysing process in KiB, a power of two. Default 16384.
-    #[serde(default)]
-    pub ring_kib: Option<u64>,
-    /// Where senders connect.
-    pub listeners: Vec<RawMllpListener>,
-}
-
-/// One listener of the MLLP proxy.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RawMllpListener {
-    /// Name of the waypoint that it is.
-    pub waypoint: String,
-    /// Address and port where senders connect, such as `0.0.0.0:6661`.
-    pub listen: String,
-    /// Host and port of the receiver.
-    pub forward: String,
-    /// What a sender sees while the receiver cannot be reached. Default `reset`.
-    #[serde(default)]
-    pub on_upstream_down: RawUpstreamDown,
-}
-
-/// What a sender sees while the receiver cannot be reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum RawUpstreamDown {
-    /// Its connection is accepted and reset within a second.
-    #[default]
-    Reset,
-    /// As `reset`, then the listener closes so that later attempts are refused.
-    CloseListener,
 }
 
 /// A Kafka tap.

@@ -296,3 +296,40 @@ feeds:
     let found = problems(&text.replace("PID-40", "PID-x"));
     assert!(matches!(&found[..], [one] if one.contains("no part of a message")), "{found:#?}");
 }
+
+#[test]
+fn what_the_wire_is_told_is_in_the_file_and_its_own_check_speaks() {
+    let of = |more: &str| {
+        format!(
+            "waypoints: [{{name: a}}]\nmllp:\n  max_connections: 64\n  buffers_kib: 2048\n  \
+             drain: 5s\n  listeners:\n    - {{waypoint: a, listen: \"[::]:1\", \
+             forward: \"[::1]:2\", {more}}}\n"
+        )
+    };
+    let told = of("accept_proxy: true, send_proxy: v2, idle_after: 2m, max_connections: 7, \
+                   tls: {cert: c, key: k}, forward_tls: {ca: r, server_name: n}");
+    let wire = load(&told).unwrap().mllp.unwrap().wire;
+    let arguments = wire.to_args().join(" ");
+    for part in [
+        "--max-connections 64",
+        "--buffers 2097152",
+        "--drain 5000ms",
+        "a=[::]:1,forward=[::1]:2",
+        "idle_after=120000ms,max_connections=7,accept_proxy=yes,send_proxy=v2",
+        "tls_cert=c,tls_key=k,forward_tls_ca=r,forward_tls_name=n",
+    ] {
+        assert!(arguments.contains(part), "{part}: {arguments}");
+    }
+    for (more, part) in [
+        ("tls: {cert: c, key: k}", "receiver's would be plain text"),
+        ("forward_tls: {ca: r}", "sender's would be plain text"),
+        ("plain: true", "TLS on one side only"),
+        ("forward_tls: {ca: r, cert: c}, plain: true", "cert and key go together"),
+        ("max_connections: 0", "not a number from 1"),
+        ("idle_after: 25h", "longer than 24h"),
+    ] {
+        let found = problems(&of(more));
+        assert!(found.iter().any(|p| p.contains(part)), "{part}: {found:#?}");
+    }
+    assert!(problems(&of("tls: {cert: c, key: k}, plain: true")).is_empty());
+}

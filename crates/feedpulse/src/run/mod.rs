@@ -5,6 +5,7 @@ pub(crate) mod checks;
 mod drill;
 mod holder;
 mod lessons;
+mod passing_tls;
 mod pipeline;
 pub(crate) mod probes;
 mod recorder;

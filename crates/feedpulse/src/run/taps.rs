@@ -1,5 +1,6 @@
 //! Which taps there are, and how each is started.
 
+use super::passing_tls::PassingTls;
 use super::pipeline::Queue;
 use super::supervise::Supervisor;
 use crate::cli::{CONFIG, Failure, UNAVAILABLE};
@@ -61,8 +62,11 @@ pub(crate) async fn start(
         let tap = MllpTapConfig::new(WIRE_TAP, &mllp.wire.socket, mllp.waypoints.clone())
             .map_err(|e| Failure::new(CONFIG, e))?
             .ring_bytes(mllp.wire.ring_bytes);
-        let (tap, intake, stop) =
-            (MllpTap::new(tap, positions), queue.clone(), supervisor.taps.clone());
+        let names = config.plan.waypoints.iter().map(|waypoint| waypoint.name.clone()).collect();
+        let passing = PassingTls::new(names);
+        let tap = MllpTap::new(tap, positions)
+            .telling_tls(move |waypoint, facts| passing.seen(waypoint, facts));
+        let (intake, stop) = (queue.clone(), supervisor.taps.clone());
         supervisor.tap("mllp".to_owned(), async move {
             if let Err(error) = tap.run(intake, stop).await {
                 tracing::error!("the mllp tap ended: {error}");

@@ -4,7 +4,7 @@ use super::holder;
 use crate::cli::{Failure, UNAVAILABLE};
 use anyhow::{Context as _, anyhow};
 use feedpulse_wire::WireConfig;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -55,20 +55,39 @@ impl Wire {
         self.child.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether the wire has ended: our child, or one that an earlier run left and that has not
-    /// answered three times.
+    /// Passes on what our wire says since the last time, such as that a limit is reached.
+    fn pass_on(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(says) = child.as_mut().and_then(|child| child.stderr.as_mut()) else { return };
+        let mut said = [0; 4096];
+        // Nothing new is an error here, and as good.
+        if let Ok(count) = says.read(&mut said) {
+            for line in String::from_utf8_lossy(&said[..count]).lines() {
+                tracing::warn!("{line}");
+            }
+        }
+    }
+
+    /// Whether the wire has ended: our child, unless another one took over from it, or one that is
+    /// not our child and has not answered three times.
     async fn is_gone(&self, config: &WireConfig, silent: &mut u32) -> bool {
         let ours = {
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
             child.as_mut().map(|child| child.try_wait().ok().flatten().is_some())
         };
-        if let Some(ended) = ours {
-            return ended;
+        if ours == Some(false) {
+            return false;
         }
         let socket = config.socket.clone();
         let answers = tokio::task::spawn_blocking(move || feedpulse_wire::stats(&socket).is_ok());
-        *silent = if answers.await.unwrap_or(false) { 0 } else { *silent + 1 };
-        *silent >= 3
+        let answers = answers.await.unwrap_or(false);
+        if ours == Some(true) && answers {
+            // Ours has handed over to another one, which is as good.
+            tracing::info!("another wire has taken over from ours");
+            drop(self.take());
+        }
+        *silent = if answers { 0 } else { *silent + 1 };
+        !answers && (ours == Some(true) || *silent >= 3)
     }
 
     /// Starts the wire again when it has ended, on the same addresses; until `stop`.
@@ -82,6 +101,7 @@ impl Wire {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
+            self.pass_on();
             if !self.is_gone(&config, &mut silent).await {
                 continue;
             }
@@ -123,6 +143,10 @@ fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
         listening.push(address.ok_or_else(|| anyhow!("the wire said {line:?}"))?);
     }
     if listening.len() == config.listeners.len() {
+        if let Some(says) = &child.stderr {
+            // Looked at now and then, see `pass_on`.
+            rustix::io::ioctl_fionbio(says, true).context("read what the wire says")?;
+        }
         return Ok(Wire { child: Arc::new(Mutex::new(Some(child))), listening });
     }
     let said = child

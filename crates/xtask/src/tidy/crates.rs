@@ -51,10 +51,11 @@ const QUARANTINE: [(&str, &[&str]); 26] = [
     ("rdkafka", &["feedpulse-kafka"]),
     ("redb", &["feedpulse-store"]),
     ("reqwest", &["feedpulse-http"]),
-    // Beside the client: the look at certificates, and the servers of the sinks' own tests.
-    ("rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks"]),
+    // Beside the client: the look at certificates, the servers of the sinks' own tests, and the
+    // wire where it ends and begins TLS.
+    ("rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks", "feedpulse-wire"]),
     ("rustls-native-certs", &["feedpulse-http"]),
-    ("tokio-rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks"]),
+    ("tokio-rustls", &["feedpulse-http", "feedpulse-probes", "feedpulse-sinks", "feedpulse-wire"]),
     ("tonic", &["feedpulse-sinks"]),
     ("wasmtime", &["feedpulse-wasm"]),
     ("wit-component", &["feedpulse", "feedpulse-wasm", "xtask"]),
