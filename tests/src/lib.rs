@@ -3,6 +3,8 @@
 
 pub mod checks;
 pub mod clinic;
+pub mod manifests;
 pub mod parts;
+pub mod pod;
 pub mod product;
 pub mod section;

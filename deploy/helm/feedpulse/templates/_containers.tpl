@@ -185,7 +185,7 @@ restart would cut the senders'. */ -}}
 {{- end }}
 
 {{- define "feedpulse.path" -}}
-{{- $path := default .feedpulse.Values.proxy.path .leg.path }}
+{{- $path := index .feedpulse.Values.proxy.paths .leg.name | default .feedpulse.Values.proxy.path }}
 {{- if and (eq $path "direct") (not .leg.direct) }}
 {{- fail (printf "proxy.listeners: %s has no `direct`, the engine's port, so there is no way past Feedpulse" .leg.name) }}
 {{- end }}
