@@ -3,7 +3,6 @@
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 use xtask::chart::{Chart, charts};
-use xtask::pins;
 
 /// All objects of a rendered stream, without empty documents.
 ///
@@ -25,11 +24,15 @@ fn value(node: &Yaml<'_>) -> Value {
         Yaml::Value(Scalar::String(s)) => json!(s),
         Yaml::Sequence(items) => items.iter().map(value).collect(),
         Yaml::Mapping(entries) => {
-            let pair = |(key, inner): (&Yaml<'_>, &Yaml<'_>)| match value(key) {
-                Value::String(name) => (name, value(inner)),
-                other => (other.to_string(), value(inner)),
-            };
-            Value::Object(entries.iter().map(pair).collect::<Map<_, _>>())
+            let mut map = Map::new();
+            for (key, inner) in entries {
+                let name = match value(key) {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                };
+                map.insert(name, value(inner));
+            }
+            Value::Object(map)
         }
         other => panic!("manifests hold plain YAML, not {other:?}"),
     }
@@ -52,7 +55,8 @@ pub fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 pub fn pod_of(deployment: &Value) -> Value {
     let template = &deployment["spec"]["template"];
     let mut metadata = template["metadata"].clone();
-    metadata["name"] = json!(format!("{}-0", deployment["metadata"]["name"].as_str().unwrap_or("pod")));
+    metadata["name"] =
+        json!(format!("{}-0", deployment["metadata"]["name"].as_str().unwrap_or("pod")));
     json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
 }
 
@@ -74,8 +78,8 @@ pub fn target_port(service: &Value, port: u64, pod: &Value) -> Option<u16> {
     let target = &ports.iter().find(|p| p["port"] == port)?["targetPort"];
     let number = match target {
         Value::String(name) => {
-            let all = containers(pod).filter_map(|c| c["ports"].as_array()).flatten();
-            all.clone().find(|p| p["name"] == name.as_str())?["containerPort"].as_u64()
+            let mut all = containers(pod).filter_map(|c| c["ports"].as_array()).flatten();
+            all.find(|p| p["name"] == name.as_str())?["containerPort"].as_u64()
         }
         number => number.as_u64(),
     };
@@ -88,8 +92,7 @@ pub fn target_port(service: &Value, port: u64, pod: &Value) -> Option<u16> {
 /// When a dependency cannot be resolved.
 #[must_use]
 pub fn all_charts() -> Option<Vec<Chart>> {
-    crate::parts::require("helm")?;
-    let helm = pins::find("helm").and_then(pins::locate)?;
+    let helm = crate::parts::require("helm")?;
     Some(charts(&helm).expect("the charts can be copied and their dependencies packed"))
 }
 

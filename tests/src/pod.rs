@@ -64,7 +64,8 @@ impl Pod {
     pub fn start(pod: &Value, objects: &[Value]) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             assert!(!xtask::cmd::in_ci(), "in CI nothing may be skipped: a pod needs root");
-            let _ = writeln!(std::io::stderr(), "SKIPPED pods as processes: only root may make them");
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED pods as processes: only root may make them");
             return None;
         }
         let folder = tempfile::Builder::new().prefix("feedpulse-pod-").tempdir();
@@ -158,7 +159,8 @@ impl Pod {
         let mut script = HEAD.to_owned();
         let program = image.program.display();
         // A String takes everything.
-        let _ = writeln!(script, ": >\"$root/program\"; mount --bind '{program}' \"$root/program\"");
+        let _ =
+            writeln!(script, ": >\"$root/program\"; mount --bind '{program}' \"$root/program\"");
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
             let volume = self.volume(mount["name"].as_str().unwrap_or_default());
             let at = format!("\"$root\"'{}'", mount["mountPath"].as_str().unwrap_or_default());

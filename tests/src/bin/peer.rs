@@ -60,5 +60,9 @@ fn send(to: SocketAddr, count: u32) -> Result<(), Box<dyn Error>> {
         let _ = writeln!(out, "{accepted}"); // Nobody has to read it.
         let _ = out.flush();
     })?;
-    if sent == usize::try_from(count)? { Ok(()) } else { Err(format!("only {sent} accepted").into()) }
+    if sent == usize::try_from(count)? {
+        Ok(())
+    } else {
+        Err(format!("only {sent} accepted").into())
+    }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
 /// The administrator's token, on loopback, for as long as the test runs.
 const TOKEN: &str = "tests-only";
@@ -20,6 +20,7 @@ pub struct Kubernetes {
     api: Server,
     _etcd: Server,
     kubectl: PathBuf,
+    kinds: Once,
 }
 
 impl Kubernetes {
@@ -72,7 +73,8 @@ impl Kubernetes {
             folder.join("certificates/apiserver.crt"),
         );
         fs::write(folder.join("kubeconfig"), config)?;
-        let mut kubernetes = Self { api: server, _etcd: store, kubectl: kubectl.to_owned() };
+        let mut kubernetes =
+            Self { api: server, _etcd: store, kubectl: kubectl.to_owned(), kinds: Once::new() };
         let (probe, config) = (kubernetes.kubectl.clone(), kubernetes.kubeconfig());
         kubernetes.api.start(|| {
             let mut ready = command(&probe, &config);
@@ -141,6 +143,18 @@ impl Kubernetes {
         let done = self.kubectl(arguments, input);
         assert!(!done.status.success(), "kubectl {arguments:?} succeeds");
         String::from_utf8_lossy(&done.stderr).into_owned()
+    }
+
+    /// Teaches it the custom kinds of a file, once in its life.
+    ///
+    /// # Panics
+    /// When it refuses them.
+    pub fn learn(&self, file: &Path) {
+        self.kinds.call_once(|| {
+            self.ok(&["create", "--filename", &file.display().to_string()], "");
+            let all = ["--all", "customresourcedefinitions", "--timeout=60s"];
+            self.ok(&[&["wait", "--for=condition=Established"][..], &all].concat(), "");
+        });
     }
 
     /// Makes a namespace in which pods must meet a level of the Pod Security Standards, and in it the

@@ -126,7 +126,12 @@ fn values_that_cannot_work_are_refused_with_a_sentence() {
     refused("feedpulse", "proxy", &["config.mllp.listeners=null"], "leave it out");
     refused("feedpulse", "proxy", &["proxy.listeners[0].name=admissions"], "name");
     refused("feedpulse", "proxy", &["proxy.paths.adt=direct"], "set proxy.path");
-    refused("feedpulse", "proxy", &["proxy.path=direct", "engine.selector=null"], "engine.selector");
+    refused(
+        "feedpulse",
+        "proxy",
+        &["proxy.path=direct", "engine.selector=null"],
+        "engine.selector",
+    );
     refused("feedpulse", "strict", &["proxy.path=direct"], "no way past Feedpulse");
     refused("feedpulse", "strict", &["networkPolicy.senders=null"], "who may send");
     refused("feedpulse", "beside", &["networkPolicy.enabled=true"], "whole pod");

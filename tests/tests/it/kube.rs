@@ -9,7 +9,6 @@ use feedpulse_tests::parts::Kubernetes;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Once;
 use xtask::chart::Chart;
 
 /// Dry runs in the server: defaults, validation and admission, and nothing is kept.
@@ -17,15 +16,8 @@ const DRY: [&str; 4] = ["apply", "--server-side", "--dry-run=server", "--filenam
 
 /// The server, which then knows the kinds of the Prometheus operator.
 fn server() -> Option<std::sync::Arc<Kubernetes>> {
-    static KINDS: Once = Once::new();
     let server = Kubernetes::shared()?;
-    KINDS.call_once(|| {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/monitoring-crds.yaml");
-        server.ok(&["create", "--filename", file.to_str().unwrap()], "");
-        let all = "--all";
-        let established = "--for=condition=Established";
-        server.ok(&["wait", established, all, "customresourcedefinitions", "--timeout=60s"], "");
-    });
+    server.learn(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/monitoring-crds.yaml"));
     Some(server)
 }
 
@@ -109,7 +101,10 @@ fn capture_is_refused_by_baseline_and_restricted_and_needs_an_exempt_namespace()
             server.refused(&arguments, &pod.to_string())
         };
         let said = refusal("baseline");
-        assert!(said.contains("violates PodSecurity \"baseline:latest\": non-default capabilities"), "{said}");
+        assert!(
+            said.contains("violates PodSecurity \"baseline:latest\": non-default capabilities"),
+            "{said}"
+        );
         let named = "container \"feedpulse-capture\" must not include \"NET_RAW\"";
         assert!(said.contains(named), "{said}");
         // That is all that baseline has against it.
@@ -148,7 +143,10 @@ fn one_patch_or_one_upgrade_leads_past_feedpulse_and_restarts_nothing() {
     let deployment = get(&server, "bypass", "deployment/engine");
     let leads_to = || {
         let now = get(&server, "bypass", "deployment/engine");
-        assert_eq!(now["metadata"]["generation"], deployment["metadata"]["generation"], "a restart");
+        assert_eq!(
+            now["metadata"]["generation"], deployment["metadata"]["generation"],
+            "a restart"
+        );
         let service = get(&server, "bypass", "service/engine");
         assert_eq!(service["spec"]["publishNotReadyAddresses"], true);
         target_port(&service, 2575, &pod_of(&now))
@@ -167,12 +165,22 @@ fn one_patch_or_one_upgrade_leads_past_feedpulse_and_restarts_nothing() {
     assert_eq!(leads_to(), tapped);
     for (path, port) in [("direct", direct), ("tapped", tapped)] {
         let set = format!("feedpulse.proxy.path={path}");
-        helm(example, &server, "bypass", &["upgrade", "hospital", folder, "--reuse-values", "--set", &set]);
+        helm(
+            example,
+            &server,
+            "bypass",
+            &["upgrade", "hospital", folder, "--reuse-values", "--set", &set],
+        );
         assert_eq!(leads_to(), port);
     }
     // A leg by itself.
     let set = "feedpulse.proxy.paths.in=direct";
-    helm(example, &server, "bypass", &["upgrade", "hospital", folder, "--reuse-values", "--set", set]);
+    helm(
+        example,
+        &server,
+        "bypass",
+        &["upgrade", "hospital", folder, "--reuse-values", "--set", set],
+    );
     assert_eq!(leads_to(), direct);
 }
 
@@ -191,7 +199,8 @@ fn the_notes_of_mode_proxy_hold_the_patch_that_leads_past_it() {
     assert_eq!(target_port(&service(), 2576, &own), Some(2576));
     assert_eq!(service()["spec"]["ports"][1]["targetPort"], "oru-tapped");
     // As a shell reads what a person copies.
-    let split = Command::new("sh").args(["-c", &format!("printf '%s\\n' {command}")]).output().unwrap();
+    let split =
+        Command::new("sh").args(["-c", &format!("printf '%s\\n' {command}")]).output().unwrap();
     let split = String::from_utf8(split.stdout).unwrap();
     server.ok(&split.lines().collect::<Vec<_>>(), "");
     let engine = json!({ "metadata": { "labels": { "app": "engine" } }, "spec": {} });
@@ -214,7 +223,8 @@ fn a_patch_adds_feedpulse_to_an_engine_whose_manifests_are_not_ours() {
     server.ok(&create, &engine.to_string());
     let patch = rendered(ours, "beside", &["patchOnly=true"]);
     for _ in 0..2 {
-        let words = ["--namespace", "vendor", "patch", "deployment", "engine", "--patch-file=/dev/stdin"];
+        let words =
+            ["--namespace", "vendor", "patch", "deployment", "engine", "--patch-file=/dev/stdin"];
         server.ok(&words, &patch);
         let pod = pod_of(&get(&server, "vendor", "deployment/engine"));
         let mut names: Vec<_> = containers(&pod).filter_map(|c| c["name"].as_str()).collect();

@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn a_hash_is_not_a_name() {
-        let built = "  name: feedpulse-4tk2b9fh5m\n  name: feedpulse-config\n  name: feedpulse-ops\n";
+        let built =
+            "  name: feedpulse-4tk2b9fh5m\n  name: feedpulse-config\n  name: feedpulse-ops\n";
         assert_eq!(
             without_hash(built),
             "  name: feedpulse\n  name: feedpulse-config\n  name: feedpulse-ops\n"

@@ -26,11 +26,8 @@ pub fn charts(helm: &Path) -> Result<Vec<Chart>> {
     let scratch = Arc::new(Scratch::new("charts")?);
     let copy = scratch.0.join("helm");
     copy_folder(&cmd::root().join(HELM), &copy)?;
-    let chart = |folder: PathBuf| Chart {
-        helm: helm.to_owned(),
-        folder,
-        scratch: Arc::clone(&scratch),
-    };
+    let chart =
+        |folder: PathBuf| Chart { helm: helm.to_owned(), folder, scratch: Arc::clone(&scratch) };
     let mut all = vec![chart(copy.join("feedpulse"))];
     for folder in sorted(&copy.join("examples"))? {
         let example = chart(folder);
