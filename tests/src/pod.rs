@@ -283,9 +283,14 @@ impl Container {
         line.map(|value| value.trim().to_owned())
     }
 
-    /// Sends its process a signal; it is process 1 of its namespace, as in a pod.
-    pub fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.pid().and_then(Pid::from_raw) {
+    /// Sends its process a signal; it is process 1 of its namespace, as in a pod. One that is about to
+    /// start is waited for.
+    pub fn signal(&mut self, signal: Signal) {
+        let pid = wait_until(PATIENCE, || match self.child.try_wait() {
+            Ok(None) => self.pid().map(Some),
+            _ => Some(None),
+        });
+        if let Some(pid) = pid.flatten().and_then(Pid::from_raw) {
             let _ = kill_process(pid, signal); // It may have ended by itself.
         }
     }
@@ -298,7 +303,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        // The way of --kill-child: what runs in it ends with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -255,6 +255,7 @@ fn only_capture_may_read_packets_and_with_one_capability() {
         let pod = Pod::start(&manifest, &objects)?;
         let mut container = pod.run(name, &image(program, &["packets"]));
         let said = container.line();
+        assert!(!said.is_empty(), "{name}: {}", container.said());
         let privileges = container.status("NoNewPrivs").unwrap();
         let effective = u64::from_str_radix(&container.status("CapEff").unwrap(), 16).unwrap();
         Some((said, privileges, effective))
