@@ -275,7 +275,7 @@ fn only_capture_may_read_packets_and_with_one_capability() {
     let found = packets("feedpulse-capture", "capture", &nonroot, peer()).unwrap();
     assert_eq!((found.0.as_str(), found.2), ("refused", 0));
     for name in ["feedpulse-wire", "feedpulse-analyser"] {
-        let found = packets(name, "classic", &[], &variant).unwrap();
+        let found = packets(name, "classic", &[], peer()).unwrap();
         assert_eq!((found.0.as_str(), found.2), ("refused", 0), "{name}");
     }
 }
