@@ -116,7 +116,7 @@ fn values_that_cannot_work_are_refused_with_a_sentence() {
         helm.args(["template", "feedpulse"]).arg(chart.folder()).arg("--values");
         helm.arg(chart.folder().join(format!("ci/{values}-values.yaml")));
         helm.args(["--kube-version", "1.34.4"]);
-        helm.args(sets.iter().flat_map(|set| ["--set", set]));
+        helm.args(sets.iter().flat_map(|set| ["--set", *set]));
         let done = helm.output().unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(!done.status.success() && said.contains(why), "{sets:?}: {said}");
