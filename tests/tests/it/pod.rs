@@ -7,7 +7,7 @@ use feedpulse_tests::manifests::{
 };
 use feedpulse_tests::parts::wait_until;
 use feedpulse_tests::pod::{ADDRESS, Container, Image, Pod};
-use feedpulse_tests::product::{PATIENCE, binary};
+use feedpulse_tests::product::{PATIENCE, binary, command};
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -41,7 +41,10 @@ struct Stage {
 impl Stage {
     /// None where helm is absent or this process is not root.
     fn open(sets: &[&str]) -> Option<Self> {
-        let objects = Self::manifests(sets)?;
+        Self::of(Self::manifests(sets)?)
+    }
+
+    fn of(objects: Vec<Value>) -> Option<Self> {
         let manifest = pod_of(find(&objects, "Deployment", "engine"));
         let pod = Pod::start(&manifest, &objects)?;
         let clinic = image(peer(), &["clinic", "0.0.0.0:2575", "127.0.0.1:6661"]);
@@ -278,4 +281,31 @@ fn only_capture_may_read_packets_and_with_one_capability() {
         let found = packets(name, "classic", &[], peer()).unwrap();
         assert_eq!((found.0.as_str(), found.2), ("refused", 0), "{name}");
     }
+}
+
+#[test]
+fn capture_sees_what_reaches_the_engine_and_forwards_nothing() {
+    let schema = String::from_utf8(command(&["validate", "--schema"]).stdout).unwrap();
+    if !schema.contains("\"capture\"") {
+        return; // A binary of before that tap.
+    }
+    let Some(charts) = all_charts() else { return };
+    let sets = ["portal=127.0.0.1:6661", "feedpulse.config.capture.endpoints[1].port=6661"];
+    let objects = parse(&rendered(chart(&charts, "engine"), "capture", &sets));
+    let Some(stage) = Stage::of(objects) else { return };
+    assert_eq!(stage.target(), 2575, "a leg leads to a container that is not there");
+    let analyser = stage.pod.run("feedpulse-capture", &image(binary(), &[]));
+    // What passed before it looked is not seen; so until both legs are.
+    let seen = wait_until(PATIENCE, || {
+        assert!(stage.send(2575, 5));
+        let page = stage.ops("/metrics");
+        let some = |waypoint: &str| {
+            let point = format!("feedpulse_messages_total{{waypoint=\"{waypoint}\"}} ");
+            page.lines().any(|l| l.strip_prefix(&point).is_some_and(|n| n != "0"))
+        };
+        (some("engine-in") && some("portal-in")).then_some(())
+    });
+    assert!(seen.is_some(), "{}", analyser.said());
+    assert_bare(&analyser, 0, NET_RAW);
+    assert_eq!(analyser.status("NoNewPrivs").unwrap(), "1");
 }

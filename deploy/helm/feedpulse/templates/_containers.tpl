@@ -186,6 +186,8 @@ restart would cut the senders'. */ -}}
 
 {{- define "feedpulse.path" -}}
 {{- $path := index .feedpulse.Values.proxy.paths .leg.name | default .feedpulse.Values.proxy.path }}
+{{- /* Legs that are left in the values while nothing forwards. */ -}}
+{{- if not (include "feedpulse.forwards" .feedpulse) }}{{ $path = "direct" }}{{ end }}
 {{- if and (eq $path "direct") (not .leg.direct) }}
 {{- fail (printf "proxy.listeners: %s has no `direct`, the engine's port, so there is no way past Feedpulse" .leg.name) }}
 {{- end }}
