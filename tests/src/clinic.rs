@@ -158,10 +158,25 @@ impl Clinic {
     /// # Errors
     /// Loopback has no free port.
     pub fn open() -> io::Result<Self> {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::open_at(anywhere, anywhere)
+    }
+
+    /// Opens it with the engine and the portal at these addresses.
+    ///
+    /// # Errors
+    /// One of them is taken.
+    pub fn open_at(engine: SocketAddr, portal: SocketAddr) -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
-        let engine = listen(&shared, at_engine)?;
-        let portal = listen(&shared, at_portal)?;
+        let engine = listen(&shared, engine, at_engine)?;
+        let portal = listen(&shared, portal, at_portal)?;
         Ok(Self { shared, engine, portal })
+    }
+
+    /// How many messages the portal has got so far.
+    #[must_use]
+    pub fn has_arrived(&self) -> usize {
+        lock(&self.shared.arrived).len()
     }
 
     /// Where the engine listens.
@@ -232,6 +247,29 @@ impl Clinic {
     }
 }
 
+/// Sends results over one connection, each after the answer to the one before; `after` is called with
+/// how many were accepted so far. Ends early where the receiver ends the connection.
+///
+/// # Errors
+/// The connection cannot be made or breaks.
+pub fn send_all(
+    to: SocketAddr,
+    results: impl IntoIterator<Item = Lab>,
+    mut after: impl FnMut(usize),
+) -> io::Result<usize> {
+    let mut link = Link::dial(to)?;
+    let mut accepted = 0;
+    for lab in results {
+        link.write(&lab.message())?;
+        match link.ack()? {
+            Some(AckCode::Aa) => accepted += 1,
+            _ => break,
+        }
+        after(accepted);
+    }
+    Ok(accepted)
+}
+
 /// An MLLP connection that waits for each answer.
 struct Link {
     stream: TcpStream,
@@ -270,8 +308,8 @@ impl Link {
 
 type Handler = fn(&Shared, Link) -> io::Result<()>;
 
-fn listen(shared: &Arc<Shared>, handler: Handler) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+fn listen(shared: &Arc<Shared>, at: SocketAddr, handler: Handler) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(at)?;
     let address = listener.local_addr()?;
     let shared = Arc::clone(shared);
     std::thread::spawn(move || {

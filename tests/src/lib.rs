@@ -3,8 +3,10 @@
 
 pub mod checks;
 pub mod clinic;
+pub mod manifests;
 pub mod namespace;
 pub mod packets;
 pub mod parts;
+pub mod pod;
 pub mod product;
 pub mod section;

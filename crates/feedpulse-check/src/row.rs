@@ -243,8 +243,9 @@ impl<'a, const A: u8, const B: u8> Iterator for Parts<'a, A, B> {
         let bytes = text.as_bytes();
         let found = if A == B { memchr(A, bytes) } else { memchr2(A, B, bytes) };
         let Some(end) = found else { return Some(text) };
-        self.0 = Some(&text[end + 1..]);
-        Some(&text[..end])
+        let (part, rest) = text.split_at(end);
+        self.0 = rest.get(1..);
+        Some(part)
     }
 }
 

@@ -33,7 +33,7 @@ const GO: &str = "install Go 1.24 or newer, then run `cargo xtask parts`";
 const DEBIAN: &str = "`cargo xtask parts` unpacks Debian's package; elsewhere put it on PATH";
 
 /// Every real part, in the order in which they are fetched.
-pub const PINS: [Pin; 14] = [
+pub const PINS: [Pin; 17] = [
     Pin {
         name: "kafka",
         version: "3.9.1",
@@ -154,6 +154,39 @@ pub const PINS: [Pin; 14] = [
         fetched_with: &["go"],
         used_by: "the checks of the Helm chart",
         remedy: GO,
+    },
+    Pin {
+        name: "kubectl",
+        version: "1.34.4",
+        folder: "kubernetes-1.34.4",
+        inside: Some("kubectl"),
+        on_path: &[],
+        runs_with: &[],
+        fetched_with: &["go"],
+        used_by: "the checks of the kustomize folders",
+        remedy: GO,
+    },
+    Pin {
+        name: "kube-apiserver",
+        version: "1.34.4",
+        folder: "kubernetes-1.34.4",
+        inside: Some("kube-apiserver"),
+        on_path: &[],
+        runs_with: &[],
+        fetched_with: &["go"],
+        used_by: "the tests on a real Kubernetes API server",
+        remedy: GO,
+    },
+    Pin {
+        name: "etcd",
+        version: "distribution",
+        folder: "etcd-distribution",
+        inside: Some("usr/bin/etcd"),
+        on_path: &["etcd"],
+        runs_with: &[],
+        fetched_with: &["apt-get", "dpkg-deb"],
+        used_by: "the tests on a real Kubernetes API server",
+        remedy: DEBIAN,
     },
     Pin {
         name: "check-js",

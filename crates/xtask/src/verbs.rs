@@ -25,7 +25,8 @@ Developer commands of Feedpulse: cargo xtask VERB [OPTION]…
   demo [OPTION]…    the demo, release build
   plugins           build the WASM checks in plugins/
   parts             fetch the real parts that the tests use (Kafka, a collector, …)
-  chart             lint, render and validate the Helm chart with the real tools
+  chart [--write]   lint, render and validate the Helm chart with the real tools
+                      --write      makes the kustomize folders anew from it
   image [--out FILE] [--binary FILE]
                     a static binary and an OCI image of it, from scratch
 
@@ -56,6 +57,7 @@ pub fn dispatch(words: &[String]) -> Result<()> {
         "demo" => run(cargo().args(["run", "--release", "--", "demo"]).args(rest)),
         "plugins" => no_options(verb, rest).and_then(|()| plugins::build()),
         "parts" => no_options(verb, rest).and_then(|()| fetch_parts()),
+        "chart" if rest == ["--write"] => chart::write(),
         "chart" => no_options(verb, rest).and_then(|()| only_chart()),
         "image" => image::image(&image::Options::parse(rest)?),
         other => Err(Error::Usage(format!("there is no verb `{other}`; `cargo xtask` lists them"))),

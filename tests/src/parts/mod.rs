@@ -1,5 +1,5 @@
 //! Real servers for tests: Apache Kafka, an OpenTelemetry Collector, Prometheus, Alertmanager, a
-//! mail server, an OCI registry.
+//! mail server, an OCI registry, a Kubernetes API server.
 //!
 //! Each `start` gives `None` where the part is not on this machine, after printing why and how to
 //! get it; with `CI=true` that is a failed test instead. Servers listen on free loopback ports,
@@ -16,6 +16,7 @@ mod collector;
 mod http;
 mod kafka;
 mod kafka_wire;
+mod kubernetes;
 mod mail;
 mod prometheus;
 mod registry;
@@ -25,6 +26,7 @@ pub use alertmanager::Alertmanager;
 pub use collector::Collector;
 pub use http::{Response, get, post};
 pub use kafka::Kafka;
+pub use kubernetes::Kubernetes;
 pub use mail::{MailServer, PASSWORD, USER};
 pub use prometheus::Prometheus;
 pub use registry::Registry;

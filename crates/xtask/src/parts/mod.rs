@@ -2,6 +2,7 @@
 //! a temporary folder and renamed into place when whole, so that an interrupted fetch leaves
 //! nothing that looks finished.
 
+mod kubernetes;
 mod recipes;
 mod schemas;
 

@@ -2,7 +2,7 @@
 //!
 //! A recipe gets an empty temporary folder and leaves the part in its `out`.
 
-use super::schemas;
+use super::kubernetes;
 use crate::cmd::{self, run_logged};
 use crate::error::{Error, Result};
 use crate::pins::Pin;
@@ -31,12 +31,14 @@ pub(super) fn make(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
         }
         "helm" => go_install("helm.sh/helm/v3/cmd/helm", pin, tmp, log),
         "kubeconform" => go_install("github.com/yannh/kubeconform/cmd/kubeconform", pin, tmp, log),
-        "kubernetes-schemas" => kubernetes_schemas(pin, &out),
+        "kubernetes-schemas" => kubernetes::schemas(pin, &out),
+        "kubectl" | "kube-apiserver" => kubernetes::programs(pin, tmp, log),
+        "etcd" => debian("etcd-server", tmp, log),
         other => Err(Error::Failed(format!("there is no recipe for {other}"))),
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).map_err(|e| Error::io("write", path, &e))
 }
 
@@ -63,7 +65,7 @@ fn kafka(pin: &Pin, tmp: &Path, log: &Path) -> Result<()> {
 
 /// A Go command as every recipe wants it: no C toolchain, no stamp of the surrounding repository,
 /// niceness left to the caller.
-fn go(tmp: &Path) -> Command {
+pub(super) fn go(tmp: &Path) -> Command {
     let mut go = Command::new("go");
     go.current_dir(tmp).env("CGO_ENABLED", "0").env("GOFLAGS", "-buildvcs=false");
     go
@@ -156,21 +158,6 @@ fn chromium(log: &Path) -> Result<()> {
         run_logged(Command::new("apt-get").arg("update"), log)?;
         install()
     })
-}
-
-/// The JSON schemas are made from the API description that Kubernetes ships in its own module.
-fn kubernetes_schemas(pin: &Pin, out: &Path) -> Result<()> {
-    let mut download = go(out);
-    download.args(["mod", "download", "-json", &format!("k8s.io/kubernetes@v{}", pin.version)]);
-    let answer = cmd::output(&mut download)?;
-    let answer: serde_json::Value = serde_json::from_str(&answer)
-        .map_err(|e| Error::Data(format!("`go mod download -json` printed no JSON: {e}")))?;
-    let folder = answer["Dir"]
-        .as_str()
-        .ok_or_else(|| Error::Data("`go mod download -json` named no folder (`Dir`)".to_owned()))?;
-    let spec = Path::new(folder).join("api/openapi-spec/swagger.json");
-    let text = fs::read_to_string(&spec).map_err(|e| Error::io("read", &spec, &e))?;
-    schemas::write_all(&text, &out.join("schemas"))
 }
 
 #[cfg(test)]
