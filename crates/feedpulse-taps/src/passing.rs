@@ -7,9 +7,12 @@ use feedpulse_wire::{Direction, TlsFacts, TlsLook};
 use std::fmt;
 use std::sync::Arc;
 
+/// What is done with what was seen.
+type Tell = dyn Fn(WaypointId, &TlsFacts) + Send + Sync;
+
 /// Who is told; nobody by default.
 #[derive(Clone, Default)]
-pub(crate) struct TlsTold(Option<Arc<dyn Fn(WaypointId, &TlsFacts) + Send + Sync>>);
+pub(crate) struct TlsTold(Option<Arc<Tell>>);
 
 impl TlsTold {
     pub(crate) fn to(told: impl Fn(WaypointId, &TlsFacts) + Send + Sync + 'static) -> Self {
