@@ -190,7 +190,7 @@ fn what_the_kernel_drops_is_an_interval_that_nobody_saw() {
         let asleep = Asleep::open(&[REPLAYED], &[PORT], 512 << 10);
         let mut rng = Rng::new(9);
         let edits = Edits { lossy: false, picked_up: false };
-        let mut talks: Vec<Talk> = (0..50).map(|number| talk(number, &mut rng, edits)).collect();
+        let mut talks: Vec<Talk> = (0..46).map(|number| talk(number, &mut rng, edits)).collect();
         let last = talks.split_off(45);
         replay(&line, &talks, &mut rng);
         let tap = asleep.wake();
@@ -198,7 +198,7 @@ fn what_the_kernel_drops_is_an_interval_that_nobody_saw() {
         let _ = wait_until(PATIENCE, || dropped().filter(|dropped| *dropped > 0.0));
         assert!(dropped() > Some(100.0), "{:?}", dropped());
         let before = tap.frames(ToReceiver);
-        // What comes when it is awake is seen whole.
+        // What comes when it is awake, and fits into the ring, is seen whole.
         replay(&line, &last, &mut rng);
         let of = |talks: &[Talk]| -> Vec<Vec<u8>> {
             talks.iter().flat_map(|talk| &talk.turns).map(|turn| turn.message.clone()).collect()
