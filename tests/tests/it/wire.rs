@@ -1,5 +1,4 @@
 //! The wire is upgraded under load: nobody is cut, and the analysis goes on as if nothing were.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use crate::identity::{Stage, assert_each_counted_once, assert_identical};
 use feedpulse_tests::product::{Setup, Waypoint};

@@ -1,5 +1,4 @@
 //! A wire that outlived its run holds the port: whoever starts a run with another store is told so.
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
 use feedpulse_tests::parts::free_address;
 use feedpulse_tests::product::command;
