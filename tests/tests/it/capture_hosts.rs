@@ -67,7 +67,9 @@ impl Plan {
         let (to, rest) = text.split_once(' ').unwrap();
         let n: Vec<u64> = rest.split(' ').map(|n| n.parse().unwrap()).collect();
         let to = to.split(',').map(|a| a.parse().unwrap()).collect();
-        let [connections, messages, longest, pause_us, seed] = n[..] else { panic!("{rest}") };
+        let [connections, messages, longest, pause_us, seed] = n[..] else {
+            unreachable!("written by the test")
+        };
         Self { to, connections, messages, longest, pause_us, seed }
     }
 
