@@ -7,6 +7,8 @@ use std::hash::Hasher;
 
 /// Most tries for a replacement that nothing else has.
 const TRIES: u64 = 32;
+/// Longer texts are not compared with what was made of them.
+const MAX_COMPARED: usize = 4096;
 
 const CONSONANTS: &[u8; 16] = b"bdfgklmnprstvwzh";
 const VOWELS: &[u8; 5] = b"aeiou";
@@ -57,11 +59,18 @@ pub(super) fn text(key: &[u8; 16], text: &str, taken: impl Fn(&str) -> bool) -> 
         for c in text.chars() {
             out.push(run.next(c, &mut numbers));
         }
-        if out != text && !taken(&out) {
+        if out != text && !taken(&out) && !shares(&out.to_lowercase(), &lower) {
             break;
         }
     }
     out
+}
+
+/// Whether two texts have a word or a number in common that could tell of somebody: by chance some
+/// digits come back.
+fn shares(made: &str, text: &str) -> bool {
+    let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3);
+    text.len() <= MAX_COMPARED && words(made).any(|word| words(text).any(|other| word == other))
 }
 
 /// Where in a word or number we are.

@@ -1,6 +1,7 @@
 //! Messages without their patients: what must go is gone, what must stay is there.
 
-use crate::deidentify::{Deidentifier, stays};
+use crate::deidentify::{Deidentifier, hidden};
+use crate::delimiters::Delimiters;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -50,6 +51,8 @@ fn who_it_was_is_gone_and_what_it_was_stays() {
         "called",
         "home",
         "escherichia",
+        "panel",
+        "glucose",
         "genhosp",
         "19700228",
         "20240311",
@@ -63,8 +66,9 @@ fn who_it_was_is_gone_and_what_it_was_stays() {
         "|F|",
         "^USA",
         "|SPO",
-        "|24323-8^Metabolic panel^LN|",
-        "|NM|2345-7^Glucose^LN||<95.5|mg/dL|70-99|H|||F|",
+        "|24323-8^",
+        "|NM|2345-7^",
+        "^LN||<95.5|mg/dL|70-99|H|||F|",
         "\\.br\\",
         "\\T\\",
         "|112283007^",
@@ -119,10 +123,12 @@ fn dates_move_together_by_whole_weeks() {
 fn a_word_of_a_person_does_not_stay_where_codes_stay() {
     let out = without(
         "MSH|^~\\&|A||||20240101||ORU^R01|M1|P|2.5\rPID|1||12345||Featherstone^Zoe\r\
-         OBR|1|||88^Panel for FEATHERSTONE^L\rOBX|1|NM|1^Sodium^L||12345\r",
+         OBR|1|||88^Panel for FEATHERSTONE^L\rOBX|1|NM|1^Sodium^L||123|mg/dL\r\
+         PID|2||123|Z99\rOBX|2|CE|1^Sodium^L||Z99^x^L\rOBX|3|CE|1^Sodium^L||Z98^x^L\r",
     );
     assert!(!out.to_lowercase().contains("featherstone") && !out.contains("12345"), "{out}");
-    assert!(out.contains("^Sodium^"));
+    assert!(!out.contains("Z99"), "a short code that is somebody's number: {out}");
+    assert!(out.contains("|Z98^") && out.contains("||123|mg/dL"), "{out}");
 }
 
 #[test]
@@ -161,12 +167,20 @@ fn it_is_the_same_with_the_same_key_and_another_with_another() {
 
 #[test]
 fn what_a_shown_message_may_show() {
-    assert!(stays(*b"OBX", 11, 1, b"NM", b"F"));
-    assert!(stays(*b"OBX", 5, 1, b"NM", b"95.5"));
-    assert!(!stays(*b"OBX", 5, 1, b"TX", b"95.5"));
-    assert!(!stays(*b"PID", 5, 1, b"", b"DOE"));
-    assert!(!stays(*b"ZPI", 1, 1, b"", b"DOE"));
-    assert!(stays(*b"PID", 5, 1, b"", b"\"\""), "the null is no name");
+    let by = Delimiters::default();
+    let shown = |segment: &str| -> String {
+        let hides = hidden(segment.as_bytes(), &by);
+        assert_eq!(hides.len(), segment.len());
+        segment.chars().zip(hides).map(|(c, hides)| if hides { '*' } else { c }).collect()
+    };
+    assert_eq!(
+        shown("OBX|1|NM|2345-7^Sugar^LN||95.5|mg/dL|70-99|H|||F"),
+        "OBX|1|NM|2345-7^*****^LN||95.5|mg/dL|70-99|H|||F"
+    );
+    assert_eq!(shown("OBX|1|TX|2345-7||95.5"), "OBX|1|TX|******||****", "no LN stands beside it");
+    assert_eq!(shown("PID|1||47^^^H^MR||DOE^\"\""), "PID|1||**^^^*^MR||***^\"\"", "the null is no name");
+    assert_eq!(shown("ZPI|DOE"), "ZPI|***");
+    assert_eq!(shown("DOE|JANE"), "***|****", "no segment has this name");
 }
 
 /// Fields that tell of somebody, in every version: no value of them may come through.

@@ -1,6 +1,6 @@
 //! One segment of a message with a mark under a field, without its patient unless asked for.
 
-use feedpulse_hl7::deidentify::stays;
+use feedpulse_hl7::deidentify::hidden;
 use feedpulse_hl7::index::{Index, Message, Name, Notes, Segment};
 use feedpulse_wasm::Path;
 
@@ -56,7 +56,9 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
     let d = message.delimiters();
     let bytes = segment.span.of(frame);
     let header = matches!(&path.segment, b"MSH" | b"BHS" | b"FHS");
-    let value_type = message.field_of(segment, 2);
+    let hides = if values { Vec::new() } else { hidden(bytes, d) };
+    // where the field at hand begins
+    let mut offset = 0;
     let mut drawn = Drawn { text: Vec::new(), mark: None };
     for (n, field) in bytes.split(|b| *b == d.field).enumerate() {
         if n > 0 {
@@ -82,8 +84,7 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
                 }
                 let value = field.get(from..at).unwrap_or_default();
                 let begin = drawn.text.len();
-                let shown =
-                    values || stays(path.segment, number, part.component, value_type, value);
+                let shown = hides.get(offset + from) != Some(&true);
                 let text = String::from_utf8_lossy(value);
                 drawn.text.extend(text.chars().map(|c| if shown { c } else { '*' }));
                 if wanted.is_some_and(|path| is_in(path, part)) {
@@ -99,6 +100,7 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
         if plain && path.field == Some(number) && n > 0 {
             drawn.mark = Some((start, drawn.text.len()));
         }
+        offset += field.len() + 1;
     }
     if path.field.is_none() {
         drawn.mark = Some((0, 3));
