@@ -47,7 +47,7 @@ pub use batch::{
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
-pub use cases::{Case, CasesError, Expected};
+pub use cases::{Case, CaseRow, CasesError, Expected};
 pub use declared::{FromSettings, SettingsError};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
 pub use handover::Handover;

@@ -117,7 +117,10 @@ impl Deidentifier {
             },
             Act::Document if bytes.starts_with(PDF) => {
                 out.extend_from_slice(PDF);
-                self.replaced(value, bytes.get(PDF.len()..).unwrap_or_default(), out);
+                let rest = bytes.get(PDF.len()..).unwrap_or_default();
+                let (body, end) = rest.split_at(rest.len() - pdf_end(rest));
+                self.replaced(value, body, out);
+                out.extend_from_slice(end);
             }
             _ if value.place.keeps(bytes)
                 && !(act.is_open() && value.words().any(|w| self.words.contains(&w))) =>
@@ -196,6 +199,38 @@ pub fn hidden(text: &[u8], by: &Delimiters) -> Vec<bool> {
         }
     });
     all
+}
+
+/// How many bytes at the end of Base64 hold the mark that ends a PDF file, and nothing else of it but
+/// the two bytes at most that share its first group: a file that is whole stays whole.
+fn pdf_end(text: &[u8]) -> usize {
+    const MARK: &[u8] = b"%%EOF";
+    let sextet = |b: &u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    // 5 bytes, up to 2 before and up to 4 behind them
+    (8..=16).step_by(4).filter(|size| *size <= text.len()).find_map(|size| {
+        let tail = &text[text.len() - size..];
+        let padding = tail.iter().rev().take_while(|b| **b == b'=').count().min(2);
+        let sextets = tail[..size - padding].iter().map(sextet).collect::<Option<Vec<_>>>()?;
+        let (mut bits, mut have, mut bytes) = (0_u32, 0, Vec::new());
+        for sextet in sextets {
+            bits = bits << 6 | u32::from(sextet);
+            have += 6;
+            if have >= 8 {
+                have -= 8;
+                bytes.push((bits >> have & 0xff).to_le_bytes()[0]);
+            }
+        }
+        let at = bytes.windows(MARK.len()).position(|w| w == MARK)?;
+        let behind = bytes.get(at + MARK.len()..)?;
+        (at <= 2 && behind.iter().all(u8::is_ascii_whitespace)).then_some(size)
+    }).unwrap_or(0)
 }
 
 /// `YYYY[MM[DD[…]]]` moved by some days; none when it is no date.

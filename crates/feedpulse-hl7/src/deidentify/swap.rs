@@ -26,6 +26,11 @@ const SCRIPTS: [(char, char, &str); 9] = [
     ('가', '힣', "가나다라마"),
 ];
 
+/// What the second byte of a letter in UTF-8 becomes when it is read as Latin-1 and encoded again, and
+/// those of five letters.
+const TWICE: std::ops::RangeInclusive<char> = '\u{80}'..='\u{bf}';
+const AGAIN: [char; 5] = ['©', '«', '¤', '¶', '¼'];
+
 /// Numbers that only the key and the value decide.
 struct Numbers(u64);
 
@@ -56,8 +61,16 @@ pub(super) fn text(key: &[u8; 16], text: &str, taken: impl Fn(&str) -> bool) -> 
         out.clear();
         let mut numbers = Numbers::of(key, lower.as_bytes(), attempt);
         let mut run = Run::default();
-        for c in text.chars() {
-            out.push(run.next(c, &mut numbers));
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            if matches!(c, 'Â' | 'Ã') && chars.next_if(|next| TWICE.contains(next)).is_some() {
+                // a letter that was encoded twice stays one, for who looks for such damage
+                run.letters += 1;
+                out.push('Ã');
+                out.push(AGAIN[numbers.below(AGAIN.len())]);
+            } else {
+                out.push(run.next(c, &mut numbers));
+            }
         }
         if out != text && !taken(&out) && !shares(&out.to_lowercase(), &lower) {
             break;

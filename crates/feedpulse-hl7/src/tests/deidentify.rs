@@ -2,6 +2,7 @@
 
 use crate::deidentify::{Deidentifier, hidden};
 use crate::delimiters::Delimiters;
+use feedpulse_core::sighting::Seen;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -140,6 +141,8 @@ fn other_delimiters_and_character_sets_are_kept() {
     let out = tool.rewrite(latin);
     assert_eq!(out.len(), latin.len());
     assert!(out.iter().any(|b| *b >= 0xc0), "a letter beyond ASCII stays one");
+    let twice = without("MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\u{c3}\u{bc}ller\r");
+    assert!(twice.contains('\u{c3}') && !twice.contains("ller"), "{twice}");
     let damaged =
         b"MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\xfcller\r";
     let out = tool.rewrite(damaged);
@@ -156,6 +159,13 @@ fn a_document_keeps_its_kind_and_its_length() {
     let out = without(&text);
     assert_eq!(out.len(), text.len());
     assert!(out.contains("^application^pdf^Base64^JVBERi0") && !out.contains(pdf));
+    // "%PDF-1.4 … 512\n%%EOF\n" in three alignments
+    for whole in ["JVBERi0xLjQgdGhlIGxldHRlcgo1MTIKJSVFT0YK", "JVBERi0xLjQgdGhlIGxldHRlcjUxMgolJUVPRgo=", "JVBERi0xLjQgdGhlIGxldHRlMTIKJSVFT0YK"] {
+        let out = without(&text.replace(pdf, whole));
+        let field = out.split('^').next_back().unwrap().trim_end();
+        assert_eq!(field.get(field.len() - 8..), whole.get(whole.len() - 8..), "its end is there");
+        assert!(!out.contains("dGhlIGxldHRl"), "and no more of it");
+    }
 }
 
 #[test]
@@ -257,4 +267,38 @@ fn identifying(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// What a message or ACK is to Feedpulse's own checks: its type, its urgency, its code, its defects.
+fn structure(bytes: &[u8]) -> Vec<String> {
+    let told = |seen: &Seen| match seen {
+        Seen::Message(m) => {
+            let defects: Vec<_> = m.defects.iter().map(|d| d.code).collect();
+            format!("{}^{} {:?} {defects:?}", m.code.as_str(), m.trigger.as_str(), m.urgency)
+        }
+        Seen::Ack(ack) => format!("{:?} {:?}", ack.code, ack.defects.iter().map(|d| d.code).collect::<Vec<_>>()),
+        Seen::Unreadable(u) => format!("{:?}", u.defects.iter().map(|d| d.code).collect::<Vec<_>>()),
+        _ => String::new(),
+    };
+    super::decode(bytes).1.iter().map(|sighting| told(&sighting.what)).collect()
+}
+
+#[test]
+fn what_is_wrong_with_the_structure_stays_wrong_and_what_is_right_stays_right() {
+    let mut paths = Vec::new();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/messages");
+    super::samples::files(&own, &mut paths);
+    let (mut differ, mut faulty) = (Vec::new(), 0);
+    for path in &paths {
+        let bytes = std::fs::read(path).unwrap();
+        let mut tool = Deidentifier::new([4; 16]);
+        tool.learn(&bytes);
+        let (before, after) = (structure(&bytes), structure(&tool.rewrite(&bytes)));
+        faulty += usize::from(before.iter().any(|told| !told.ends_with("[]")));
+        if before != after {
+            differ.push(format!("{}: {before:?} became {after:?}", path.display()));
+        }
+    }
+    assert!(paths.len() > 20 && faulty > 5, "{} files, {faulty} with faults", paths.len());
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }

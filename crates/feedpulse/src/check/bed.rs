@@ -6,14 +6,14 @@ use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::run::checks::Granted;
 use anyhow::anyhow;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
-use feedpulse_core::key::SiteKey;
+use feedpulse_core::key::{MessageKey, SiteKey};
 use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::index::Message as Indexed;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
-use feedpulse_wasm::{Manifest, MessageAccess, Plugin, Row, Runtime};
+use feedpulse_wasm::{About, Manifest, MessageAccess, Plugin, Row, Runtime};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -39,6 +39,10 @@ pub(crate) struct Message {
     pub(crate) kind: String,
     /// Its row; none when the check does not want this type.
     pub(crate) fields: Option<String>,
+    /// What names it in rows about it.
+    pub(crate) key: Option<MessageKey>,
+    /// What the row is about.
+    pub(crate) about: About,
 }
 
 /// What a file holds.
@@ -134,6 +138,8 @@ pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], now_ms: u64) -> Result<Tra
                     bytes: message.bytes().to_vec(),
                     kind: kind(message),
                     fields: wanted.then(|| joined(&mut spec, message, &meta)),
+                    key: meta.key,
+                    about: About::Message,
                 });
             }
             _ => *acks += 1,
@@ -155,7 +161,7 @@ fn joined(spec: &mut RowSpec, message: &Indexed<'_>, meta: &RowMeta) -> String {
 }
 
 /// MSH-9 for people: type and trigger.
-fn kind(message: &Indexed<'_>) -> String {
+pub(crate) fn kind(message: &Indexed<'_>) -> String {
     let field = message.header(9);
     let part = |n| String::from_utf8_lossy(message.component(field, n)).into_owned();
     match (part(1), part(2)) {

@@ -9,13 +9,17 @@
 //!  "findings": [{"row": 1, "code": "room-missing", "level": "warning", "at": "PV1-3", "attrs": {"n": 3}}]}
 //! ```
 //!
+//! What is no message stands in `NAME.rows.json` (in a folder: `rows.json`), beside the messages or
+//! alone: ACKs, outcomes, connection events, ticks, as [`feedpulse_wasm::CaseRow`] has them. They come
+//! behind the messages, in order.
+//!
 //! `row` counts messages from 0 (left out: about the feed). Of a finding `level`, `at` and `attrs` are
 //! compared where they are stated. `ticks` calls the ticker so many milliseconds after the messages.
 //! `refuses` instead of findings: the check refuses the settings with a sentence that holds this text.
 
 use crate::cli::{DATA, Failure, NO_INPUT};
 use anyhow::anyhow;
-use feedpulse_wasm::{Finding, Grant, Level};
+use feedpulse_wasm::{CaseRow, Finding, Grant, Level};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,6 +36,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Its messages, file by file.
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
+    /// What comes behind them, and where it stands.
+    pub(crate) rows: Option<(PathBuf, Vec<CaseRow>)>,
     /// Where the expectation is, or would be.
     pub(crate) expected_at: PathBuf,
     /// What is expected; none = there is no such file.
@@ -193,12 +199,20 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<Case>, Failure> {
             let mut files: Vec<PathBuf> =
                 listed(&path)?.into_iter().filter(|p| is_hl7(p)).collect();
             files.sort();
-            if !files.is_empty() {
-                cases.push(case(name, files, path.join("expected.json"))?);
+            let rows = path.join("rows.json");
+            if !files.is_empty() || rows.is_file() {
+                cases.push(case(name, files, &rows, path.join("expected.json"))?);
             }
         } else if is_hl7(&path) {
-            let expected = path.with_extension("expected.json");
-            cases.push(case(name, vec![path], expected)?);
+            let (rows, expected) =
+                (path.with_extension("rows.json"), path.with_extension("expected.json"));
+            cases.push(case(name, vec![path], &rows, expected)?);
+        } else if let Some(name) = name.strip_suffix(".rows").filter(|_| is_json(&path))
+            && let beside = path.with_file_name(name)
+            && !beside.with_extension("hl7").is_file()
+        {
+            let expected = beside.with_extension("expected.json");
+            cases.push(case(name.to_owned(), Vec::new(), &path, expected)?);
         }
     }
     if cases.len() > MAX_CASES {
@@ -212,13 +226,22 @@ fn is_hl7(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hl7"))
 }
 
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "json")
+}
+
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |e| Failure::new(NO_INPUT, anyhow!("{}: {e}", folder.display()));
     let entries = fs::read_dir(folder).map_err(failed)?;
     Ok(entries.flatten().map(|e| e.path()).collect())
 }
 
-fn case(name: String, files: Vec<PathBuf>, expected_at: PathBuf) -> Result<Case, Failure> {
+fn case(
+    name: String,
+    files: Vec<PathBuf>,
+    rows: &Path,
+    expected_at: PathBuf,
+) -> Result<Case, Failure> {
     let mut read = Vec::new();
     for path in files {
         let failed = |e| Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display()));
@@ -230,15 +253,27 @@ fn case(name: String, files: Vec<PathBuf>, expected_at: PathBuf) -> Result<Case,
         let bytes = fs::read(&path).map_err(failed)?;
         read.push((path, bytes));
     }
-    let expected = match fs::read_to_string(&expected_at) {
-        Ok(text) => Some(
-            Expected::parse(&text)
-                .map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", expected_at.display())))?,
-        ),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(Failure::new(NO_INPUT, anyhow!("{}: {e}", expected_at.display()))),
-    };
-    Ok(Case { name, files: read, expected_at, expected })
+    let expected = parsed(&expected_at, Expected::parse)?;
+    let rows = parsed(rows, |text| {
+        let hint = "a list of rows, such as [{\"about\": \"connection\", \"@event\": \"idle\"}, {\"tick\": 60000}]";
+        serde_json::from_str(text).map_err(|e| format!("{e}\nexpected is {hint}"))
+    })?
+    .map(|found| (rows.to_owned(), found));
+    Ok(Case { name, files: read, rows, expected_at, expected })
+}
+
+/// A file that may be there.
+fn parsed<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text)
+            .map(Some)
+            .map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display()))),
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! a case is not right); 66 no such file; 69 a toolchain is missing; 74 a file cannot be written.
 
 mod approve;
-mod bed;
+pub(crate) mod bed;
 mod bench;
 mod build;
 mod cases;
@@ -22,6 +22,7 @@ mod dev;
 mod incident;
 mod inspect;
 mod new;
+pub(crate) mod play;
 mod registry;
 mod run;
 mod show;

@@ -7,10 +7,11 @@ pub(crate) mod report;
 
 use super::bed::{self, Bed, Message, NOW_MS};
 use super::cases::{self, Case, Expected};
+use super::play::Play;
 use crate::cli::{DATA, Failure, IO, NO_INPUT};
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, Fault, Finding, Settings, StartError, Worker};
+use feedpulse_wasm::{Fault, Finding, Manifest, Settings, StartError};
 use report::Verdict;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -99,81 +100,65 @@ pub(crate) fn main(args: &TestArgs) -> Result<(), Failure> {
 fn run(bed: &Bed, case: &Case) -> Result<Outcome, Failure> {
     let wrong = |e: String| Failure::new(DATA, anyhow!("{}: {e}", case.expected_at.display()));
     let expected = case.expected.clone().unwrap_or_default();
-    let now_ms = expected.now_ms.unwrap_or(NOW_MS);
-    let mut messages = Vec::new();
-    for (path, bytes) in &case.files {
-        let tray = bed::tray(bed.manifest(), bytes, now_ms)?;
-        if let Some(why) = tray.unreadable.first() {
-            let error =
-                anyhow!("{}: holds something that is no HL7 message: {why}", path.display());
-            return Err(Failure::new(DATA, error));
-        }
-        if tray.messages.is_empty() {
-            let error = anyhow!(
-                "{}: holds no message; a case is HL7 text that begins with MSH",
-                path.display()
-            );
-            return Err(Failure::new(DATA, error));
-        }
-        messages.extend(tray.messages);
-    }
     let settings = Settings {
         config: expected.config(),
         grants: expected.grants().map_err(wrong)?,
         ..Settings::default()
     };
-    let unwanted = messages.iter().filter(|m| m.fields.is_none()).count();
-    let mut outcome =
-        Outcome { messages, found: Vec::new(), faults: Vec::new(), refused: None, unwanted };
+    // settings may declare fields
+    let declared = bed.manifest().with_settings(&settings.config);
+    let declared = declared.unwrap_or_else(|_| bed.manifest().clone());
+    let play = play(&declared, case, &expected)?;
+    let unwanted = play.rows.iter().filter(|m| m.fields.is_none()).count();
+    let (mut found, mut faults, mut refused) = (Vec::new(), Vec::new(), None);
     match bed.plugin.author_worker(settings.clone()) {
-        Ok(worker) => play(worker, &expected, &mut outcome, usize::MAX),
-        Err(StartError::Config { said, .. }) => outcome.refused = Some(said),
-        Err(e) => outcome.refused = Some(e.to_string()),
+        Ok(mut worker) => (found, faults) = play.on(&mut worker, usize::MAX),
+        Err(StartError::Config { said, .. }) => refused = Some(said),
+        Err(e) => refused = Some(e.to_string()),
     }
-    if outcome.refused.is_none()
-        && outcome.faults.is_empty()
-        && let Ok(worker) = bed.plugin.author_worker(settings)
+    if refused.is_none()
+        && faults.is_empty()
+        && let Ok(mut worker) = bed.plugin.author_worker(settings)
     {
-        let mut single = Outcome {
-            messages: outcome.messages.clone(),
-            found: Vec::new(),
-            faults: Vec::new(),
-            refused: None,
-            unwanted,
-        };
-        play(worker, &expected, &mut single, 1);
-        if listed(&single.found) != listed(&outcome.found) || !single.faults.is_empty() {
-            outcome.refused = Some(
+        let (singly, failed) = play.on(&mut worker, 1);
+        if listed(&singly) != listed(&found) || !failed.is_empty() {
+            refused = Some(
                 "it finds other things when the messages come one by one than when they come \
                  together: remember with the host's state, not in the check"
                     .to_owned(),
             );
         }
     }
-    Ok(outcome)
+    Ok(Outcome { messages: play.rows, found, faults, refused, unwanted })
 }
 
-/// Hands the messages over, at most so many at a time, then the ticks.
-fn play(mut worker: Worker, expected: &Expected, outcome: &mut Outcome, most: usize) {
-    let feed = expected.feed.as_deref().unwrap_or("case");
+/// What a case plays.
+fn play(manifest: &Manifest, case: &Case, expected: &Expected) -> Result<Play, Failure> {
     let now_ms = expected.now_ms.unwrap_or(NOW_MS);
-    let rows = bed::wanted(&outcome.messages);
-    let access = bed::whole(&outcome.messages);
-    let mut take = |judged: Vec<CheckFinding>| {
-        for one in judged {
-            match one {
-                CheckFinding::Found(finding) => outcome.found.push(finding),
-                CheckFinding::Faulty(fault) => outcome.faults.push(fault),
-            }
+    let mut messages = Vec::new();
+    for (path, bytes) in &case.files {
+        let tray = bed::tray(manifest, bytes, now_ms)?;
+        let failed = |e: String| Err(Failure::new(DATA, anyhow!("{}: {e}", path.display())));
+        if let Some(why) = tray.unreadable.first() {
+            return failed(format!("holds something that is no HL7 message: {why}"));
         }
-    };
-    for rows in rows.chunks(most.min(rows.len()).max(1)) {
-        let access = Some(access.clone());
-        take(worker.check(&Batch { feed, now_ms, monotonic_ms: 0, rows, access }));
+        if tray.messages.is_empty() {
+            let hint = if tray.acks == 0 {
+                "a case is HL7 text that begins with MSH"
+            } else {
+                "ACKs stand in NAME.rows.json, as rows about \"ack\""
+            };
+            return failed(format!("holds no message; {hint}"));
+        }
+        messages.extend(tray.messages);
     }
-    for later in &expected.ticks {
-        take(worker.tick(feed, now_ms.saturating_add(*later), *later));
+    let mut play = Play::new(messages, expected.feed.as_deref(), now_ms);
+    if let Some((path, rows)) = &case.rows {
+        let wrong = |e: String| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
+        play.add(rows, manifest).map_err(wrong)?;
     }
+    play.tick(&expected.ticks);
+    Ok(play)
 }
 
 /// Findings in the form of an expectation, in a stable order.

@@ -13,6 +13,7 @@ macro_rules! with_js_kit {
             "sdk/js/index.d.ts": "../../plugins/sdk/js/index.d.ts",
             "sdk/js/package.json": "../../plugins/sdk/js/package.json",
             "sdk/js/testing.d.ts": "../../plugins/sdk/js/testing.d.ts",
+            "sdk/js/src/about.js": "../../plugins/sdk/js/src/about.js",
             "sdk/js/src/component.js": "../../plugins/sdk/js/src/component.js",
             "sdk/js/src/finding.js": "../../plugins/sdk/js/src/finding.js",
             "sdk/js/src/host.js": "../../plugins/sdk/js/src/host.js",
@@ -71,6 +72,7 @@ pub(super) const PYTHON: Language = Language {
     files: files! {
         "requirements.txt": "templates/python/requirements.txt",
         "sdk/python/feedpulse_check/__init__.py": "../../plugins/sdk/python/feedpulse_check/__init__.py",
+        "sdk/python/feedpulse_check/about.py": "../../plugins/sdk/python/feedpulse_check/about.py",
         "sdk/python/feedpulse_check/component.py": "../../plugins/sdk/python/feedpulse_check/component.py",
         "sdk/python/feedpulse_check/finding.py": "../../plugins/sdk/python/feedpulse_check/finding.py",
         "sdk/python/feedpulse_check/host.py": "../../plugins/sdk/python/feedpulse_check/host.py",
@@ -100,6 +102,7 @@ pub(super) const GO: Language = Language {
     source: "main.go",
     files: files! {
         "go.mod": "templates/go/go.mod",
+        "sdk/go/about.go": "../../plugins/sdk/go/about.go",
         "sdk/go/abi_wasip1.go": "../../plugins/sdk/go/abi_wasip1.go",
         "sdk/go/check.go": "../../plugins/sdk/go/check.go",
         "sdk/go/checktest/manifest.go": "../../plugins/sdk/go/checktest/manifest.go",
@@ -140,6 +143,27 @@ mod tests {
                 walk(&path, root, into);
             } else {
                 into.push(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn every_kit_knows_the_words_of_the_rust_kit() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+        let rust = read("crates/feedpulse-check/src/about.rs");
+        // `Case "word" "What it means.";`
+        let word = |line: &str| {
+            let (case, rest) = line.trim().split_once(" \"")?;
+            let is_case = case.chars().all(|c| c.is_ascii_alphanumeric()) && line.ends_with(';');
+            is_case.then(|| rest.split('"').next().map(str::to_owned))?
+        };
+        let words: Vec<String> = rust.lines().filter_map(word).collect();
+        assert!(words.len() > 35 && words.iter().any(|w| w == "half_open"), "{words:?}");
+        for kit in ["js/src/about.js", "js/index.d.ts", "python/feedpulse_check/about.py", "go/about.go"] {
+            let text = read(&format!("plugins/sdk/{kit}"));
+            for word in &words {
+                assert!(text.contains(&format!("\"{word}\"")), "{word} is not in {kit}");
             }
         }
     }
