@@ -138,7 +138,8 @@ impl TryFrom<RawRow> for CaseRow {
             let what = if carries { "needs its text in \"hl7\"" } else { "has no \"hl7\"" };
             return Err(format!("a row about {about} {what}"));
         }
-        let said = raw.said.into_iter().map(|(name, value)| Ok((field(about, name)?, text(value)?)));
+        let said =
+            raw.said.into_iter().map(|(name, value)| Ok((field(about, name)?, text(value)?)));
         let said = said.collect::<Result<_, String>>()?;
         Ok(Self { about: Some(about), after_ms: raw.after_ms.unwrap_or(0), hl7, of: raw.of, said })
     }
@@ -283,12 +284,16 @@ mod tests {
     #[test]
     fn rows_of_every_kind_are_read_and_wrong_ones_say_why() {
         let read = |json: &str| serde_json::from_str::<CaseRow>(json).map_err(|e| e.to_string());
-        let ack = read(r#"{"about": "ack", "of": 0, "hl7": ["MSH|a", "MSA|AE"], "@ack-ms": 5}"#).unwrap();
+        let ack =
+            read(r#"{"about": "ack", "of": 0, "hl7": ["MSH|a", "MSA|AE"], "@ack-ms": 5}"#).unwrap();
         assert_eq!(ack.hl7.as_deref(), Some("MSH|a\rMSA|AE\r"));
         assert_eq!((ack.said["@ack-ms"].as_str(), ack.of), ("5", Some(0)));
         let outcome = r#"{"about": "outcome", "@outcome": "errored", "@ack-classes": ["retry", "late_ack"], "after-ms": 7}"#;
         let outcome = read(outcome).unwrap();
-        assert_eq!((outcome.said["@ack-classes"].as_str(), outcome.after_ms), ("retry,late_ack", 7));
+        assert_eq!(
+            (outcome.said["@ack-classes"].as_str(), outcome.after_ms),
+            ("retry,late_ack", 7)
+        );
         assert_eq!(read(r#"{"tick": 60000}"#).unwrap().about, None);
         for (wrong, why) in [
             ("{}", "\"about\""),

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod about;
+mod backtrace;
 mod batch;
 mod breaker;
 mod cache;
@@ -56,6 +57,7 @@ pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};
 pub use packed::pack;
 pub use path::{Field, Path, PathError};
 pub use runtime::{LoadError, Plugin, Runtime, RuntimeError};
+pub use section::custom_section;
 pub use share::Share;
 pub use ticker::Ticker;
 pub use worker::{StartError, Status, Worker};

@@ -214,23 +214,27 @@ fn pdf_end(text: &[u8]) -> usize {
         _ => None,
     };
     // 5 bytes, up to 2 before and up to 4 behind them
-    (8..=16).step_by(4).filter(|size| *size <= text.len()).find_map(|size| {
-        let tail = &text[text.len() - size..];
-        let padding = tail.iter().rev().take_while(|b| **b == b'=').count().min(2);
-        let sextets = tail[..size - padding].iter().map(sextet).collect::<Option<Vec<_>>>()?;
-        let (mut bits, mut have, mut bytes) = (0_u32, 0, Vec::new());
-        for sextet in sextets {
-            bits = bits << 6 | u32::from(sextet);
-            have += 6;
-            if have >= 8 {
-                have -= 8;
-                bytes.push((bits >> have & 0xff).to_le_bytes()[0]);
+    (8..=16)
+        .step_by(4)
+        .filter(|size| *size <= text.len())
+        .find_map(|size| {
+            let tail = &text[text.len() - size..];
+            let padding = tail.iter().rev().take_while(|b| **b == b'=').count().min(2);
+            let sextets = tail[..size - padding].iter().map(sextet).collect::<Option<Vec<_>>>()?;
+            let (mut bits, mut have, mut bytes) = (0_u32, 0, Vec::new());
+            for sextet in sextets {
+                bits = bits << 6 | u32::from(sextet);
+                have += 6;
+                if have >= 8 {
+                    have -= 8;
+                    bytes.push((bits >> have & 0xff).to_le_bytes()[0]);
+                }
             }
-        }
-        let at = bytes.windows(MARK.len()).position(|w| w == MARK)?;
-        let behind = bytes.get(at + MARK.len()..)?;
-        (at <= 2 && behind.iter().all(u8::is_ascii_whitespace)).then_some(size)
-    }).unwrap_or(0)
+            let at = bytes.windows(MARK.len()).position(|w| w == MARK)?;
+            let behind = bytes.get(at + MARK.len()..)?;
+            (at <= 2 && behind.iter().all(u8::is_ascii_whitespace)).then_some(size)
+        })
+        .unwrap_or(0)
 }
 
 /// `YYYY[MM[DD[…]]]` moved by some days; none when it is no date.

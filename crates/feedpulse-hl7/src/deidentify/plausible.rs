@@ -119,9 +119,8 @@ pub(super) fn unit(value: &[u8]) -> bool {
 /// A number of a list, of repeats, of minutes: at most four digits; or two such parts of at most two
 /// digits.
 pub(super) fn count(value: &[u8]) -> bool {
-    let digits = |part: &[u8], most| {
-        (1..=most).contains(&part.len()) && part.iter().all(u8::is_ascii_digit)
-    };
+    let digits =
+        |part: &[u8], most| (1..=most).contains(&part.len()) && part.iter().all(u8::is_ascii_digit);
     match value.iter().position(|b| *b == b'.') {
         None => digits(value, 4),
         Some(at) => digits(&value[..at], 2) && digits(&value[at + 1..], 2),

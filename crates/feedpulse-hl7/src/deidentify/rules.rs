@@ -107,30 +107,46 @@ const VERSION: Parts = &[As(Form::Version), In(table::COUNTRY)];
 const CODED: Parts = &[Code, Replace, As(Form::System), Code, Replace, As(Form::System)];
 /// A quantity with its unit.
 const QUANTITY: Parts = &[Measure, As(Form::Unit)];
-const CX: Parts =
-    &[Person, Drop, Drop, Replace, In(table::IDENTIFIER), Replace, Date, Date];
+const CX: Parts = &[Person, Drop, Drop, Replace, In(table::IDENTIFIER), Replace, Date, Date];
 const XPN: Parts = &[
-    Person, Person, Person, Person, Person, Person, In(table::NAME_TYPE), In("A|I|P"), Replace, Date,
+    Person,
+    Person,
+    Person,
+    Person,
+    Person,
+    Person,
+    In(table::NAME_TYPE),
+    In("A|I|P"),
+    Replace,
+    Date,
 ];
-const XAD: Parts = &[
-    Person, Person, Person, Replace, Person, In(table::COUNTRY), In(table::ADDRESS), Person,
-];
-const XTN: Parts = &[
-    Person, In(table::PHONE_USE), In(table::EQUIPMENT), Person, Person, Person, Person, Person,
-];
+const XAD: Parts =
+    &[Person, Person, Person, Replace, Person, In(table::COUNTRY), In(table::ADDRESS), Person];
+const XTN: Parts =
+    &[Person, In(table::PHONE_USE), In(table::EQUIPMENT), Person, Person, Person, Person, Person];
 const XCN: Parts = &[
-    Person, Person, Person, Person, Person, Person, Replace, Replace, Replace, In(table::NAME_TYPE),
-    Drop, Drop, In(table::IDENTIFIER),
+    Person,
+    Person,
+    Person,
+    Person,
+    Person,
+    Person,
+    Replace,
+    Replace,
+    Replace,
+    In(table::NAME_TYPE),
+    Drop,
+    Drop,
+    In(table::IDENTIFIER),
 ];
 const HD: Parts = &[Replace, Replace, In(table::UNIVERSAL)];
 const EI: Parts = &[Person, Replace, Replace, In(table::UNIVERSAL)];
 const PROFILE: Parts = &[Replace, Replace, Replace, In(table::UNIVERSAL)];
-const TQ: Parts =
-    &[Count, As(Form::Repeat), As(Form::Duration), Date, Date, In(table::PRIORITY)];
-const ED: Parts =
-    &[Replace, In(table::MEDIA), In(table::SUBTYPE), In(table::ENCODING), Document];
+const TQ: Parts = &[Count, As(Form::Repeat), As(Form::Duration), Date, Date, In(table::PRIORITY)];
+const ED: Parts = &[Replace, In(table::MEDIA), In(table::SUBTYPE), In(table::ENCODING), Document];
 /// Where an error is: of `ELD` and of `ERL`.
-const ERROR_OLD: Parts = &[As(Form::Segment), Count, Count, In(table::ERROR), Replace, As(Form::System)];
+const ERROR_OLD: Parts =
+    &[As(Form::Segment), Count, Count, In(table::ERROR), Replace, As(Form::System)];
 const ERROR_AT: Parts = &[As(Form::Segment), Count, Count, Count, Count, Count];
 const NOTHING: Parts = &[];
 /// Unknown fields of segments that are about people.

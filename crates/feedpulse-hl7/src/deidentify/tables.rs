@@ -17,8 +17,7 @@ pub(super) const ADMISSION: &str = "1|2|3|4|5|9|A|C|E|L|N|R|U";
 /// 0008 acknowledgment code.
 pub(super) const ACK: &str = "AA|AE|AR|CA|CE|CR";
 /// 0009 ambulatory status.
-pub(super) const AMBULATORY: &str =
-    "A0|A1|A2|A3|A4|A5|A6|A7|A8|A9|B1|B2|B3|B4|B5|B6";
+pub(super) const AMBULATORY: &str = "A0|A1|A2|A3|A4|A5|A6|A7|A8|A9|B1|B2|B3|B4|B5|B6";
 /// 0017 transaction type.
 pub(super) const TRANSACTION: &str = "AJ|CD|CG|CO|PY";
 /// 0023 admit source.
@@ -28,8 +27,7 @@ pub(super) const ORDER_STATUS: &str = "A|CA|CM|DC|ER|HD|IP|RP|SC";
 /// 0052 diagnosis type.
 pub(super) const DIAGNOSIS: &str = "A|F|W";
 /// 0062 event reason, 0112 discharge disposition.
-pub(super) const TWO_DIGITS: &str =
-    "01|02|03|04|05|06|07|08|09|10|11|12|13|14|15|16|17|18|19|20|21|30|40|41|42|43|50|51|61|62|63|64|65|66";
+pub(super) const TWO_DIGITS: &str = "01|02|03|04|05|06|07|08|09|10|11|12|13|14|15|16|17|18|19|20|21|30|40|41|42|43|50|51|61|62|63|64|65|66";
 /// 0061 check digit scheme.
 pub(super) const SCHEME: &str = "BCV|ISO|M10|M11|NPI";
 /// 0063 relationship.
@@ -81,8 +79,7 @@ pub(super) const ETHNIC: &str = "2135-2|2186-5|H|N|U";
 /// 0190 address type.
 pub(super) const ADDRESS: &str = "B|BA|BDL|BI|BIR|BL|BR|C|F|H|HP|L|M|N|O|P|PST|RH|S|SH|TM|TMP|V";
 /// 0191 type of referenced data, 0834 media type.
-pub(super) const MEDIA: &str =
-    "AP|AU|Application|Audio|FT|IM|Image|Model|NS|SD|SI|TEXT|TX|Text|Video|application|audio|image|model|multipart|text|video";
+pub(super) const MEDIA: &str = "AP|AU|Application|Audio|FT|IM|Image|Model|NS|SD|SI|TEXT|TX|Text|Video|application|audio|image|model|multipart|text|video";
 /// 0200 name type.
 pub(super) const NAME_TYPE: &str =
     "A|ADM|B|BAD|C|D|F|I|K|L|M|MSK|N|NAV|NB|NOUSE|P|R|REL|S|T|TEMP|U";
@@ -106,8 +103,7 @@ pub(super) const DOCUMENT: &str = "AR|CD|CN|DI|DS|ED|ER|HP|OP|PC|PH|PN|PR|SP|TS"
 pub(super) const DOCUMENT_STATUS: &str =
     "1|2|3|4|5|AA|AC|AR|AU|AV|CA|DI|DO|IN|IP|LA|OB|PA|PU|R|U|UN|UR|V|UW";
 /// 0276 appointment reason, 0277 appointment type.
-pub(super) const APPOINTMENT: &str =
-    "CHECKUP|COMPLETE|EMERGENCY|FOLLOWUP|NORMAL|ROUTINE|TELE|WALKIN|Checkup|Complete|Emergency|Followup|Normal|Routine|Tele|Walkin";
+pub(super) const APPOINTMENT: &str = "CHECKUP|COMPLETE|EMERGENCY|FOLLOWUP|NORMAL|ROUTINE|TELE|WALKIN|Checkup|Complete|Emergency|Followup|Normal|Routine|Tele|Walkin";
 /// 0278 filler status, 0279 allow substitution.
 pub(super) const FILLER_STATUS: &str = "BLOCKED|BOOKED|CANCELLED|COMPLETE|CONFIRM|DC|DELETED|NO|NOSHOW|NOTIFY|OVERBOOK|PENDING|STARTED|WAITLIST|YES|Blocked|Booked|Cancelled|Complete|Confirm|Dc|Deleted|No|Noshow|Notify|Overbook|Pending|Started|Waitlist|Yes";
 /// 0291 subtype of referenced data, 0834's usual subtypes.
@@ -115,7 +111,8 @@ pub(super) const SUBTYPE: &str = "BASIC|DICOM|FAX|GIF|HTML|JOT|JPEG|Octet-stream
 /// 0299 encoding.
 pub(super) const ENCODING: &str = "A|Base64|BASE64|base64|Hex";
 /// 0301 universal id type.
-pub(super) const UNIVERSAL: &str = "CLIA|CLIP|DNS|EUI64|GUID|HCD|HL7|ISO|L|M|N|NPI|Random|URI|UUID|x400|x500";
+pub(super) const UNIVERSAL: &str =
+    "CLIA|CLIP|DNS|EUI64|GUID|HCD|HL7|ISO|L|M|N|NPI|Random|URI|UUID|x400|x500";
 /// 0322 completion status of an administration.
 pub(super) const COMPLETION: &str = "CP|NA|PA|RE";
 /// 0326 visit indicator.

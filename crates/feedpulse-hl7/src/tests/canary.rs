@@ -129,9 +129,11 @@ fn left(out: &str, told: &[Planted]) -> Vec<String> {
     let comes = |one: &&Planted| {
         let field = segments[one.segment].get(one.field).unwrap_or(&"");
         let there: HashSet<String> = words(field).collect();
-        field.contains(&one.value) || words(&one.value).any(|w| there.contains(&w) || everywhere.contains(&w))
+        field.contains(&one.value)
+            || words(&one.value).any(|w| there.contains(&w) || everywhere.contains(&w))
     };
-    let place = |one: &Planted| format!("{} at {}-{}", one.value, segments[one.segment][0], one.field);
+    let place =
+        |one: &Planted| format!("{} at {}-{}", one.value, segments[one.segment][0], one.field);
     told.iter().filter(comes).map(place).collect()
 }
 
@@ -148,7 +150,12 @@ fn no_patient_data_in_any_field_or_component_comes_through() {
         }
     }
     assert!(planted_n > 300_000, "only {planted_n}");
-    assert!(through.is_empty(), "{} came through, as {:?}", through.len(), &through[..through.len().min(20)]);
+    assert!(
+        through.is_empty(),
+        "{} came through, as {:?}",
+        through.len(),
+        &through[..through.len().min(20)]
+    );
 }
 
 #[test]
@@ -161,10 +168,39 @@ fn nor_in_a_message_whose_fields_are_shifted_by_one() {
         OBR|1|P1|F1002277|24323-8^Panel of Featherstone^LN\rOBX|1|NM|2345-7^Glucose^LN||5551234567|mg/dL|70-99|H|||F\r\
         IN1|1|A1|MEDI99871|Mutual of Omaha\rGT1|1||FEATHERSTONE^Basil\rMRG|0047110816";
     const GONE: [&str; 33] = [
-        "8815542", "0047110815", "66718", "featherstone", "zoe", "quincy", "moller", "greta", "19620713", "zeddy",
-        "larkspur", "springfield", "62701", "123-9876", "5559871234", "v7788991", "6789", "d9981773", "basil", "umber",
-        "888-1212", "1234987", "pemberton", "plums", "operatorx", "5551234567", "medi99871", "omaha", "0047110816", "said",
-        "557", "f1002277", "allergic",
+        "8815542",
+        "0047110815",
+        "66718",
+        "featherstone",
+        "zoe",
+        "quincy",
+        "moller",
+        "greta",
+        "19620713",
+        "zeddy",
+        "larkspur",
+        "springfield",
+        "62701",
+        "123-9876",
+        "5559871234",
+        "v7788991",
+        "6789",
+        "d9981773",
+        "basil",
+        "umber",
+        "888-1212",
+        "1234987",
+        "pemberton",
+        "plums",
+        "operatorx",
+        "5551234567",
+        "medi99871",
+        "omaha",
+        "0047110816",
+        "said",
+        "557",
+        "f1002277",
+        "allergic",
     ];
     let mut seen = 0;
     for from in 0..12 {
@@ -185,7 +221,11 @@ fn nor_in_a_message_whose_fields_are_shifted_by_one() {
             let out = without(&shifted.collect::<Vec<_>>().join("\r")).to_lowercase();
             for gone in GONE {
                 seen += 1;
-                assert!(!out.contains(gone), "{gone}, from {from}, by {by}:\n{}", out.replace('\r', "\n"));
+                assert!(
+                    !out.contains(gone),
+                    "{gone}, from {from}, by {by}:\n{}",
+                    out.replace('\r', "\n")
+                );
             }
         }
     }
@@ -209,7 +249,12 @@ fn nor_where_a_value_says_how_others_are_read() {
                     all[s] = &changed;
                     let out = without(&all.join("\r"));
                     let told = [Planted { segment: s, field: n, value: value.clone() }];
-                    assert_eq!(left(&out, &told), [""; 0], "{segment} {n}:\n{}", out.replace('\r', "\n"));
+                    assert_eq!(
+                        left(&out, &told),
+                        [""; 0],
+                        "{segment} {n}:\n{}",
+                        out.replace('\r', "\n")
+                    );
                 }
             }
         }

@@ -141,7 +141,9 @@ fn other_delimiters_and_character_sets_are_kept() {
     let out = tool.rewrite(latin);
     assert_eq!(out.len(), latin.len());
     assert!(out.iter().any(|b| *b >= 0xc0), "a letter beyond ASCII stays one");
-    let twice = without("MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\u{c3}\u{bc}ller\r");
+    let twice = without(
+        "MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\u{c3}\u{bc}ller\r",
+    );
     assert!(twice.contains('\u{c3}') && !twice.contains("ller"), "{twice}");
     let damaged =
         b"MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\xfcller\r";
@@ -160,7 +162,11 @@ fn a_document_keeps_its_kind_and_its_length() {
     assert_eq!(out.len(), text.len());
     assert!(out.contains("^application^pdf^Base64^JVBERi0") && !out.contains(pdf));
     // "%PDF-1.4 … 512\n%%EOF\n" in three alignments
-    for whole in ["JVBERi0xLjQgdGhlIGxldHRlcgo1MTIKJSVFT0YK", "JVBERi0xLjQgdGhlIGxldHRlcjUxMgolJUVPRgo=", "JVBERi0xLjQgdGhlIGxldHRlMTIKJSVFT0YK"] {
+    for whole in [
+        "JVBERi0xLjQgdGhlIGxldHRlcgo1MTIKJSVFT0YK",
+        "JVBERi0xLjQgdGhlIGxldHRlcjUxMgolJUVPRgo=",
+        "JVBERi0xLjQgdGhlIGxldHRlMTIKJSVFT0YK",
+    ] {
         let out = without(&text.replace(pdf, whole));
         let field = out.split('^').next_back().unwrap().trim_end();
         assert_eq!(field.get(field.len() - 8..), whole.get(whole.len() - 8..), "its end is there");
@@ -188,7 +194,11 @@ fn what_a_shown_message_may_show() {
         "OBX|1|NM|2345-7^*****^LN||95.5|mg/dL|70-99|H|||F"
     );
     assert_eq!(shown("OBX|1|TX|2345-7||95.5"), "OBX|1|TX|******||****", "no LN stands beside it");
-    assert_eq!(shown("PID|1||47^^^H^MR||DOE^\"\""), "PID|1||**^^^*^MR||***^\"\"", "the null is no name");
+    assert_eq!(
+        shown("PID|1||47^^^H^MR||DOE^\"\""),
+        "PID|1||**^^^*^MR||***^\"\"",
+        "the null is no name"
+    );
     assert_eq!(shown("ZPI|DOE"), "ZPI|***");
     assert_eq!(shown("DOE|JANE"), "***|****", "no segment has this name");
 }
@@ -276,8 +286,12 @@ fn structure(bytes: &[u8]) -> Vec<String> {
             let defects: Vec<_> = m.defects.iter().map(|d| d.code).collect();
             format!("{}^{} {:?} {defects:?}", m.code.as_str(), m.trigger.as_str(), m.urgency)
         }
-        Seen::Ack(ack) => format!("{:?} {:?}", ack.code, ack.defects.iter().map(|d| d.code).collect::<Vec<_>>()),
-        Seen::Unreadable(u) => format!("{:?}", u.defects.iter().map(|d| d.code).collect::<Vec<_>>()),
+        Seen::Ack(ack) => {
+            format!("{:?} {:?}", ack.code, ack.defects.iter().map(|d| d.code).collect::<Vec<_>>())
+        }
+        Seen::Unreadable(u) => {
+            format!("{:?}", u.defects.iter().map(|d| d.code).collect::<Vec<_>>())
+        }
         _ => String::new(),
     };
     super::decode(bytes).1.iter().map(|sighting| told(&sighting.what)).collect()

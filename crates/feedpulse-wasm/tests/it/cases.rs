@@ -10,8 +10,8 @@ use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::key::SiteKey;
 use feedpulse_core::sighting::Seen;
 use feedpulse_core::time::Timestamp;
-use feedpulse_hl7::deidentify::Deidentifier;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
+use feedpulse_hl7::deidentify::Deidentifier;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_wasm::{
     Batch, Finding, Grant, MessageAccess, OCCURRENCE_SEPARATOR, Path, Row, Settings, Worker,
@@ -168,7 +168,10 @@ fn cases_without_their_patients_give_the_same_findings() {
             let codes = |messages| {
                 let mut worker = check.worker(settings(&case)).unwrap();
                 let found = judge(&mut worker, "case", messages);
-                found.iter().map(|f| (f.row, f.code.to_string(), f.at.to_string())).collect::<Vec<_>>()
+                found
+                    .iter()
+                    .map(|f| (f.row, f.code.to_string(), f.at.to_string()))
+                    .collect::<Vec<_>>()
             };
             let (before, after) = (codes(parts), codes(without));
             let stem = case.file_stem().unwrap().to_str().unwrap();

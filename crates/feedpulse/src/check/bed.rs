@@ -2,6 +2,7 @@
 //! stream, and nobody else about.
 
 use super::build;
+use super::sourcemap::SourceMap;
 use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::run::checks::Granted;
 use anyhow::anyhow;
@@ -13,7 +14,7 @@ use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::index::Message as Indexed;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
-use feedpulse_wasm::{About, Manifest, MessageAccess, Plugin, Row, Runtime};
+use feedpulse_wasm::{About, Fault, Manifest, MessageAccess, Plugin, Row, Runtime};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -80,7 +81,7 @@ impl Bed {
         static NEVER: AtomicBool = AtomicBool::new(false);
         let failed =
             |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
-        let runtime = Runtime::new(None).map_err(|e| failed(&e))?;
+        let runtime = Runtime::for_author(false).map_err(|e| failed(&e))?;
         let plugin = runtime.load(&wasm).map_err(|e| failed(&e))?;
         let ticker = runtime.ticker();
         // ends with the process: these commands do not live long
@@ -94,6 +95,31 @@ impl Bed {
     /// Why it is not loaded.
     pub(crate) fn another(&self, wasm: &[u8]) -> Result<Plugin, Failure> {
         self.runtime.load(wasm).map_err(|e| Failure::new(DATA, anyhow!("{e}")))
+    }
+
+    /// A check under an engine that counts instructions.
+    ///
+    /// # Errors
+    /// Why it is not loaded.
+    pub(crate) fn counting(wasm: &[u8]) -> Result<Plugin, Failure> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        let failed = |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{e}"));
+        let runtime = Runtime::for_author(true).map_err(|e| failed(&e))?;
+        let plugin = runtime.load(wasm).map_err(|e| failed(&e))?;
+        let ticker = runtime.ticker();
+        std::thread::spawn(move || ticker.run(&NEVER));
+        Ok(plugin)
+    }
+
+    /// Says in faults which lines of the source are meant, where the component knows.
+    pub(crate) fn explain(&self, faults: &mut [Fault]) {
+        if faults.is_empty() {
+            return;
+        }
+        let Some(map) = SourceMap::of(&self.wasm) else { return };
+        for fault in faults {
+            fault.cause = map.explained(&fault.cause).into();
+        }
     }
 
     /// What it says about itself.

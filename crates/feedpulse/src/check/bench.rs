@@ -7,7 +7,7 @@ use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::files;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, MessageAccess, Row, Settings, Worker};
+use feedpulse_wasm::{Batch, CheckFinding, MessageAccess, Plugin, Row, Settings, Worker};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const NOTHING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nothing.wasm"));
 /// Rows of the large batch, as in production.
 const BATCH: usize = 64;
+/// Calls whose instructions are counted, and as many before them.
+const COUNTED: usize = 64;
 /// Rounds before it counts.
 const WARM: usize = 200;
 
@@ -65,10 +67,18 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
     let settings = Settings::default();
     let manifest = bed.manifest();
     println!("{} {}, {} messages in turn", manifest.name, manifest.version, messages.len());
-    println!("{:<28} {:>10} {:>10} {:>12}", "", "ns a call", "p99", "ns a message");
+    println!(
+        "{:<28} {:>10} {:>10} {:>12} {:>22}",
+        "", "ns a call", "p99", "ns a message", "instructions a message"
+    );
     let mut own = Vec::new();
     let mut memory = 0;
-    for (name, plugin) in [("nothing at all", &nothing), (manifest.name.as_str(), &bed.plugin)] {
+    let both = [
+        ("nothing at all", &nothing, NOTHING),
+        (manifest.name.as_str(), &bed.plugin, bed.wasm.as_slice()),
+    ];
+    for (name, plugin, wasm) in both {
+        let counting = Bed::counting(wasm)?;
         let mut worker = plugin
             .author_worker(settings.clone())
             .map_err(|e| Failure::new(DATA, anyhow!("{e}; bench runs it without settings")))?;
@@ -77,12 +87,15 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
             times.calls.sort_unstable();
             let label = format!("{name}, {size} at a time");
             let (call, p99, row) = (times.at(50), times.at(99), times.per_row());
-            println!("{label:<28} {call:>10} {p99:>10} {row:>12}");
+            let counted = count(&counting, &settings, &rows.batches(size))?;
+            let counted = counted.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            println!("{label:<28} {call:>10} {p99:>10} {row:>12} {counted:>22}");
             own.push(row);
         }
         memory = worker.status().memory.unwrap_or(0);
     }
     println!("memory {}, component {}", size(memory), size(bed.wasm.len()));
+    println!("instructions are WebAssembly's, of the median call: the same on every machine");
     // the check's rows come last
     let ns = own.last().copied().unwrap_or(0);
     verdict(&bed, ns, memory)
@@ -165,6 +178,32 @@ impl Rows {
         };
         self.rows.chunks_exact(size.min(self.rows.len())).map(batch).collect()
     }
+}
+
+/// Instructions a message, of the median of some calls after it is warm; none when they are not
+/// counted. An interpreter that tidies up now and then does so outside of the median.
+fn count(
+    plugin: &Plugin,
+    settings: &Settings,
+    batches: &[Batch<'_>],
+) -> Result<Option<u64>, Failure> {
+    let started = plugin.author_worker(settings.clone());
+    let mut worker = started.map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
+    let rows = batches.first().map_or(1, |b| b.rows.len().max(1));
+    let mut counts = Vec::with_capacity(COUNTED);
+    for (n, batch) in batches.iter().cycle().take(2 * COUNTED).enumerate() {
+        let before = worker.instructions();
+        worker.check(batch);
+        // an instance that was renewed in between counts from its start
+        if let (Some(before), Some(after)) = (before, worker.instructions())
+            && n >= COUNTED
+        {
+            counts.extend(after.checked_sub(before));
+        }
+    }
+    counts.sort_unstable();
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    Ok(counts.get(counts.len() / 2).map(|n| n / rows))
 }
 
 /// Calls for some time, after it is warm.

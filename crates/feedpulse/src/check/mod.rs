@@ -26,6 +26,7 @@ pub(crate) mod play;
 mod registry;
 mod run;
 mod show;
+mod sourcemap;
 mod templates;
 mod test;
 

@@ -199,15 +199,8 @@ impl Play {
 }
 
 const URGENCIES: [Urgency; 3] = [Urgency::Routine, Urgency::Correction, Urgency::Critical];
-const ACK_CODES: [AckCode; 7] = [
-    AckCode::AA,
-    AckCode::AE,
-    AckCode::AR,
-    AckCode::CA,
-    AckCode::CE,
-    AckCode::CR,
-    AckCode::Other,
-];
+const ACK_CODES: [AckCode; 7] =
+    [AckCode::AA, AckCode::AE, AckCode::AR, AckCode::CA, AckCode::CE, AckCode::CR, AckCode::Other];
 
 /// What a row says by name.
 struct Said<'a>(&'a CaseRow);
@@ -260,7 +253,8 @@ impl Said<'_> {
     }
 
     fn event(&self) -> Result<LinkEvent, String> {
-        let receiver = self.word("@by", &[true, false], |by| if by { "receiver" } else { "sender" })?;
+        let receiver =
+            self.word("@by", &[true, false], |by| if by { "receiver" } else { "sender" })?;
         let bytes = self.number("@bytes")?;
         let by = receiver.unwrap_or(true);
         let events = [

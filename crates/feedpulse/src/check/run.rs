@@ -121,8 +121,9 @@ fn one(
                 sums.found += 1;
                 told(bed, args, (path, number), message, &found);
             }
-            CheckFinding::Faulty(fault) => {
+            CheckFinding::Faulty(mut fault) => {
                 sums.faults += 1;
+                bed.explain(std::slice::from_mut(&mut fault));
                 let (kind, cause) = (fault.kind.name(), &fault.cause);
                 if args.json {
                     let line =

@@ -38,6 +38,11 @@ pub(crate) fn lines(bytes: &[u8], at: &str, values: bool) -> Vec<String> {
     vec![line, format!("{}{} {at}{place}", " ".repeat(indent), "^".repeat(length))]
 }
 
+/// The header of a message, without a mark: to say which message it is.
+pub(crate) fn header(bytes: &[u8], values: bool) -> Option<String> {
+    lines(bytes, "MSH", values).into_iter().next()
+}
+
 /// A segment as characters, and where the mark goes.
 struct Drawn {
     text: Vec<char>,

@@ -129,6 +129,7 @@ fn run(bed: &Bed, case: &Case) -> Result<Outcome, Failure> {
             );
         }
     }
+    bed.explain(&mut faults);
     Ok(Outcome { messages: play.rows, found, faults, refused, unwanted })
 }
 

@@ -43,7 +43,9 @@ fn try_case(plugin: &Plugin, settings: &Settings, case: &Case) -> Result<(), Str
         (None, Ok(worker)) => worker,
         (None, Err(e)) => return Err(e.to_string()),
         (Some(part), Err(StartError::Config { said, .. })) if said.contains(part) => return Ok(()),
-        (Some(_), _) => return Err("it should refuse the settings, with another sentence".to_owned()),
+        (Some(_), _) => {
+            return Err("it should refuse the settings, with another sentence".to_owned());
+        }
     };
     // Settings can declare fields, so each case may have rows of its own.
     let declared = plugin.manifest().with_settings(&settings.config).map_err(|e| e.to_string())?;
@@ -68,8 +70,7 @@ fn try_case(plugin: &Plugin, settings: &Settings, case: &Case) -> Result<(), Str
 fn faults(plugin: &Plugin, settings: &Settings, row: Row) -> Result<Vec<Fault>, String> {
     let mut worker = plugin.worker(settings.clone()).map_err(|e| e.to_string())?;
     let rows = [row];
-    let batch =
-        Batch { feed: "case", now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access: None };
+    let batch = Batch { feed: "case", now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access: None };
     let fault = |one| match one {
         CheckFinding::Faulty(fault) => Some(fault),
         CheckFinding::Found(_) => None,
@@ -110,3 +111,6 @@ fn differs(expected: &[Expected], found: &[Expected]) -> String {
     }
     format!("finding {} is {is} where {should} is expected", at + 1)
 }
+
+#[cfg(test)]
+mod tests;

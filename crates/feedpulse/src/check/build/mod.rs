@@ -232,3 +232,50 @@ pub(crate) fn digest(wasm: &[u8]) -> String {
 pub(crate) fn size(bytes: usize) -> String {
     if bytes < 10_000 { format!("{bytes} bytes") } else { format!("{} kB", bytes.div_ceil(1000)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::packaging::{CASES, append_section, cases_json};
+    use feedpulse_wasm::{About, Case, Grant};
+    use std::fs;
+
+    #[test]
+    fn every_case_with_an_expectation_travels_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join("cases").join(name);
+        fs::create_dir_all(at("both")).unwrap();
+        for (name, text) in [
+            ("alone.rows.json", r#"[{"about": "connection", "@event": "idle"}, {"tick": 5}]"#),
+            (
+                "alone.expected.json",
+                r#"{"grants": ["get"], "now-ms": 7, "ticks": [9], "feed": "f"}"#,
+            ),
+            ("beside.hl7", "MSH|1"),
+            ("beside.rows.json", "[]"),
+            ("beside.expected.json", r#"[{"row": 0, "code": "c", "attrs": {"n": 3}}]"#),
+            ("both/2.hl7", "MSH|3"),
+            ("both/1.hl7", "MSH|2"),
+            ("both/expected.json", r#"{"settings": {"a": 1}, "refuses": "no"}"#),
+            ("open.hl7", "MSH|4"),
+        ] {
+            fs::write(at(name), text).unwrap();
+        }
+        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+        append_section(&mut wasm, CASES, &cases_json(root.path()).unwrap().unwrap());
+        let cases = Case::read(&wasm).unwrap();
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names, ["alone", "beside", "both"], "one without an expectation stays at home");
+        let [alone, beside, both] = &cases[..] else { panic!() };
+        assert_eq!((alone.rows.len(), alone.rows[0].about), (2, Some(About::Connection)));
+        assert_eq!(
+            (&alone.grants[..], alone.now_ms, &alone.ticks[..]),
+            (&[Grant::Get][..], Some(7), &[9][..])
+        );
+        assert_eq!(alone.feed.as_deref(), Some("f"));
+        assert_eq!(beside.expected[0].attrs.as_ref().unwrap()["n"], "3");
+        assert_eq!(both.messages, "MSH|2\n\nMSH|3");
+        assert_eq!(both.refuses.as_deref(), Some("no"));
+        fs::write(at("alone.rows.json"), "[").unwrap();
+        assert!(cases_json(root.path()).unwrap_err().to_string().contains("alone.rows.json"));
+    }
+}

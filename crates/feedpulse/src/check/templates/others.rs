@@ -5,6 +5,12 @@ use crate::check::build::go::Go;
 use crate::check::build::js::Js;
 use crate::check::build::python::Python;
 
+/// Brings esbuild and componentize-qjs.
+pub(in crate::check) const NPM: &str = "npm install";
+/// Brings componentize-py.
+pub(in crate::check) const PIP: &str =
+    "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";
+
 /// Files of a folder in JavaScript or TypeScript: its own, and the kit that both share.
 macro_rules! with_js_kit {
     ($($path:literal: $from:literal),* $(,)?) => {
@@ -43,6 +49,7 @@ pub(super) const JAVASCRIPT: Language = Language {
     },
     incident: files! { "src/check.js": "templates/js/src/incident.js" },
     budget: (20, 4),
+    setup: NPM,
     builder: &Js { source: "src/check.js" },
 };
 
@@ -61,6 +68,7 @@ pub(super) const TYPESCRIPT: Language = Language {
     },
     incident: files! { "src/check.ts": "templates/ts/src/incident.ts" },
     budget: (20, 4),
+    setup: NPM,
     builder: &Js { source: "src/check.ts" },
 };
 
@@ -92,6 +100,7 @@ pub(super) const PYTHON: Language = Language {
     },
     incident: files! { "check.py": "templates/python/incident.py" },
     budget: (20, 16),
+    setup: PIP,
     builder: &Python,
 };
 
@@ -127,6 +136,7 @@ pub(super) const GO: Language = Language {
     },
     incident: files! { "main.go": "templates/go/incident.go" },
     budget: (10, 10),
+    setup: "",
     builder: &Go,
 };
 
@@ -160,7 +170,9 @@ mod tests {
         };
         let words: Vec<String> = rust.lines().filter_map(word).collect();
         assert!(words.len() > 35 && words.iter().any(|w| w == "half_open"), "{words:?}");
-        for kit in ["js/src/about.js", "js/index.d.ts", "python/feedpulse_check/about.py", "go/about.go"] {
+        for kit in
+            ["js/src/about.js", "js/index.d.ts", "python/feedpulse_check/about.py", "go/about.go"]
+        {
             let text = read(&format!("plugins/sdk/{kit}"));
             for word in &words {
                 assert!(text.contains(&format!("\"{word}\"")), "{word} is not in {kit}");
