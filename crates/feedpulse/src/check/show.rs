@@ -137,14 +137,14 @@ mod tests {
     use super::*;
 
     const ORU: &[u8] = b"MSH|^~\\&|LAB||||20240101||ORU^R01|1|P|2.5\rPID|1||47^^^H^MR||DOE^JANE\r\
-        OBX|1|NM|2345-7^Glucose||95||||||F\rOBX|2|NM|2951-2^Sodium||140||||||P\r";
+        OBX|1|NM|2345-7^Glucose^LN||95||||||F\rOBX|2|NM|2951-2^Sodium^LN||140||||||P\r";
 
     #[test]
     fn the_mark_stands_under_the_field() {
         let lines = lines(ORU, "OBX[2]-11", false);
         assert_eq!(
             lines,
-            ["OBX|2|NM|2951-2^Sodium||140||||||P", "                                 ^ OBX[2]-11"]
+            ["OBX|2|NM|2951-2^******^LN||140||||||P", "                                    ^ OBX[2]-11"]
         );
     }
 
