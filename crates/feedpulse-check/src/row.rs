@@ -148,6 +148,9 @@ impl<'a> Field<'a> {
     /// ```
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        if self.component.is_none() && self.subcomponent.is_none() {
+            return self.text.bytes().all(parts_values);
+        }
         self.values().all(|value| value.as_str().is_empty())
     }
 
@@ -194,7 +197,7 @@ impl<'a> Field<'a> {
     /// Every single value: of each repetition in each occurrence, at least one.
     pub fn values(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
         let (component, subcomponent) = (self.component, self.subcomponent);
-        self.text.split([OCCURRENCE, REPETITION]).map(move |text| {
+        Values(Some(self.text)).map(move |text| {
             let mut value = Value::whole(text);
             if let Some(n) = component {
                 value = value.component(n);
@@ -210,6 +213,27 @@ impl<'a> Field<'a> {
     #[must_use]
     pub fn first(&self) -> Value<'a> {
         self.values().next().unwrap_or_default()
+    }
+}
+
+/// Whether a byte parts occurrences or repetitions.
+fn parts_values(byte: u8) -> bool {
+    // both are ASCII, which stands in no character of several bytes
+    char::from(byte) == OCCURRENCE || char::from(byte) == REPETITION
+}
+
+/// What stands between them. As [`str::split`] with both characters, which looks at characters one by
+/// one and takes three times as long.
+struct Values<'a>(Option<&'a str>);
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.0.take()?;
+        let Some(end) = text.bytes().position(parts_values) else { return Some(text) };
+        self.0 = Some(&text[end + 1..]);
+        Some(&text[..end])
     }
 }
 

@@ -6,8 +6,9 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Value<'a> {
     text: &'a str,
-    /// Whether escape sequences are still in it: the host resolves them where a value has no parts.
-    raw: bool,
+    /// Whether it was cut out of a value with parts, so that escape sequences are still in it: the
+    /// host resolves them where a value has no parts.
+    cut: bool,
 }
 
 /// Never shows the value: it is patient data.
@@ -20,13 +21,13 @@ impl std::fmt::Debug for Value<'_> {
 impl<'a> Value<'a> {
     /// As handed over.
     pub(crate) fn whole(text: &'a str) -> Self {
-        Self { text, raw: text.contains(['^', '&']) }
+        Self { text, cut: false }
     }
 
     /// A part of a repetition, as it stands in a message: for tests.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn of(repetition: &'a str, path: &crate::path::Path<'_>) -> Self {
-        let mut value = Self { text: repetition, raw: true };
+        let mut value = Self { text: repetition, cut: true };
         if let Some(n) = path.component {
             value = value.component(n);
         }
@@ -39,7 +40,7 @@ impl<'a> Value<'a> {
     /// As the host hands it over: resolved when it has no parts.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn unescaped_leaf(&self) -> Cow<'a, str> {
-        if self.text.contains(['^', '&']) { Cow::Borrowed(self.text) } else { self.unescaped() }
+        if has_parts(self.text) { Cow::Borrowed(self.text) } else { self.unescaped() }
     }
 
     /// As handed over; escape sequences may be in it where it is a part of something.
@@ -85,7 +86,7 @@ impl<'a> Value<'a> {
 
     fn part(&self, by: char, n: usize) -> Self {
         let text = n.checked_sub(1).and_then(|n| self.text.split(by).nth(n)).unwrap_or("");
-        Self { text, raw: self.raw }
+        Self { text, cut: self.cut || has_parts(self.text) }
     }
 
     /// The text with escape sequences resolved (HL7 v2.5.1 §2.7): `\F\`, `\S\`, `\T\`, `\R\`, `\E\`,
@@ -101,7 +102,7 @@ impl<'a> Value<'a> {
     /// ```
     #[must_use]
     pub fn unescaped(&self) -> Cow<'a, str> {
-        if !self.raw || !self.text.contains('\\') {
+        if !self.text.contains('\\') || !(self.cut || has_parts(self.text)) {
             return Cow::Borrowed(self.text);
         }
         let mut out = String::with_capacity(self.text.len());
@@ -134,6 +135,11 @@ impl<'a> Value<'a> {
         let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+');
         text.bytes().all(plain).then(|| text.parse().ok()).flatten()
     }
+}
+
+/// Whether a value has components or subcomponents.
+fn has_parts(text: &str) -> bool {
+    text.bytes().any(|b| matches!(b, b'^' | b'&'))
 }
 
 /// Writes what a sequence stands for; false when it is none.

@@ -245,15 +245,14 @@ fn occurrence(
     } else {
         message.field_of(segment, number)
     };
-    let d = message.delimiters();
-    if path.component.is_none() && is_plain(raw, d) && raw.len() <= room.longest {
-        // Nothing in it has to be resolved, parted or replaced.
-        let there = !matches!(path.repetition, Repetition::One(n) if n > 1);
-        out.push_str(if there { core::str::from_utf8(raw).unwrap_or_default() } else { "" });
-        return;
-    }
     if segment.name == MSH && path.field <= 2 {
         leaf(raw, charset, message, room, out, false);
+        return;
+    }
+    let d = message.delimiters();
+    if path.component.is_none() && is_plain(raw, d) && raw.len() <= room.longest {
+        // Nothing in it has to be resolved or replaced.
+        plain(core::str::from_utf8(raw).unwrap_or_default(), path.repetition, d, out);
         return;
     }
     let parts = |byte: &u8| {
@@ -306,11 +305,31 @@ fn occurrence(
     }
 }
 
-/// Whether a field stands in a row as it stands in the message: ASCII without escape sequences,
-/// repetitions and control characters, in a message with the standard delimiters.
+/// Writes the repetitions of a plain field that a path names.
+fn plain(field: &str, repetition: Repetition, d: &Delimiters, out: &mut String) {
+    let Some(by) = d.repetition.filter(|by| memchr::memchr(*by, field.as_bytes()).is_some()) else {
+        if !matches!(repetition, Repetition::One(n) if n > 1) {
+            out.push_str(field);
+        }
+        return;
+    };
+    let mut parts = field.split(char::from(by));
+    if let Repetition::One(n) = repetition {
+        out.push_str(parts.nth(usize::from(n).saturating_sub(1)).unwrap_or_default());
+        return;
+    }
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        out.push(REPETITION);
+        out.push_str(part);
+    }
+}
+
+/// Whether the repetitions of a field stand in a row as they stand in the message: ASCII without escape
+/// sequences and control characters, in a message with the standard delimiters.
 fn is_plain(raw: &[u8], d: &Delimiters) -> bool {
-    let (escape, repetition) = (d.escape.unwrap_or(b'\\'), d.repetition.unwrap_or(b'~'));
-    let odd = |b: u8| !(0x20..0x80).contains(&b) | (b == escape) | (b == repetition);
+    let escape = d.escape.unwrap_or(b'\\');
+    let odd = |b: u8| !(0x20..0x80).contains(&b) | (b == escape);
     d.component == b'^'
         && d.subcomponent == Some(b'&')
         && !raw.iter().fold(false, |any, b| any | odd(*b))

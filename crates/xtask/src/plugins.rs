@@ -25,8 +25,7 @@ fn folders() -> Result<Vec<PathBuf>> {
 }
 
 fn target() -> PathBuf {
-    let outer = std::env::var_os("CARGO_TARGET_DIR");
-    outer.map_or_else(|| cmd::root().join("target"), PathBuf::from).join("plugins")
+    cmd::target().join("plugins")
 }
 
 /// Formatting and lints of the plugins, which the workspace's own do not reach.

@@ -1,6 +1,6 @@
 //! The verbs: what each runs, in which order, and how their options are read.
 
-use crate::cmd::{cargo, in_ci, run};
+use crate::cmd::{self, cargo, in_ci, run};
 use crate::error::{Error, Result};
 use crate::{chart, image, parts, pins, plugins};
 use std::process::Command;
@@ -234,9 +234,12 @@ fn bench(rest: &[String]) -> Result<()> {
         bench.args(["reloads_under_full_load", "--", "--nocapture"]);
         return run(bench.env("FEEDPULSE_RELOADS", RELOADS));
     }
-    let mut bench = cargo();
-    bench.args(["run", "--release", "-q", "-p", "feedpulse-tests", "--bin", "bench", "--"]);
-    run(bench.args(rest))
+    let packages =
+        ["-p", "feedpulse-tests", "--bin", "bench", "-p", "feedpulse", "--bin", "feedpulse"];
+    run(cargo_for_tests().args(["build", "--release", "-q"]).args(packages))?;
+    let release = cmd::target().join("release");
+    let mut bench = Command::new(release.join("bench"));
+    run(bench.args(rest).env("FEEDPULSE_BIN", release.join("feedpulse")))
 }
 
 #[cfg(test)]

@@ -90,6 +90,13 @@ fn rows_hold_the_declared_fields_only() {
     ] {
         assert_eq!(row(&fields, text), expected, "{fields:?}");
     }
+    // The header's own delimiters are no value with parts, whichever are declared.
+    let narrow = "MSH|^~|A|B\rPID|1||4~5~~7";
+    assert_eq!(row(&["MSH-1", "MSH-2"], narrow), "|\u{1F}^~");
+    // Fields that need no resolving are cut and joined by a short way.
+    let plain = "MSH|^~\\&|A|B\rPID|1||4^a&b~5~~7";
+    let by = ["PID-3", "PID-3[1]", "PID-3[2]", "PID-3[3]", "PID-3[4]", "PID-3[5]"];
+    assert_eq!(row(&by, plain), "4^a&b\u{1D}5\u{1D}\u{1D}7\u{1F}4^a&b\u{1F}5\u{1F}\u{1F}7\u{1F}");
     assert_eq!(
         row(&["@shape"], "MSH|^~\\&|A||C\rPID|||47\rzz|9\rZX1||\"\""),
         "MSH\u{1D}2\u{1D}3\u{1D}5\u{1C}PID\u{1D}3\u{1C}???\u{1D}1\u{1C}ZX1\u{1D}2",

@@ -90,9 +90,7 @@ fn static_build() -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     run(Command::new("rustup").args(["target", "add", &target]).current_dir(cmd::root()))?;
     run(&mut static_cargo("feedpulse", &target))?;
-    let output = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| cmd::root().join("target"), PathBuf::from);
-    Ok(output.join(&target).join("release").join("feedpulse"))
+    Ok(cmd::target().join(&target).join("release").join("feedpulse"))
 }
 
 fn static_cargo(package: &str, target: &str) -> Command {
