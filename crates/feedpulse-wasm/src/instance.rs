@@ -11,7 +11,7 @@ use std::time::Duration;
 use wasmtime::{Error, Store, Trap};
 
 /// Longest error text that an author is shown, characters.
-const REVEALED_CHARS: usize = 500;
+const REVEALED_CHARS: usize = 1000;
 
 /// Longest sentence about settings that is passed on, characters: it says what to write instead.
 const MAX_REFUSAL_CHARS: usize = 1000;

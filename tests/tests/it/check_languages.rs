@@ -343,9 +343,15 @@ fn an_exception_in_typescript_names_a_line_of_its_source() {
     fs::write(folder.join("src/check.ts"), source).unwrap();
     let (code, said) = run(Language::Js, &folder, feedpulse(), &["check", "test"]);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("(look src/check.ts:10:") && said.contains("check src/check.ts:6:"), "{said}");
+    assert!(
+        said.contains("(look src/check.ts:10:") && said.contains("check src/check.ts:6:"),
+        "{said}"
+    );
     assert!(!said.contains("bundle.js") && !said.contains("sdk/js"), "{said}");
-    assert!(said.contains("            MSH|") && !said.contains('^'.to_string().repeat(2).as_str()), "{said}");
+    assert!(
+        said.contains("            MSH|") && !said.contains('^'.to_string().repeat(2).as_str()),
+        "{said}"
+    );
     // the file alone knows too
     let words = ["check", "run", "reason-check.wasm", "cases"];
     let (_, said) = run(Language::Js, &folder, feedpulse(), &words);

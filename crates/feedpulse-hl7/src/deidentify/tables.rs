@@ -28,8 +28,6 @@ pub(super) const ORDER_STATUS: &str = "A|CA|CM|DC|ER|HD|IP|RP|SC";
 pub(super) const DIAGNOSIS: &str = "A|F|W";
 /// 0062 event reason, 0112 discharge disposition.
 pub(super) const TWO_DIGITS: &str = "01|02|03|04|05|06|07|08|09|10|11|12|13|14|15|16|17|18|19|20|21|30|40|41|42|43|50|51|61|62|63|64|65|66";
-/// 0061 check digit scheme.
-pub(super) const SCHEME: &str = "BCV|ISO|M10|M11|NPI";
 /// 0063 relationship.
 pub(super) const RELATIONSHIP: &str = "ASC|BRO|CGV|CHD|DEP|DOM|EMC|EME|EMR|EXF|FCH|FND|FTH|GCH|GRD|GRP|MGR|MTH|NCH|NON|OAD|OTH|OWN|PAR|SCH|SEL|SIB|SIS|SPO|TRA|UNK|WRD";
 /// 0065 specimen action code.

@@ -64,7 +64,7 @@ impl Bed {
     pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         if path.is_dir() {
             let built = build::build(path, None)?;
-            return Self::load(built.wasm, &built.file);
+            return Ok(Self::ready(built.wasm, built.loaded));
         }
         let wasm = std::fs::read(path).map_err(|e| {
             let hint = "give a .wasm file, or the folder of a check";
@@ -78,15 +78,17 @@ impl Bed {
     /// # Errors
     /// Why this host does not load it.
     pub(crate) fn load(wasm: Vec<u8>, path: &Path) -> Result<Self, Failure> {
-        static NEVER: AtomicBool = AtomicBool::new(false);
         let failed =
             |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
         let runtime = Runtime::for_author(false).map_err(|e| failed(&e))?;
         let plugin = runtime.load(&wasm).map_err(|e| failed(&e))?;
-        let ticker = runtime.ticker();
-        // ends with the process: these commands do not live long
-        std::thread::spawn(move || ticker.run(&NEVER));
-        Ok(Self { plugin, wasm, runtime })
+        Ok(Self::ready(wasm, (runtime, plugin)))
+    }
+
+    /// With a heartbeat.
+    fn ready(wasm: Vec<u8>, (runtime, plugin): (Runtime, Plugin)) -> Self {
+        beat(&runtime);
+        Self { plugin, wasm, runtime }
     }
 
     /// Another check under the same engine and heartbeat.
@@ -102,12 +104,10 @@ impl Bed {
     /// # Errors
     /// Why it is not loaded.
     pub(crate) fn counting(wasm: &[u8]) -> Result<Plugin, Failure> {
-        static NEVER: AtomicBool = AtomicBool::new(false);
         let failed = |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{e}"));
         let runtime = Runtime::for_author(true).map_err(|e| failed(&e))?;
         let plugin = runtime.load(wasm).map_err(|e| failed(&e))?;
-        let ticker = runtime.ticker();
-        std::thread::spawn(move || ticker.run(&NEVER));
+        beat(&runtime);
         Ok(plugin)
     }
 
@@ -126,6 +126,13 @@ impl Bed {
     pub(crate) fn manifest(&self) -> &Manifest {
         self.plugin.manifest()
     }
+}
+
+/// Starts a runtime's heartbeat, which ends with the process: these commands do not live long.
+fn beat(runtime: &Runtime) {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let ticker = runtime.ticker();
+    std::thread::spawn(move || ticker.run(&NEVER));
 }
 
 /// A reader of messages as production reads them, into the rows of a check.

@@ -144,7 +144,10 @@ mod tests {
         let lines = lines(ORU, "OBX[2]-11", false);
         assert_eq!(
             lines,
-            ["OBX|2|NM|2951-2^******^LN||140||||||P", "                                    ^ OBX[2]-11"]
+            [
+                "OBX|2|NM|2951-2^******^LN||140||||||P",
+                "                                    ^ OBX[2]-11"
+            ]
         );
     }
 

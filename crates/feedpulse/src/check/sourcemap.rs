@@ -13,6 +13,8 @@ use std::path::{Component, Path, PathBuf};
 pub(crate) const SECTION: &str = "feedpulse:source-map";
 /// What places in the bundle begin with.
 const BUNDLE: &str = "bundle.js:";
+/// Most places that are told.
+const MOST: usize = 3;
 /// Longest map that is read, bytes.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -114,6 +116,7 @@ impl SourceMap {
         if told.is_empty() {
             told = all.iter().map(String::as_str).collect();
         }
+        told.truncate(MOST);
         format!("{words} ({})", told.join(", "))
     }
 

@@ -21,7 +21,7 @@ use super::templates::{self, LANGUAGES, Language};
 use crate::cli::{DATA, Failure, IO, NO_INPUT, UNAVAILABLE};
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Grant, Manifest, Runtime};
+use feedpulse_wasm::{Grant, Manifest, Plugin, Runtime};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -105,6 +105,8 @@ pub(crate) struct Built {
     pub(crate) wasm: Vec<u8>,
     /// What it says about itself.
     pub(crate) manifest: Manifest,
+    /// The host that looked at it, and the check there: compiling it once more can take seconds.
+    pub(crate) loaded: (Runtime, Plugin),
 }
 
 /// Runs the command.
@@ -131,21 +133,20 @@ pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Result<Built, BuildErr
     if let Some(cases) = cases {
         packaging::append_section(&mut wasm, packaging::CASES, &cases);
     }
-    Runtime::new(None).map_err(|e| BuildError::Source(e.to_string()))?.load(&wasm).map_err(
-        |e| {
-            let hint = if e.to_string().contains("no exported") {
-                "\nthe source must export the check: in Rust src/lib.rs ends with \
-                 `feedpulse_check::export!(fn check);`"
-            } else {
-                ""
-            };
-            BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
-        },
-    )?;
+    let runtime = Runtime::for_author(false).map_err(|e| BuildError::Source(e.to_string()))?;
+    let plugin = runtime.load(&wasm).map_err(|e| {
+        let hint = if e.to_string().contains("no exported") {
+            "\nthe source must export the check: in Rust src/lib.rs ends with \
+             `feedpulse_check::export!(fn check);`"
+        } else {
+            ""
+        };
+        BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
+    })?;
     let file = out.map_or_else(|| folder.join(format!("{}.wasm", manifest.name)), Path::to_owned);
     std::fs::write(&file, &wasm)
         .map_err(|e| BuildError::Write(format!("{}: {e}", file.display())))?;
-    Ok(Built { file, wasm, manifest })
+    Ok(Built { file, wasm, manifest, loaded: (runtime, plugin) })
 }
 
 /// The language of a folder.
