@@ -244,7 +244,7 @@ pub(crate) fn compile(folder: &Path, target: &Path, live: bool) -> Result<Vec<u8
         .args(["build", "--release", "--lib", "--target", TARGET])
         .args(["--message-format", "json-render-diagnostics", "--target-dir"])
         .arg(target)
-        .env("CARGO_ENCODED_RUSTFLAGS", remap(folder));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(folder));
     let done = run(&mut command, live)
         .map_err(|e| fail(format!("{}: cargo cannot be run: {e}", folder.display())))?;
     if !done.success {
@@ -361,18 +361,16 @@ pub(crate) fn clean(program: impl Into<OsString>) -> Command {
     command
 }
 
-/// rustc flags that take this machine's folders out of the file: panics carry source paths.
-fn remap(folder: &Path) -> OsString {
+/// rustc flags: 128-bit vectors, which every host of checks has and the kit's splitting uses; and this
+/// machine's folders taken out of the file, since panics carry source paths.
+fn flags(folder: &Path) -> OsString {
     let homes = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
-    let mut flags = OsString::new();
+    let mut flags = OsString::from("-Ctarget-feature=+simd128");
     // the last match wins in rustc, so the outermost folder comes first
     let mut one = |from: &Path, to: &str| {
-        if !flags.is_empty() {
-            flags.push("\u{1f}");
-        }
-        flags.push("--remap-path-prefix=");
+        flags.push("\u{1f}--remap-path-prefix=");
         flags.push(from);
         flags.push("=");
         flags.push(to);

@@ -2,7 +2,7 @@
 
 use crate::bindings::feedpulse::check::types;
 use crate::path::Declared;
-use crate::row::ROW;
+use crate::row::Rows;
 use crate::{Check, Finding, Findings, Row, Tick};
 use std::cell::RefCell;
 
@@ -64,7 +64,7 @@ pub fn check<T: Check>(
 ) -> Result<Vec<types::Finding>, String> {
     let mut slot = slot.0.borrow_mut();
     let (check, declared) = slot.as_mut().ok_or("called before init")?;
-    let rows = batch.rows.split(ROW);
+    let rows = Rows::of(&batch.rows);
     let found = each_row(check, declared, &batch.feed, batch.now_ms, rows)?;
     Ok(found.into_iter().map(types::Finding::from).collect())
 }

@@ -34,7 +34,7 @@ pub use reader::{DecodeError, Fault, Names, OTHER_NAME, Reader, put_varint};
 
 /// Version of all layouts together; the first two bytes of whatever [`encode`] or
 /// [`encode_block`] gives.
-pub const LAYOUT_VERSION: u16 = 9;
+pub const LAYOUT_VERSION: u16 = 10;
 
 /// A value with a byte layout.
 pub trait Wire: Sized {

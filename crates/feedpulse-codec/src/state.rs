@@ -101,13 +101,13 @@ layout! {
     struct Drill { number, kind, severity, began, within, incidents, open }
     struct Incident {
         id, state, severity, code, since, begun, opened_at, findings, members, lapses, calm_since,
-        flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits, news
+        flaps, timeline, cause, claimed_by, muted_until, said, verdict, waits, news, check_codes, told_codes
     }
     struct State {
         plan, clocks, series, sequence, seq, now, kinds, ended, started, waypoints, feeds, journeys, journey_timers, totals,
         journeys_shed, incidents, resolved, signatures, changes, heard, remarks, notices, would_be, profiles, lessons,
         drill, next_incident,
-        around
+        around, words
     }
 }
 

@@ -26,6 +26,7 @@ use feedpulse_core::plan::{
     Acks, DownTimes, Downtime, Embargo, FeedId, FeedPlan, Objectives, PeerNet, Plan, Role, Route,
     RouteId, Silence, Waypoint,
 };
+use feedpulse_core::said::{CheckCode, CheckCodes, CheckWords, CodeWords, Line, TEXT_MAX};
 use feedpulse_core::shape::{Part, ShapeKey};
 use feedpulse_core::sighting::{
     AckCode, AckCondition, AckMode, AckSeen, BatchSeen, DeadLetterSeen, FindKeys, LinkEvent,
@@ -61,7 +62,10 @@ layout! {
         9 = Learned(learned),
         10 = Drill(step),
         11 = Taken(taken),
+        12 = Words(words),
     }
+    struct CheckWords { check, codes }
+    struct CodeWords { name, by, title, explanation, remedy }
     struct Blind { waypoint, from, to, records, bytes }
     struct OwnState { part, code, failing, detail, dropped }
     enum OperatorAction {
@@ -167,7 +171,9 @@ layout! {
         8 = Unknown,
     }
 
-    struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
+    struct CheckFinding {
+        at, check, waypoint, faulty, code, severity, journey_key, urgency, place, attrs
+    }
     struct Finding { code, subject, severity, state, since, evidence, detail }
     enum FindingState { 0 = Raised, 1 = Cleared, 2 = Happened }
     enum Severity { 0 = Note, 1 = Ticket, 2 = Page }
@@ -205,8 +211,10 @@ layout! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news, check_codes
     }
+    struct CheckCodes { codes, others }
+    struct CheckCode { code, words, severity, times, first, last, waypoint, place, attrs }
     struct Overran { name, since }
     enum Scope { 0 = Own, 1 = Feed, 2 = Feeds, 3 = Link, 4 = System, 5 = Everything, 6 = Around }
     struct Moment { at, what }
@@ -226,6 +234,7 @@ layout! {
         12 = Remarked(by),
         13 = Judged { right, by },
         14 = Drained,
+        15 = CheckFound(code),
     }
     struct Cause { class, confidence, clues, against }
     enum Confidence { 0 = Low, 1 = Medium, 2 = High }
@@ -341,6 +350,21 @@ impl Wire for RemarkText {
         let text = String::take(from)?;
         // Only what `new` leaves as it is was ever written.
         Self::new(&text).ok().filter(|kept| kept.shown() == text).ok_or(invalid)
+    }
+}
+
+impl Wire for Line {
+    fn put(&self, out: &mut Vec<u8>) {
+        let text = self.as_str().as_bytes();
+        text.len().put(out);
+        out.extend_from_slice(text);
+    }
+
+    fn take(from: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let invalid = from.fail(Fault::Invalid);
+        let text = String::take(from)?;
+        // Only what `new` leaves as it is was ever written.
+        Some(Self::new(&text, TEXT_MAX)).filter(|kept| kept.as_str() == text).ok_or(invalid)
     }
 }
 

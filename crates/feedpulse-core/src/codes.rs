@@ -159,8 +159,8 @@ codes! {
         "Of the messages of the last five minutes at least five, and a twentieth, were older by MSH-7 than the one before of the same sender on the same connection (by the number in MSH-10, where MSH-7 is not to the second), and took at least four times as long to arrive; and that is four times what is usual at this link, and more than chance brings. Learned are 200 messages. Repeats do not count, nor a backlog that drains, nor what FP0501 to FP0503 say."
         "Parallel senders, a replay from an error queue, or a topic without the patient in its key: an older state of a patient may overwrite a newer one.";
     CheckFound "FP0301" Ticket "A check found something"
-        "A WASM check reported a finding; its own code and explanation are in the evidence."
-        "Read the check's README: its manifest explains each of its codes.";
+        "A check reported a finding. The incident says what, with the title, the explanation and the remedy that the check's author wrote, and for each of its codes how often, when first and last, and where."
+        "Do what the incident's remedy says: it is the author's own. `feedpulse check inspect` lists all codes of a check with their words.";
     CheckFaulted "FP0302" Ticket "A check is faulty"
         "A WASM check trapped, ran over its time or memory, or returned an invalid finding. The message stream and the other checks are not touched; the check is retried with growing pauses and set aside after five faults in a minute."
         "The check's author can replay the message that it failed on with `feedpulse check`; until then its messages count as not checked.";
@@ -168,11 +168,11 @@ codes! {
         "A WASM check was set aside twelve times in a row, for longer each time, without one calm minute between; it runs no more. Its rows count as not checked. The message stream and the other checks are not touched."
         "Look at the causes of its faults on the page of checks; give it a version that is mended, or restart with it as it is. Either loads it again.";
     CheckKeptOut "FP0306" Ticket "A version of a check is kept out"
-        "A new version of a check, or new settings of it, was found and not taken: it cannot be read, does not compile, asks for more than is approved, refuses its settings, or fails its own cases. The version before goes on. The class is in the evidence, the whole reason in the log, in `feedpulse checks` and at /api/v1/checks/versions."
+        "A new version of a check, or new settings of it, was found and not taken: it cannot be read (unreadable), does not compile (invalid), asks for more than is approved (not-approved), refuses its settings (settings), does not start (start), or fails its own cases (cases). The version before goes on; where there is none, that is FP0307. The class is in the evidence, the whole reason in the log, in `feedpulse checks` and at /api/v1/checks/versions."
         "Correct the file, the settings or the approval: a change is noticed at once and tried again. Where it asks for more than is approved, the reason holds the lines to add to the configuration.";
     CheckNotRunning "FP0307" Ticket "A check does not run"
-        "No version of a check runs: its registry could not be reached and it was never fetched before, or what ran is approved no longer. Its messages count as skipped."
-        "`feedpulse checks` says why. It is tried again every 30 s.";
+        "No version of a check runs, and its messages count as skipped. The class in the evidence says why: not-approved, since the configuration no longer approves what ran; unreadable, where its registry could not be reached and it was never fetched before; or another of those of FP0306, where nothing that ran before could take over."
+        "`feedpulse checks` says why, and for not-approved prints the lines to add to the check's entry in the configuration; the change is taken over at once, without a restart. If the approval was withdrawn on purpose, remove the entry and restart: that ends this. A registry is asked again every 30 s: see its address, login and proxy under `registries`.";
     CheckCacheForeign "FP0308" Note "Compiled code of a check was not ours"
         "The cache of compiled checks held a file for this check that this Feedpulse did not write, or that was changed since. It was not loaded; the check was compiled anew."
         "A disk error, a store that was copied from another machine, or somebody who can write there: the folder `compiled` in the store's folder must belong to Feedpulse's user alone.";

@@ -10,6 +10,7 @@ use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
 use crate::lag::Withheld;
 use crate::plan::FeedId;
+use crate::said::CheckCodes;
 use crate::sighting::{AckCode, FindKeys, Outcome, ReasonClass, Urgency};
 use crate::time::{EventTime, Timestamp};
 
@@ -291,6 +292,8 @@ pub struct Story {
     pub drill: bool,
     /// What is new in the messages, and what is gone (`ORU^R01: ZPD segment`), at most 48.
     pub news: Vec<Label>,
+    /// What the check that it is about said.
+    pub check_codes: CheckCodes,
 }
 
 /// A planned downtime that goes on longer than planned.
@@ -385,6 +388,8 @@ pub enum MomentKind {
     },
     /// All that waited when it became calm has come to its end.
     Drained,
+    /// A check's own code was found for the first time.
+    CheckFound(Label),
 }
 
 /// Something that changed around the stream.

@@ -4,6 +4,7 @@ use crate::codes::{Code, Severity};
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::plan::FeedId;
+use crate::said::Line;
 use crate::sighting::Urgency;
 use crate::time::Timestamp;
 
@@ -134,4 +135,8 @@ pub struct CheckFinding {
     pub journey_key: Option<crate::key::MessageKey>,
     /// The message's urgency.
     pub urgency: Urgency,
+    /// HL7 path that it names; may be empty.
+    pub place: Line,
+    /// Names and values that its manifest lists, at most [`crate::said::ATTRS_MAX`].
+    pub attrs: Vec<(Line, Line)>,
 }

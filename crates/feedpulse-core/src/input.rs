@@ -7,6 +7,7 @@ use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::plan::Plan;
 use crate::probe::Probed;
+use crate::said::CheckWords;
 use crate::sighting::Sighting;
 use crate::time::Timestamp;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub enum Input {
     Drill(Box<DrillStep>),
     /// A notifier's server took a notice.
     Taken(Taken),
+    /// What a version of a check can say, before its first finding.
+    Words(Box<CheckWords>),
 }
 
 /// A step of a drill: a fault on a stream of its own, to see that the alert arrives.

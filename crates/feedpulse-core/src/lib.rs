@@ -74,6 +74,7 @@ pub mod metrics;
 pub mod order;
 pub mod plan;
 pub mod probe;
+pub mod said;
 pub mod schedule;
 pub mod shape;
 pub mod sighting;

@@ -1,11 +1,37 @@
 //! An incident's story in words, the same in alerts, on pages and in the terminal.
 
-use crate::codes::Severity;
+use crate::codes::{Code, Severity};
 use crate::desk::Judgement;
 use crate::effect::{Cause, IncidentChange, Moment, MomentKind, Story};
+use crate::said::CodeWords;
 use crate::time::Timestamp;
 
 impl IncidentChange {
+    /// The words of the check's author, where a finding of a check leads and they are known.
+    #[must_use]
+    pub fn author(&self) -> Option<&CodeWords> {
+        let lead = self.story.check_codes.lead().filter(|_| self.code == Code::CheckFound)?;
+        lead.words.as_deref()
+    }
+
+    /// A few words, for a heading: the author's own where a check says it.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.author().map_or(self.code.text().title, |words| words.title.as_str())
+    }
+
+    /// What it means: in the author's words where a check says it.
+    #[must_use]
+    pub fn means(&self) -> &str {
+        self.author().map_or(self.code.text().means, |words| words.explanation.as_str())
+    }
+
+    /// What to do: in the author's words where a check says it.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        self.author().map_or(self.code.text().remedy, |words| words.remedy.as_str())
+    }
+
     /// What is known beside the summary, as pairs of a name and a sentence: who is affected, how
     /// many wait, how bad by when, why probably, and whether it is an old acquaintance. Only what is
     /// known is there.
@@ -19,6 +45,7 @@ impl IncidentChange {
             ("cause", story.cause.as_ref().map(cause)),
             ("against", story.cause.as_ref().and_then(against)),
             ("changed", changed(story)),
+            ("found", found(self)),
             ("earlier", earlier(story, self.since)),
             ("flapping", flapping(story)),
             ("shadow", story.shadow.then(|| SHADOW.to_owned())),
@@ -29,7 +56,7 @@ impl IncidentChange {
     }
 }
 
-/// Said about an incident that nobody is told of.
+/// CheckCodes about an incident that nobody is told of.
 const SHADOW: &str = "nobody is told: every feed that it touches is in its first time, in shadow";
 
 fn verdict(verdict: Judgement) -> String {
@@ -95,6 +122,13 @@ fn changed(story: &Story) -> Option<String> {
     (!news.is_empty()).then(|| news.join("; "))
 }
 
+/// What the check said, where the summary does not hold all of it.
+fn found(incident: &IncidentChange) -> Option<String> {
+    let said = &incident.story.check_codes;
+    let told = incident.code == Code::CheckFound && said.codes.len() == 1 && said.others == 0;
+    (!told && !said.codes.is_empty()).then(|| said.text())
+}
+
 fn earlier(story: &Story, since: Timestamp) -> Option<String> {
     let last = story.earlier_at?;
     let before = u32::try_from(since.since(last).as_secs()).unwrap_or(u32::MAX);
@@ -145,6 +179,7 @@ impl Moment {
         match self.what {
             MomentKind::Began => "the first bad message, as far as is known".to_owned(),
             MomentKind::Found(code) => format!("found: {} {}", code.text().code, code.text().title),
+            MomentKind::CheckFound(code) => format!("the check found: {code}"),
             MomentKind::Told(Severity::Note) => "recorded as a note; nobody is told".to_owned(),
             MomentKind::Told(severity) => format!("people were told: {}", severity.name()),
             MomentKind::Shadowed(Severity::Note) => "recorded as a note".to_owned(),
@@ -178,7 +213,7 @@ impl MomentKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Began => "began",
-            Self::Found(_) => "found",
+            Self::Found(_) | Self::CheckFound(_) => "found",
             Self::Told(_) => "told",
             Self::Shadowed(_) => "shadowed",
             Self::Changed(_) => "changed",

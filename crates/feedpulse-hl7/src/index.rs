@@ -369,6 +369,17 @@ struct Lines {
     over: bool,
 }
 
+/// The separator that was found last in a message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    /// Whose.
+    segment: Span,
+    /// Separators before it in the segment.
+    before: usize,
+    /// Where it is in the segment.
+    at: usize,
+}
+
 /// One indexed message: reads fields.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
@@ -433,7 +444,16 @@ impl<'a> Message<'a> {
         self.field_span(segment, n).of(self.frame)
     }
 
+    /// As [`Message::field_of`]; goes on from the field that was read last when it is the same segment's.
+    pub(crate) fn field_after(&self, cursor: &mut Cursor, segment: Segment, n: usize) -> &'a [u8] {
+        self.find(cursor, segment, n).of(self.frame)
+    }
+
     pub(crate) fn field_span(&self, segment: Segment, n: usize) -> Span {
+        self.find(&mut Cursor::default(), segment, n)
+    }
+
+    fn find(&self, cursor: &mut Cursor, segment: Segment, n: usize) -> Span {
         let text = segment.span.of(self.frame);
         let base = segment.span.start as usize;
         let skip = if matches!(segment.name, MSH | FHS | BHS) { 1 } else { 0 };
@@ -441,10 +461,15 @@ impl<'a> Message<'a> {
             return Span::new(base + 3, base + 4);
         }
         let Some(before) = (n.max(1) - 1).checked_sub(skip) else { return Span::default() };
-        let mut hits = memchr_iter(self.index.delimiters.field, text).skip(before);
+        let known = cursor.segment == segment.span && cursor.before <= before;
+        let (from, passed) = if known { (cursor.at, cursor.before) } else { (0, 0) };
+        let mut hits =
+            memchr_iter(self.index.delimiters.field, &text[from..]).skip(before - passed);
         let Some(start) = hits.next() else { return Span::default() };
-        let end = hits.next().unwrap_or(text.len());
-        Span::new(base + start + 1, base + end)
+        let end = hits.next().map_or(text.len(), |end| from + end);
+        let at = from + start;
+        *cursor = Cursor { segment: segment.span, before, at };
+        Span::new(base + at + 1, base + end)
     }
 
     /// The segments of one name.

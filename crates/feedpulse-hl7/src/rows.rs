@@ -7,7 +7,7 @@
 //! Absent is empty; the explicit null `""` stays `""`. `@shape` holds no value: one part for each
 //! segment in message order, its name and the numbers of its filled fields as repetitions. A value over [`MAX_VALUE`] bytes is cut.
 
-use crate::index::{Delimiters, Index, MSH, Message, Name, Notes, Segment, nth, nth_opt};
+use crate::index::{Cursor, Delimiters, Index, MSH, Message, Name, Notes, Segment, nth, nth_opt};
 use crate::keys::at_path;
 use crate::path::{Path, PathError, Repetition};
 use crate::structure::{pick, structure};
@@ -74,6 +74,8 @@ pub struct RowSpec {
 struct Room {
     scratch: Vec<u8>,
     longest: usize,
+    /// In the message at hand.
+    cursor: Cursor,
 }
 
 impl RowSpec {
@@ -97,7 +99,10 @@ impl RowSpec {
             text => Ok(Field::At(text.parse()?)),
         };
         let fields = fields.iter().map(one).collect::<Result<_, RowError>>()?;
-        Ok(Self { fields, room: Room { scratch: Vec::new(), longest: MAX_VALUE } })
+        Ok(Self {
+            fields,
+            room: Room { scratch: Vec::new(), longest: MAX_VALUE, cursor: Cursor::default() },
+        })
     }
 
     /// With another longest value than [`MAX_VALUE`], bytes.
@@ -115,7 +120,7 @@ impl RowSpec {
 
     /// Appends the row of a message, or of an ACK.
     pub fn join(&mut self, message: &Message<'_>, meta: &RowMeta<'_>, out: &mut String) {
-        self.write(Some((message, Charset::of(message))), meta, out);
+        self.write(Some(message), meta, out);
     }
 
     /// Appends a row that no message is at hand for: its HL7 fields are empty.
@@ -123,28 +128,23 @@ impl RowSpec {
         self.write(None, meta, out);
     }
 
-    fn write(
-        &mut self,
-        message: Option<(&Message<'_>, Charset)>,
-        meta: &RowMeta<'_>,
-        out: &mut String,
-    ) {
+    fn write(&mut self, message: Option<&Message<'_>>, meta: &RowMeta<'_>, out: &mut String) {
         for (number, field) in self.fields.iter().enumerate() {
             if number > 0 {
                 out.push(FIELD);
             }
             let written = match field {
                 Field::At(path) => {
-                    if let Some((message, charset)) = message {
-                        value(message, charset, path, &mut self.room, out);
+                    if let Some(message) = message {
+                        value(message, path, &mut self.room, out);
                     }
                     Ok(())
                 }
                 Field::ReceivedMs => write!(out, "{}", meta.received_ms),
                 Field::Key => meta.key.map_or(Ok(()), |key| write!(out, "{key:?}")),
                 Field::Type => match (message, meta.about) {
-                    (Some((message, charset)), _) => {
-                        push(&charset.decode(message.header(9)), message, out);
+                    (Some(message), _) => {
+                        push(&Charset::of(message).decode(message.header(9)), message, out);
                         Ok(())
                     }
                     (None, About::Outcome(Told { kind: (code, trigger), .. })) => {
@@ -160,7 +160,7 @@ impl RowSpec {
                     Ok(())
                 }
                 Field::Pseudo(pseudo) => pseudo.write(meta, out),
-                Field::Shape => message.map_or(Ok(()), |(message, _)| shape(message, out)),
+                Field::Shape => message.map_or(Ok(()), |message| shape(message, out)),
             };
             written.expect("writing to a String cannot fail");
         }
@@ -221,18 +221,17 @@ fn shape(message: &Message<'_>, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-fn value(message: &Message<'_>, charset: Charset, path: &Path, room: &mut Room, out: &mut String) {
+fn value(message: &Message<'_>, path: &Path, room: &mut Room, out: &mut String) {
     for (number, segment) in message.named(path.segment).take(MAX_OCCURRENCES).enumerate() {
         if number > 0 {
             out.push(OCCURRENCE);
         }
-        occurrence(message, charset, segment, path, room, out);
+        occurrence(message, segment, path, room, out);
     }
 }
 
 fn occurrence(
     message: &Message<'_>,
-    charset: Charset,
     segment: Segment,
     path: &Path,
     room: &mut Room,
@@ -243,10 +242,10 @@ fn occurrence(
     let raw = if segment.name == MSH && (3..=21).contains(&number) {
         message.header(number)
     } else {
-        message.field_of(segment, number)
+        message.field_after(&mut room.cursor, segment, number)
     };
     if segment.name == MSH && path.field <= 2 {
-        leaf(raw, charset, message, room, out, false);
+        leaf(raw, Charset::of(message), message, room, out, false);
         return;
     }
     let d = message.delimiters();
@@ -255,6 +254,7 @@ fn occurrence(
         plain(core::str::from_utf8(raw).unwrap_or_default(), path.repetition, d, out);
         return;
     }
+    let charset = Charset::of(message);
     let parts = |byte: &u8| {
         *byte == d.component || Some(*byte) == d.repetition || Some(*byte) == d.subcomponent
     };

@@ -2,6 +2,7 @@
 //! readers. Times are RFC 3339 UTC strings, durations seconds; what is not known is absent.
 
 use crate::desk::{VerdictWire, verdict_wire};
+use crate::said::{CheckCodeWire, check_code_wire};
 use crate::source::{About, Source};
 use crate::text::rfc3339;
 use feedpulse_core::class::AckClass;
@@ -238,12 +239,14 @@ pub struct IncidentWire {
     pub severity: &'static str,
     /// The leading code.
     pub code: &'static str,
-    /// That code in a few words.
-    pub title: &'static str,
+    /// That code in a few words; a check's author's own where a check says it.
+    pub title: String,
     /// One sentence.
     pub summary: String,
+    /// What it means.
+    pub explanation: String,
     /// What to do next.
-    pub remedy: &'static str,
+    pub remedy: String,
     /// First finding.
     pub since: String,
     /// When it was resolved.
@@ -272,10 +275,16 @@ pub struct IncidentWire {
     /// Messages that wait because of it.
     pub messages: u32,
     /// What else is known, in words: `affected`, `waiting`, `forecast`, `cause`, `against`, `earlier`,
-    /// `flapping`, `shadow`, `verdict`.
+    /// `flapping`, `shadow`, `verdict`, `found`.
     pub facts: std::collections::BTreeMap<&'static str, String>,
     /// Its findings.
     pub findings: Vec<FindingWire>,
+    /// What a check found, by its own codes in the order of their first findings, at most 16.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub check_codes: Vec<CheckCodeWire>,
+    /// Findings of further codes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_codes: Option<u32>,
 }
 
 /// A finding within an incident.
@@ -418,9 +427,10 @@ pub fn incident_wire(incident: &IncidentChange) -> IncidentWire {
         state: incident.state.name(),
         severity: incident.severity.name(),
         code: text.code,
-        title: text.title,
+        title: incident.title().to_owned(),
         summary: incident.summary.clone(),
-        remedy: text.remedy,
+        explanation: incident.means().to_owned(),
+        remedy: incident.remedy().to_owned(),
         since: rfc3339(incident.since),
         resolved_at: incident.resolved_at.map(rfc3339),
         urgent: incident.urgent,
@@ -452,6 +462,8 @@ pub fn incident_wire(incident: &IncidentChange) -> IncidentWire {
                     .collect(),
             })
             .collect(),
+        check_codes: incident.story.check_codes.codes.iter().map(check_code_wire).collect(),
+        other_codes: Some(incident.story.check_codes.others).filter(|n| *n > 0),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::api;
 use crate::chart;
+use crate::said::CheckCodeRow;
 use crate::source::About;
 use crate::text;
 use feedpulse_core::codes::{Code, CodeText, Severity};
@@ -261,6 +262,10 @@ pub(crate) struct IncidentRow {
     pub(crate) resolved: Option<Moment>,
     pub(crate) subject: String,
     pub(crate) text: &'static CodeText,
+    /// What it is called, what it means, what to do: the author's words where a check says it.
+    pub(crate) title: String,
+    pub(crate) means: String,
+    pub(crate) remedy: String,
     pub(crate) summary: String,
     pub(crate) since: Moment,
     /// Since its start, or from its start to its end.
@@ -273,6 +278,9 @@ pub(crate) struct IncidentRow {
     /// What else is known, with its name.
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) findings: Vec<FindingRow>,
+    /// What its check found, and how many findings of further codes there were.
+    pub(crate) check_codes: Vec<CheckCodeRow>,
+    pub(crate) other_codes: u32,
 }
 
 /// One finding of an incident.
@@ -297,6 +305,9 @@ impl IncidentRow {
             resolved: incident.resolved_at.map(|at| Moment::new(at, now)),
             subject: incident.subject_name.clone(),
             text: incident.code.text(),
+            title: incident.title().to_owned(),
+            means: incident.means().to_owned(),
+            remedy: incident.remedy().to_owned(),
             summary: incident.summary.clone(),
             since: Moment::new(incident.since, now),
             lasted: text::duration(lasted / 1_000_000 * 1_000_000),
@@ -306,6 +317,10 @@ impl IncidentRow {
             shadow: incident.story.shadow,
             facts: incident.facts().into_iter().map(|(n, text)| (capital(n), text)).collect(),
             findings: incident.findings.iter().map(|f| FindingRow::new(f, now)).collect(),
+            check_codes: (incident.story.check_codes.codes.iter())
+                .map(|code| CheckCodeRow::new(code, now))
+                .collect(),
+            other_codes: incident.story.check_codes.others,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! unavailable, 70 internal, 74 I/O, 78 configuration. 1 is an answer: something is not accounted
 //! for, or nothing was found.
 
+use crate::noun::count;
 use crate::{
     backtest, check, config, demo, desk, drill, explain, find, gaps, init, learn, probe, replay,
     run,
@@ -241,12 +242,12 @@ fn validate(args: &ValidateArgs) -> Result<(), Failure> {
         crate::run::checks::offline::Offline::new(&config, &config.plan)?;
     }
     println!(
-        "{}: valid: {} waypoints, {} routes, {} feeds, {} checks",
+        "{}: valid: {}, {}, {}, {}",
         file.display(),
-        config.plan.waypoints.len(),
-        config.plan.routes.len(),
-        config.plan.feeds.len(),
-        config.checks.len()
+        count(config.plan.waypoints.len(), "waypoint"),
+        count(config.plan.routes.len(), "route"),
+        count(config.plan.feeds.len(), "feed"),
+        count(config.checks.len(), "check")
     );
     Ok(())
 }

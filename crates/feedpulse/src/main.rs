@@ -18,6 +18,7 @@ mod init;
 mod learn;
 mod ledger;
 mod lessons;
+mod noun;
 mod probe;
 mod replay;
 mod run;

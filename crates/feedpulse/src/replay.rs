@@ -9,6 +9,7 @@ mod tell;
 pub(crate) mod watched;
 
 use crate::cli::{Failure, IO, ReplayArgs};
+use crate::noun::count;
 use crate::{cli, files};
 use feedpulse_core::effect::{Effect, Effects, IncidentChange, IncidentState};
 use feedpulse_core::engine::Engine;
@@ -279,8 +280,17 @@ fn write_text(
 ) -> std::io::Result<()> {
     writeln!(
         out,
-        "{files} files, {} frames: {} messages, {} ACKs, {} batches, {} unreadable",
-        summary.frames, summary.messages, summary.acks, summary.batches, summary.unreadable
+        "{}, {}: {}, {}, {}, {} unreadable",
+        count(files, "file"),
+        count(summary.frames, "frame"),
+        count(summary.messages, "message"),
+        count(summary.acks, "ACK"),
+        if summary.batches == 1 {
+            "1 batch".to_owned()
+        } else {
+            format!("{} batches", summary.batches)
+        },
+        summary.unreadable
     )?;
     let mut kinds: Vec<_> = summary.by_type.iter().collect();
     kinds.sort_by_key(|(_, n)| std::cmp::Reverse(**n));

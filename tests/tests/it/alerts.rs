@@ -14,22 +14,22 @@ use std::sync::{Arc, Mutex};
 
 /// A webhook's server that takes notices, or refuses them all.
 #[derive(Clone)]
-struct Hook {
-    address: SocketAddr,
+pub(crate) struct Hook {
+    pub(crate) address: SocketAddr,
     takes: Arc<AtomicBool>,
     /// Takes, and says nothing.
     silent: Arc<AtomicBool>,
     /// Whether it was taken, and the notice; in order.
-    got: Arc<Mutex<Vec<(bool, Value)>>>,
+    pub(crate) got: Arc<Mutex<Vec<(bool, Value)>>>,
 }
 
 impl Hook {
     /// The configuration that tells it of everything.
-    fn configured(&self) -> String {
+    pub(crate) fn configured(&self) -> String {
         format!("webhooks:\n  - {{name: hook, url: \"http://{}/hook\"}}\n", self.address)
     }
 
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (takes, silent, got) = Default::default();
@@ -81,7 +81,7 @@ impl Hook {
         }
     }
 
-    fn take(&self, takes: bool) {
+    pub(crate) fn take(&self, takes: bool) {
         self.takes.store(takes, Ordering::Release);
     }
 

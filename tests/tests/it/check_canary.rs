@@ -2,12 +2,13 @@
 //! logs, metrics, spans, pages, JSON or the store.
 #![expect(clippy::unwrap_used, reason = "helpers of tests, which fail that way")]
 
+use crate::alerts::Hook;
 use crate::gaps::Watched;
 use feedpulse_sim::AckCode::Ae;
 use feedpulse_tests::checks::{component, with_manifest};
 use feedpulse_tests::clinic::Answer::Refuse;
 use feedpulse_tests::clinic::{CANARIES, Fate, Lab};
-use feedpulse_tests::parts::{Collector, get};
+use feedpulse_tests::parts::{Collector, MailServer, PASSWORD, USER, get};
 use feedpulse_tests::product::Product;
 use std::path::Path;
 
@@ -21,6 +22,46 @@ fn thief(folder: &Path) -> String {
         "checks:\n  - name: thief\n    plugin: {file:?}\n    config: {{smuggle: true}}\n    \
          fields: [\"*\"]\n    grants: [get, raw]\n    waypoints: [engine-in, portal-in]\n"
     )
+}
+
+/// Every kind of notifier that speaks HTTP, all at one receiver.
+fn notifiers(hook: &Hook, folder: &Path) -> String {
+    let to = |path: &str| format!("http://{}/{path}", hook.address);
+    let key = folder.join("key");
+    std::fs::write(&key, "0123456789abcdef0123456789abcdef\n").unwrap();
+    format!(
+        "webhooks: [{{name: hook, url: {:?}, min_severity: ticket}}]\n\
+         slack: [{{name: slack, url: {:?}, min_severity: ticket}}]\n\
+         teams: [{{name: teams, url: {:?}, min_severity: ticket}}]\n\
+         pagerduty: [{{name: pager, routing_key: {{file: {key:?}}}, url: {:?}, min_severity: ticket}}]\n\
+         alertmanager: {{urls: [{:?}], min_severity: ticket}}\n",
+        to("hook"),
+        to("slack"),
+        to("teams"),
+        to("enqueue"),
+        to("am")
+    )
+}
+
+fn mail_to(server: &MailServer, folder: &Path) -> String {
+    let (file, address, ca) = (folder.join("password"), server.address(), server.ca_file());
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    format!(
+        "email:\n  - {{name: mail, server: \"{address}\", user: {USER}, password: {{file: {file:?}}}, \
+         from: \"Feedpulse <feedpulse@north.example>\", to: [\"ana@north.example\"], ca_file: {ca:?}, \
+         min_severity: ticket}}\n"
+    )
+}
+
+/// Which kind of notifier a body is from.
+fn kind(notice: &serde_json::Value) -> &'static str {
+    match notice {
+        n if n.is_array() => "alertmanager",
+        n if n["routing_key"].is_string() => "pager",
+        n if n["blocks"].is_array() => "slack",
+        n if n["attachments"].is_array() => "teams",
+        _ => "webhook",
+    }
 }
 
 /// A sample of a family of numbers of the thief.
@@ -51,7 +92,12 @@ fn nothing_of_a_patient_gets_out_by_a_check() {
     let otlp = collector
         .as_ref()
         .map_or_else(String::new, |c| format!("otlp: {{endpoint: \"http://{}\"}}\n", c.grpc()));
-    let mut at = Watched::start(&format!("{}{otlp}", thief(folder.path())));
+    let hook = Hook::start();
+    hook.take(true);
+    let mail = MailServer::start();
+    let mails = mail.as_ref().map_or_else(String::new, |server| mail_to(server, folder.path()));
+    let told = notifiers(&hook, folder.path());
+    let mut at = Watched::start(&format!("{}{otlp}{told}{mails}", thief(folder.path())));
     let refused = Refuse(Ae, "ERR|||204^CANARYNAME8X^HL70357|E||||CANARYRECORD8X\r");
     // The last digit of the control id says how the thief ends: well, with an error, with a panic.
     for (n, last) in (1..).zip([3, 7, 3, 7, 0, 3, 7, 1, 3, 2, 7, 3, 0, 7, 1]) {
@@ -89,7 +135,26 @@ fn nothing_of_a_patient_gets_out_by_a_check() {
     }
     let page = seen.iter().find(|(name, _)| name == "/checks").unwrap();
     assert!(String::from_utf8_lossy(&page.1).contains("thief"), "the page shows it");
+    // What people are told: of every kind of notifier at least one notice about the thief.
+    let about = |n: &serde_json::Value| n.to_string().contains("check thief");
+    at.product.wait("notices of every kind", |_| {
+        let got = hook.got.lock().unwrap();
+        let kinds = got.iter().filter(|(_, n)| about(n)).map(|(_, notice)| kind(notice));
+        (kinds.collect::<std::collections::BTreeSet<_>>().len() == 5).then_some(())
+    });
+    if let Some(server) = &mail {
+        let said =
+            |mails: Vec<String>| mails.iter().any(|m| m.contains("check thief")).then_some(());
+        at.product.wait("a mail", |_| server.mails().ok().and_then(said));
+    }
     assert!(at.product.stop().success(), "{}", at.product.said());
+    for (n, (_, notice)) in hook.got.lock().unwrap().iter().enumerate() {
+        seen.push((format!("notice {n} ({})", kind(notice)), notice.to_string().into_bytes()));
+    }
+    for mail in mail.iter().flat_map(|server| server.mails().unwrap()) {
+        let plain = mail.replace("=\r\n", "").replace("=\n", "");
+        seen.push(("mail".to_owned(), plain.into_bytes()));
+    }
     for name in ["run.err", "run.out"] {
         seen.push((name.to_owned(), std::fs::read(at.product.folder().join(name)).unwrap()));
     }

@@ -73,7 +73,7 @@ fn a_new_check_builds_passes_its_own_test_and_finds() {
         text.contains("message 2 ADT^A01: warning: An emergency patient has no reason"),
         "{text}"
     );
-    assert!(text.contains("(the message has no PV2)") && text.contains("1 findings"), "{text}");
+    assert!(text.contains("(the message has no PV2)") && text.contains("1 finding,"), "{text}");
     let json = works(home, &["run", wasm_path, "--json", "reason-check/cases"]);
     let lines: Vec<Value> = json.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     assert_eq!(

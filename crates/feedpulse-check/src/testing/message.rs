@@ -84,18 +84,18 @@ impl Message {
         let mut row = String::new();
         for (n, name) in declared.iter().enumerate() {
             if n > 0 {
-                row.push(FIELD);
+                row.push(char::from(FIELD));
             }
             let Ok(path) = Path::parse(name) else { continue };
             let named = self.segments.iter().filter(|(name, _)| name == path.segment);
             for (n, (_, fields)) in named.enumerate() {
                 if n > 0 {
-                    row.push(OCCURRENCE);
+                    row.push(char::from(OCCURRENCE));
                 }
                 let field = fields.get(path.field - 1).map_or("", String::as_str);
                 for (n, repetition) in field.split('~').enumerate() {
                     if n > 0 {
-                        row.push(REPETITION);
+                        row.push(char::from(REPETITION));
                     }
                     row.push_str(&crate::Value::of(repetition, &path).unescaped_leaf());
                 }

@@ -33,6 +33,7 @@ use feedpulse_core::plan::{
 use feedpulse_core::probe::{
     About, Beat, Expect, HeartbeatPlan, Known, Offsets, ProbePlan, Probed, Reading, Saw,
 };
+use feedpulse_core::said::{CheckCode, CheckCodes, CheckWords, CodeWords, Line, SHORT_MAX};
 use feedpulse_core::schedule::{Rule, Schedule};
 use feedpulse_core::shape::{Part, ShapeKey, ShapeSeen};
 use feedpulse_core::sighting::{
@@ -144,8 +145,10 @@ any! {
     enum Input {
         Configure(plan), Seen(what), Found(what), Blind(what), Own(what), Alive(at), Tick,
         Operator(what), Probed(what), Learned(what), Drill(what),
-        Taken(what)
+        Taken(what), Words(what)
     }
+    struct CheckWords { check, codes }
+    struct CodeWords { name, by, title, explanation, remedy }
     enum DrillStep { Open { number, kind, severity }, Seen { number, sighting }, Close { number } }
     enum DrillKind { ReceiverDown, NackBurst, Silence, NoAck }
     struct Learned { id, from, to, feeds, links }
@@ -233,7 +236,9 @@ any! {
     }
     enum Severity { Note, Ticket, Page }
     enum Subject { Waypoint(id), Feed(id), Check(index), Own(part), Probe(name) }
-    struct CheckFinding { at, check, waypoint, faulty, code, severity, journey_key, urgency }
+    struct CheckFinding {
+        at, check, waypoint, faulty, code, severity, journey_key, urgency, place, attrs
+    }
     struct Plan {
         waypoints, routes, feeds, checks, defaults, journey_expiry, rollup, feeds_max, calendar,
         downtimes, resolve_after, page_after, page_after_urgent, series_max, hard_down_told, config,
@@ -264,8 +269,10 @@ any! {
     }
     struct Story {
         opened_at, scope, feeds, feeds_total, messages, breach_s, drained_s, cause, earlier,
-        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news
+        earlier_at, flaps, shadow, verdict, timeline, overran, drill, news, check_codes
     }
+    struct CheckCodes { codes, others }
+    struct CheckCode { code, words, severity, times, first, last, waypoint, place, attrs }
     struct Overran { name, since }
     struct OutboxRow {
         place, kept_at, began, first, said, told_at, updates, claimed, change, waiting
@@ -277,7 +284,7 @@ any! {
     enum MomentKind {
         Began, Found(code), Told(severity), Changed(change), Claimed(by), Muted(until), Calm,
         Returned, Resolved, Shadowed(severity), Released(by), Unmuted, Remarked(by),
-        Judged { right, by }, Drained
+        Judged { right, by }, Drained, CheckFound(code)
     }
     struct Cause { class, confidence, clues, against }
     enum Confidence { Low, Medium, High }
@@ -402,6 +409,12 @@ impl Any for RemarkText {
     fn any(rng: &mut Rng) -> Self {
         let text = rng.any::<String>();
         Self::new(&text).unwrap_or_else(|_| Self::new("–").unwrap())
+    }
+}
+
+impl Any for Line {
+    fn any(rng: &mut Rng) -> Self {
+        Self::new(&rng.any::<String>(), SHORT_MAX)
     }
 }
 

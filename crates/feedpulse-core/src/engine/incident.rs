@@ -7,6 +7,7 @@ use crate::desk::Judgement;
 use crate::effect::{Cause, IncidentFinding, IncidentState, Moment, MomentKind};
 use crate::finding::{Finding, FindingState, Subject};
 use crate::label::Label;
+use crate::said::CheckCodes;
 use crate::time::Timestamp;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -65,6 +66,10 @@ pub struct Incident {
     pub waits: bool,
     /// What is new in messages or gone, at most 48.
     pub news: Vec<News>,
+    /// What its check said.
+    pub check_codes: CheckCodes,
+    /// Findings of its check when it was told last: it is told again when they are twice as many.
+    pub told_codes: u32,
 }
 
 /// Writes something into a timeline, in order of time.
@@ -99,6 +104,8 @@ impl Incident {
             verdict: None,
             waits: false,
             news: Vec::new(),
+            check_codes: CheckCodes::default(),
+            told_codes: 0,
         };
         fresh.note(finding.since, MomentKind::Began);
         fresh
@@ -174,7 +181,8 @@ impl Incident {
         let louder = finding.severity > self.severity;
         self.severity = self.severity.max(finding.severity);
         self.lead();
-        if fresh {
+        // A check's own codes are written down each.
+        if fresh && finding.code != Code::CheckFound {
             self.note(now, MomentKind::Found(finding.code));
         }
         fresh || louder

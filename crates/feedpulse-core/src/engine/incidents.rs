@@ -5,7 +5,7 @@ use super::state::{Incident, State};
 use super::story::{self, NEAR, change_of};
 use crate::codes::{Code, Severity};
 use crate::effect::{Change, Effect, Effects, IncidentState, MomentKind};
-use crate::finding::{Evidence, Finding, FindingState, Subject};
+use crate::finding::{CheckFinding, Evidence, Finding, FindingState, Subject};
 use crate::frame::WaypointId;
 use crate::input::{Blind, OwnState};
 use crate::label::Label;
@@ -31,7 +31,17 @@ const EARLIER: Duration = Duration::from_secs(30 * 86_400);
 
 impl Engine {
     /// Takes one finding into the incident that it belongs to.
-    pub(super) fn take(&mut self, mut finding: Finding, fx: &mut Effects) {
+    pub(super) fn take(&mut self, finding: Finding, fx: &mut Effects) {
+        self.take_said(finding, None, fx);
+    }
+
+    /// As [`Engine::take`], with what a check said.
+    pub(super) fn take_said(
+        &mut self,
+        mut finding: Finding,
+        said: Option<&CheckFinding>,
+        fx: &mut Effects,
+    ) {
         let now = self.s.now;
         if is_planned(&self.s, &finding) {
             // It is noted; what goes on behind the downtime is said again with its own severity.
@@ -45,8 +55,11 @@ impl Engine {
         }
         let Some(incident) = self.s.incidents.get_mut(&root) else { return };
         let flaps = incident.flaps;
-        let news = incident.add(root, &finding, now);
+        let mut news = incident.add(root, &finding, now);
         let returned = incident.flaps != flaps;
+        if let Some(said) = said {
+            news |= self.say(root, said);
+        }
         if finding.state != FindingState::Cleared {
             self.absorb(root);
         }
@@ -56,7 +69,8 @@ impl Engine {
     fn open_if_sure(&mut self, root: Subject, finding: &Finding, news: bool, fx: &mut Effects) {
         let (now, calm_for) = (self.s.now, self.s.plan.resolve_after);
         let Some(incident) = self.s.incidents.get_mut(&root) else { return };
-        let happened = finding.state == FindingState::Happened;
+        // What checks find comes in batches: it is told together, with the next tick.
+        let happened = finding.state == FindingState::Happened && !is_of_check(root);
         let opens = incident.state == IncidentState::Pending
             && incident.calm_since.is_none()
             && (happened || incident.is_sure(now, calm_for));
@@ -113,9 +127,13 @@ impl Engine {
             incident.lapse(now);
             let Some(calm) = incident.calm_since else {
                 // What was said once and never taken back holds as well.
-                if incident.state == IncidentState::Pending && incident.is_sure(now, calm_for) {
+                let sure = is_of_check(subject) || incident.is_sure(now, calm_for);
+                let more = incident.check_codes.total() / 2 >= incident.told_codes.max(1);
+                if incident.state == IncidentState::Pending && sure {
                     self.open(subject, fx);
-                } else if self.leaves_shadow(subject) {
+                } else if (incident.state == IncidentState::Open && more)
+                    || self.leaves_shadow(subject)
+                {
                     self.tell(subject, fx);
                 }
                 self.note_backlog(subject);
@@ -133,16 +151,24 @@ impl Engine {
             if !pending && now.since(calm) < long {
                 continue;
             }
-            incident.state = IncidentState::Resolved;
-            incident.note(now, MomentKind::Resolved);
-            let change = change_of(&self.s, subject, Some(calm));
-            let gone = self.s.incidents.remove(&subject);
-            if let Some(change) = change.filter(|_| !pending) {
-                self.keep_resolved(change.clone());
-                fx.push(Effect::Incident(Box::new(change)));
-            } else if let Some(gone) = gone {
-                self.forget_desk(gone.id);
-            }
+            self.end(subject, calm, fx);
+        }
+    }
+
+    /// An incident is over, as of `at`. What never opened was noise: nobody hears of it.
+    pub(super) fn end(&mut self, subject: Subject, at: Timestamp, fx: &mut Effects) {
+        let now = self.s.now;
+        let Some(incident) = self.s.incidents.get_mut(&subject) else { return };
+        let pending = incident.state == IncidentState::Pending;
+        incident.state = IncidentState::Resolved;
+        incident.note(now, MomentKind::Resolved);
+        let change = change_of(&self.s, subject, Some(at));
+        let gone = self.s.incidents.remove(&subject);
+        if let Some(change) = change.filter(|_| !pending) {
+            self.keep_resolved(change.clone());
+            fx.push(Effect::Incident(Box::new(change)));
+        } else if let Some(gone) = gone {
+            self.forget_desk(gone.id);
         }
     }
 
@@ -152,6 +178,9 @@ impl Engine {
         self.note_news(subject);
         // While something holds; a hint stays until a surer one comes.
         let fresh = story::cause_of(&self.s, subject);
+        if let Some(incident) = self.s.incidents.get_mut(&subject) {
+            incident.told_codes = incident.check_codes.total();
+        }
         if let Some(incident) = self.s.incidents.get_mut(&subject)
             && incident.calm_since.is_none()
             && let Some(fresh) = fresh
@@ -215,6 +244,10 @@ impl Engine {
             }
         }
     }
+}
+
+const fn is_of_check(subject: Subject) -> bool {
+    matches!(subject, Subject::Check(_))
 }
 
 /// Whether a planned downtime holds for a finding's subject now, or explains what a feed suffers since.

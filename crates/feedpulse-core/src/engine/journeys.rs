@@ -5,9 +5,7 @@ use super::slab::Ref;
 use super::state::{FeedState, Journey, JourneyExtra};
 use super::{Engine, JOURNEYS_MAX, queue};
 use crate::class::{AckClass, AckClasses};
-use crate::codes::Code;
 use crate::effect::{Effects, JourneyEnd, Sending};
-use crate::finding::{CheckFinding, Finding, FindingState, Subject};
 use crate::frame::{TraceParent, WaypointId};
 use crate::key::MessageKey;
 use crate::label::{ControlId, Label};
@@ -83,7 +81,7 @@ impl Journey {
     }
 
     /// Marks it with what a check found.
-    fn find(&mut self, code: Label) {
+    pub(super) fn find(&mut self, code: Label) {
         let extra = self.extra.get_or_insert_default();
         if extra.found.len() < FOUND_MAX {
             extra.found.push(code);
@@ -120,7 +118,7 @@ impl JourneyExtra {
 
 impl Engine {
     /// The journey in flight of a key.
-    fn journey_of(&self, key: MessageKey) -> Option<Ref> {
+    pub(super) fn journey_of(&self, key: MessageKey) -> Option<Ref> {
         self.journeys.get(key, |place| self.s.journeys.get(place).map(|j| j.key))
     }
 
@@ -487,27 +485,6 @@ impl Engine {
             Some(place) => self.stated(at, place, Outcome::Errored, dead.reason, fx),
             None => self.count_stated(at.waypoint, None, Outcome::Errored),
         }
-    }
-
-    /// A finding of a WASM check: it marks the journey, so that its trace is kept.
-    pub(super) fn found(&mut self, found: &CheckFinding, fx: &mut Effects) {
-        if let Some(key) = found.journey_key
-            && let Some(place) = self.journey_of(key)
-            && let Some(journey) = self.s.journeys.get_mut(place)
-            && !found.faulty
-        {
-            journey.find(found.code);
-        }
-        let finding = Finding {
-            code: if found.faulty { Code::CheckFaulted } else { Code::CheckFound },
-            subject: Subject::Check(found.check),
-            severity: found.severity,
-            state: FindingState::Happened,
-            since: found.at,
-            evidence: Vec::new(),
-            detail: found.code,
-        };
-        self.take(finding, fx);
     }
 
     /// Age of a feed's oldest unfinished journey in µs at `now`; finished ones leave the queue.

@@ -39,6 +39,7 @@ mod probes;
 pub mod profile;
 mod queue;
 mod room;
+mod said;
 pub mod sequence;
 pub mod series;
 pub mod shapes;
@@ -164,7 +165,7 @@ impl Engine {
         }
         self.s.now = self.s.now.max(now);
         match input {
-            Input::Configure(plan) => self.configure(plan),
+            Input::Configure(plan) => self.configure(plan, fx),
             Input::Seen(sighting) => self.seen(sighting, fx),
             Input::Found(found) => self.found(found, fx),
             Input::Blind(blind) => self.blind(blind, fx),
@@ -176,12 +177,14 @@ impl Engine {
             Input::Learned(learned) => self.take_over(learned),
             Input::Drill(step) => self.drill(step, fx),
             Input::Taken(taken) => self.notice_taken(*taken),
+            Input::Words(words) => self.take_words(words),
         }
         debug_assert!(self.s.totals.adds_up(), "seen = sum of outcomes + open");
     }
 
-    fn configure(&mut self, plan: &Arc<Plan>) {
+    fn configure(&mut self, plan: &Arc<Plan>, fx: &mut Effects) {
         self.note_configuration(plan);
+        self.move_checks(plan, fx);
         self.s.plan = Arc::clone(plan);
         self.configure_around(plan);
         self.s.waypoints.resize_with(plan.waypoints.len(), WaypointState::default);

@@ -25,6 +25,7 @@ use crate::key::MessageKey;
 use crate::label::Label;
 use crate::lag::Withheld;
 use crate::plan::{FeedId, Objectives, Plan};
+use crate::said::CodeWords;
 use crate::sighting::{FindKeys, Outcome, ReasonClass, Urgency};
 use crate::time::{EventTime, Timestamp};
 use crate::view::Totals;
@@ -91,6 +92,8 @@ pub struct State {
     pub next_incident: u64,
     /// Probes and heartbeats.
     pub around: super::around::Around,
+    /// What each check can say, by its number: the words of its codes.
+    pub words: BTreeMap<u16, BTreeMap<Label, Arc<CodeWords>>>,
 }
 
 /// One waypoint.

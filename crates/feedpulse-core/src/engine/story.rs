@@ -14,6 +14,7 @@ use crate::forecast;
 use crate::frame::WaypointId;
 use crate::label::Label;
 use crate::plan::{Downtime, FeedId};
+use crate::said::{CheckCode, CheckCodes};
 use crate::sighting::ReasonClass;
 use crate::time::Timestamp;
 use core::time::Duration;
@@ -22,6 +23,8 @@ use core::time::Duration;
 const LOOKED_AT: usize = 512;
 /// Changes of messages that one sentence holds.
 const SAID: usize = 6;
+/// A check's further codes that one sentence names.
+const SAID_CODES: usize = 3;
 /// Feeds that are named.
 const NAMED: usize = 1_000;
 /// A change before the beginning counts as near for so long.
@@ -90,6 +93,7 @@ fn story(s: &State, subject: Subject, incident: &Incident, touched: &[&FeedState
         overran: overran(s, subject, incident.since),
         drill: false,
         news: super::drift::words(&incident.news),
+        check_codes: incident.check_codes.clone(),
     }
 }
 
@@ -407,6 +411,10 @@ pub(super) fn name_of(s: &State, subject: Subject) -> String {
 /// One sentence: what, where, the leading finding's numbers, how many urgent.
 fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> String {
     use core::fmt::Write as _;
+    let lead = incident.check_codes.lead().filter(|_| incident.code == Code::CheckFound);
+    if let Some(lead) = lead {
+        return said(&incident.check_codes, lead, subject);
+    }
     let mut text = format!("{} ({subject})", incident.code.text().title);
     if let Some(lead) = incident.findings.get(&incident.code) {
         numbers(&mut text, lead, &super::drift::words(&incident.news));
@@ -419,6 +427,25 @@ fn summary(incident: &Incident, subject: &str, urgent: u32, feeds: usize) -> Str
             0 => write!(text, "; none urgent"),
             _ => write!(text, "; {urgent} urgent"),
         };
+    }
+    text
+}
+
+/// As its author says it, and how much else the check said.
+fn said(all: &CheckCodes, lead: &CheckCode, subject: &str) -> String {
+    use core::fmt::Write as _;
+    let title = lead.words.as_ref().map_or(Code::CheckFound.text().title, |w| w.title.as_str());
+    let mut text = format!("{title} ({subject}): {}, {}", lead.name(), lead.numbers());
+    let others = all.codes.iter().filter(|said| said.code != lead.code);
+    for other in others.clone().take(SAID_CODES) {
+        let times =
+            if other.times == 1 { "once".to_owned() } else { format!("{} times", other.times) };
+        let _ = write!(text, "; also {} {times}", other.code);
+    }
+    let unnamed =
+        others.skip(SAID_CODES).map(|said| said.times).fold(all.others, u32::saturating_add);
+    if unnamed > 0 {
+        let _ = write!(text, "; and {unnamed} more of further codes");
     }
     text
 }

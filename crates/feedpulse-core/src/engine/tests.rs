@@ -4,6 +4,7 @@ mod comers;
 mod desk;
 mod drift;
 mod planned;
+mod said;
 
 use super::Engine;
 use super::state::State;

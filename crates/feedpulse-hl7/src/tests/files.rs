@@ -93,6 +93,13 @@ fn rows_hold_the_declared_fields_only() {
     // The header's own delimiters are no value with parts, whichever are declared.
     let narrow = "MSH|^~|A|B\rPID|1||4~5~~7";
     assert_eq!(row(&["MSH-1", "MSH-2"], narrow), "|\u{1F}^~");
+    // In any order, and over two segments of a name: each field is found from where the last one stood.
+    let order = ["PID-5", "PID-3", "PID-4", "PID-4", "PID-1", "PID-9", "PID-2"];
+    let two = "MSH|^~\\&|A|B\rPID|1|2|3|4|5\rPID|6|7|8|9|0";
+    assert_eq!(
+        row(&order, two).replace('\u{1C}', "+"),
+        "5+0\u{1F}3+8\u{1F}4+9\u{1F}4+9\u{1F}1+6\u{1F}+\u{1F}2+7"
+    );
     // Fields that need no resolving are cut and joined by a short way.
     let plain = "MSH|^~\\&|A|B\rPID|1||4^a&b~5~~7";
     let by = ["PID-3", "PID-3[1]", "PID-3[2]", "PID-3[3]", "PID-3[4]", "PID-3[5]"];

@@ -245,6 +245,11 @@ impl State {
     fn alert(&self, entry: &Entry, identity: Identity, end: Timestamp) -> Alert {
         let (change, style) = (&entry.change, &self.style);
         let (text, mark) = (identity.code.text(), text::mark(change));
+        // One that ended under a former code has that code's words.
+        let (title, means, remedy) = match identity.code == change.code {
+            true => (change.title(), change.means(), change.remedy()),
+            false => (text.title, text.means, text.remedy),
+        };
         let mut labels: BTreeMap<String, String> = style.labels.iter().cloned().collect();
         let (kind, name) = notify::subject_label(change);
         let own = [
@@ -260,9 +265,9 @@ impl State {
         labels.extend(own.into_iter().filter_map(filled));
         let annotations = [
             ("summary", format!("{mark}{}", change.summary)),
-            ("title", format!("{mark}{}", text.title)),
-            ("description", text.means.to_owned()),
-            ("remedy", text.remedy.to_owned()),
+            ("title", format!("{mark}{title}")),
+            ("description", means.to_owned()),
+            ("remedy", remedy.to_owned()),
             ("urgent", change.urgent.to_string()),
             ("findings", findings(change)),
             ("claimed_by", change.claimed_by.as_str().to_owned()),

@@ -8,10 +8,11 @@ use crate::notify::text::{self, Style};
 use crate::rfc3339;
 use feedpulse_codec::Why;
 use feedpulse_core::codes::{Code, Severity};
-use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState};
+use feedpulse_core::effect::{IncidentChange, IncidentFinding, IncidentState, Story};
 use feedpulse_core::finding::{Evidence, Subject};
 use feedpulse_core::label::Label;
 use feedpulse_core::plan::FeedId;
+use feedpulse_core::said::{CheckCode, CheckCodes, CodeWords, Line, TEXT_MAX};
 use feedpulse_core::time::Timestamp;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value, filters};
@@ -61,8 +62,8 @@ struct Facts<'a> {
     /// `portal-in`.
     subject_name: String,
     summary: String,
-    means: &'static str,
-    remedy: &'static str,
+    means: &'a str,
+    remedy: &'a str,
     /// RFC 3339.
     since: String,
     /// RFC 3339, or null.
@@ -82,6 +83,33 @@ struct Facts<'a> {
     /// `flapping`, `overran`, `changed`; only what is known is there.
     facts: BTreeMap<&'static str, String>,
     findings: Vec<FindingFacts<'a>>,
+    /// What a check found, by its own codes, at most 16; empty where the incident is about no check.
+    check_codes: Vec<CheckCodeFacts<'a>>,
+    /// Findings of further codes of it.
+    other_codes: u32,
+}
+
+/// One of a check's own codes, in its author's words.
+#[derive(Clone, Debug, Serialize)]
+struct CheckCodeFacts<'a> {
+    /// `result-status-regression/order-status-regressed`.
+    code: &'a str,
+    title: &'a str,
+    /// Empty where the check's words are not known; so are `remedy` and `by`.
+    explanation: &'a str,
+    remedy: &'a str,
+    /// The check's own name and version.
+    by: &'a str,
+    severity: &'static str,
+    times: u32,
+    /// RFC 3339.
+    first: String,
+    /// RFC 3339.
+    last: String,
+    /// Where the last one was found: a waypoint, and an HL7 path or nothing.
+    waypoint: &'a str,
+    at: &'a str,
+    attrs: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -153,14 +181,14 @@ impl Body {
             event: notices::name(notice.why),
             state: change.state.name(),
             code: code.code,
-            title: format!("{mark}{}", code.title),
+            title: format!("{mark}{}", change.title()),
             severity: change.severity.name(),
             subject: &change.subject_name,
             subject_kind,
             subject_name,
             summary: format!("{mark}{}", change.summary),
-            means: code.means,
-            remedy: code.remedy,
+            means: change.means(),
+            remedy: change.remedy(),
             since: rfc3339::format(change.since),
             resolved_at: change.resolved_at.map(rfc3339::format),
             urgent: change.urgent,
@@ -172,6 +200,8 @@ impl Body {
             link: notify::page(&style.page_base, change),
             facts: change.facts().into_iter().collect(),
             findings: change.findings.iter().take(50).map(finding).collect(),
+            check_codes: change.story.check_codes.codes.iter().map(check_code).collect(),
+            other_codes: change.story.check_codes.others,
         }
     }
 }
@@ -198,6 +228,24 @@ fn finding(finding: &IncidentFinding) -> FindingFacts<'_> {
     }
 }
 
+fn check_code(said: &CheckCode) -> CheckCodeFacts<'_> {
+    let words = said.words.as_deref();
+    CheckCodeFacts {
+        code: said.name(),
+        title: said.title(),
+        explanation: words.map_or("", |w| w.explanation.as_str()),
+        remedy: words.map_or("", |w| w.remedy.as_str()),
+        by: words.map_or("", |w| w.by.as_str()),
+        severity: said.severity.name(),
+        times: said.times,
+        first: rfc3339::format(said.first),
+        last: rfc3339::format(said.last),
+        waypoint: said.waypoint.as_str(),
+        at: said.place.as_str(),
+        attrs: said.attrs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+    }
+}
+
 /// Where, what, and what to do.
 fn explain(error: &RenderError) -> String {
     match error {
@@ -219,6 +267,30 @@ fn explain(error: &RenderError) -> String {
         ),
         RenderError::Size => error.to_string(),
     }
+}
+
+/// What a check said, in words that break what is hand-made.
+fn sample_codes(hostile: &str, at: Timestamp) -> CheckCodes {
+    let line = Line::new(hostile, TEXT_MAX);
+    let words = CodeWords {
+        name: line.clone(),
+        by: line.clone(),
+        title: line.clone(),
+        explanation: line.clone(),
+        remedy: line.clone(),
+    };
+    let code = CheckCode {
+        code: Label::from(hostile),
+        words: Some(Arc::new(words)),
+        severity: Severity::Ticket,
+        times: 2,
+        first: at,
+        last: at,
+        waypoint: line.clone(),
+        place: line.clone(),
+        attrs: vec![(line.clone(), line)],
+    };
+    CheckCodes { codes: vec![code], others: 1 }
 }
 
 /// Notices whose texts hold all that breaks hand-made JSON: one open, one resolved.
@@ -247,7 +319,7 @@ fn samples() -> [Notice; 2] {
         urgent: 2,
         claimed_by: Label::from("\"night shift\""),
         muted_until: None,
-        story: feedpulse_core::effect::Story::default(),
+        story: Story { check_codes: sample_codes(hostile, since), ..Story::default() },
     };
     let resolved = IncidentChange {
         state: IncidentState::Resolved,

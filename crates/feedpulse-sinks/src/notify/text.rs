@@ -5,6 +5,7 @@ use crate::notify::notices::Notice;
 use crate::rfc3339;
 use feedpulse_codec::Why;
 use feedpulse_core::calendar::Calendar;
+use feedpulse_core::codes::Code;
 use feedpulse_core::effect::{IncidentChange, IncidentState};
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::words::span;
@@ -51,8 +52,8 @@ impl Style {
         let change: &IncidentChange = &notice.change;
         let mark = mark(change);
         let site = if self.site.is_empty() { "" } else { &format!("[{}] ", self.site) };
-        let (title, subject) = (change.code.text().title, change.subject_name.as_str());
-        let first = notice.first.text().title;
+        let (title, subject) = (change.title(), change.subject_name.as_str());
+        let first = first_title(notice);
         Text {
             head: format!("{mark}{}: {title} ({subject})", self.event(notice)),
             subject: format!("{mark}{site}{first}: {subject} (incident {})", change.id),
@@ -90,8 +91,8 @@ impl Style {
         let open = change.state != IncidentState::Resolved;
         let next = match (open, notify::runbook(&self.runbook_base, change)) {
             (false, _) => String::new(),
-            (true, runbook) if runbook.is_empty() => code.remedy.to_owned(),
-            (true, runbook) => format!("{} Runbook: {runbook}", code.remedy),
+            (true, runbook) if runbook.is_empty() => change.remedy().to_owned(),
+            (true, runbook) => format!("{} Runbook: {runbook}", change.remedy()),
         };
         let more = match notify::page(&self.page_base, change) {
             page if page.is_empty() => format!("`feedpulse explain {}`", code.code),
@@ -99,6 +100,7 @@ impl Style {
         };
         let lines = [
             ("What", change.summary.clone()),
+            ("Found", fact("found")),
             ("Since", self.since(change, now)),
             ("Overrun", self.overrun(change)),
             ("Messages", or(fact("waiting"), &urgent)),
@@ -109,7 +111,7 @@ impl Style {
             ("Earlier", fact("earlier")),
             ("Flapping", fact("flapping")),
             ("Taken by", change.claimed_by.as_str().to_owned()),
-            ("Means", code.means.to_owned()),
+            ("Means", change.means().to_owned()),
             ("Next step", next),
             ("More", more),
         ];
@@ -134,6 +136,16 @@ impl Style {
             let since = rfc3339::local(&self.calendar, overran.since);
             format!("the planned downtime {} is overrun since {since}", overran.name)
         })
+    }
+}
+
+/// The title that it opened with, which all mails about it have. Of a check's codes that is the first
+/// one, which an incident never drops.
+fn first_title(notice: &Notice) -> &str {
+    let first = notice.change.story.check_codes.codes.first();
+    match first.and_then(|code| code.words.as_ref()) {
+        Some(words) if notice.first == Code::CheckFound => words.title.as_str(),
+        _ => notice.first.text().title,
     }
 }
 

@@ -66,7 +66,7 @@ impl LogEvent {
                 ("feedpulse.incident.resolved", "incident resolved", LogSeverity::Info)
             }
         };
-        let attributes = vec![
+        let mut attributes = vec![
             (Key::IncidentId, Val::Int(i64::try_from(change.id).unwrap_or(i64::MAX))),
             (Key::IncidentState, Val::Set(change.state.name())),
             (Key::IncidentCode, Val::Set(change.code.text().code)),
@@ -75,6 +75,7 @@ impl LogEvent {
             (Key::IncidentSummary, Val::Name(change.summary.clone())),
             (Key::IncidentUrgent, Val::Int(i64::from(change.urgent))),
         ];
+        attributes.extend(said(change));
         Self { time: now, severity, name, body, attributes, trace_id: None }
     }
 
@@ -116,6 +117,24 @@ impl LogEvent {
             ..LogRecord::default()
         }
     }
+}
+
+/// What its check said: the code that leads, in its author's words.
+fn said(change: &IncidentChange) -> Vec<(Key, Val)> {
+    let codes = &change.story.check_codes;
+    let Some(lead) = codes.lead() else { return Vec::new() };
+    let pairs = lead.attrs.iter().map(|(name, value)| format!("{name}={value}"));
+    let mut said = vec![
+        (Key::CheckCode, Val::Name(lead.name().to_owned())),
+        (Key::CheckAt, Val::Name(lead.place.to_string())),
+        (Key::CheckAttrs, Val::Names(pairs.collect())),
+        (Key::Count, Val::Int(i64::from(codes.total()))),
+    ];
+    if let Some(words) = change.author() {
+        said.push((Key::IncidentExplanation, Val::Name(words.explanation.to_string())));
+        said.push((Key::IncidentRemedy, Val::Name(words.remedy.to_string())));
+    }
+    said
 }
 
 /// A batch of records as a request.

@@ -65,6 +65,8 @@ keys! {
     IncidentCode "feedpulse.incident.code" "The code that leads it.";
     IncidentSubject "feedpulse.incident.subject" "What it is about.";
     IncidentSummary "feedpulse.incident.summary" "What, since when, how many.";
+    IncidentExplanation "feedpulse.incident.explanation" "What it means, as the author of its check wrote.";
+    IncidentRemedy "feedpulse.incident.remedy" "What to do, as the author of its check wrote.";
     IncidentUrgent "feedpulse.incident.urgent" "Urgent messages behind it.";
     Severity "feedpulse.severity" "`note`, `ticket` or `page`.";
     Part "feedpulse.part" "A part of Feedpulse itself.";

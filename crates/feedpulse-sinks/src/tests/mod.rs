@@ -8,6 +8,7 @@ mod notify;
 mod otlp;
 mod outbox;
 mod proxy;
+mod said;
 mod servers;
 mod smtp;
 mod tls;

@@ -128,7 +128,7 @@ async fn the_socket_knows_who_asks_and_needs_no_token() {
     let served = crate::serve_local(listener, router, who, ServeLimits::default(), stop.clone());
     let asks = async {
         let (status, list) = crate::ask(&path, "/api/v1/incidents", None).await.unwrap();
-        assert_eq!((status, list.as_array().unwrap().len()), (200, 4));
+        assert_eq!((status, list.as_array().unwrap().len()), (200, 5));
         let body = json!({});
         let claim = "/api/v1/incidents/48213/claim";
         assert_eq!(crate::ask(&path, claim, Some(&body)).await.unwrap().0, 202);

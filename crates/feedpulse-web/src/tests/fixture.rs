@@ -15,6 +15,7 @@ use feedpulse_core::input::OperatorAction;
 use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Family, Kind, Point, Value};
 use feedpulse_core::plan::FeedId;
+use feedpulse_core::said::{CheckCode, CheckCodes, CodeWords, Line, TEXT_MAX};
 use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Timestamp;
 use feedpulse_core::view::{FeedState, FeedView, ProbeView, Totals, View, WaypointView};
@@ -308,7 +309,33 @@ fn story() -> Story {
         overran: None,
         drill: false,
         news: Vec::new(),
+        check_codes: CheckCodes::default(),
     }
+}
+
+/// What a check said, in words that try to break out.
+fn said() -> CheckCodes {
+    let line = |text: &str| Line::new(text, TEXT_MAX);
+    let words = CodeWords {
+        name: line("room-required/room-missing"),
+        by: line("room-required 1.2.0"),
+        title: line("An admission has no <room>"),
+        explanation: line("PV1-3.2 is empty & the portal shows <script>alert(1)</script>no ward."),
+        remedy: line("Ask the ward's \"registration\" desk."),
+    };
+    let room = CheckCode {
+        code: Label::from("room-missing"),
+        words: Some(Arc::new(words)),
+        severity: Severity::Ticket,
+        times: 12,
+        first: before(600),
+        last: before(20),
+        waypoint: line("engine-in"),
+        place: line("PV1-3.2"),
+        attrs: vec![(line("minutes"), line("35"))],
+    };
+    let bed = CheckCode { code: Label::from("bed-odd"), words: None, times: 1, ..room.clone() };
+    CheckCodes { codes: vec![room, bed], others: 4 }
 }
 
 fn incidents() -> Vec<IncidentChange> {
@@ -360,7 +387,15 @@ fn incidents() -> Vec<IncidentChange> {
             "The receiver's connections were refused for 41 s.",
             vec![finding(Code::ReceiverDown, 9_000, Some(8_959), &[("refused_total", 12.0)])],
         ),
+        incident(
+            48_100,
+            Subject::Check(0),
+            "check room",
+            "An admission has no <room> (check room): room-required/room-missing, 12 times",
+            vec![finding(Code::CheckFound, 600, None, &[])],
+        ),
     ];
+    incidents[4].story.check_codes = said();
     incidents[0].urgent = 3;
     incidents[0].story = story();
     incidents[1].claimed_by = Label::from("A. Nurse-Informatician");

@@ -139,3 +139,36 @@ async fn json_is_complete_and_leaves_out_what_is_unknown() {
     assert_eq!(json("/api/v1/incidents/48213").await["findings"][0]["evidence"]["oldest_s"], 522.4);
     assert_eq!(json("/api/v1/waypoints").await[2]["alive_at"], "2026-11-22T22:25:54.000Z");
 }
+
+#[tokio::test]
+async fn an_incident_of_a_check_says_what_its_author_wrote() {
+    let body = page(trouble(), "/incidents/48100").await;
+    for text in [
+        "<h1><span class=\"mark\" aria-hidden=\"true\">!</span> An admission has no &#60;room&#62;",
+        "What the check found",
+        "room-required/room-missing, by room-required 1.2.0",
+        "&#60;script&#62;alert(1)",
+        "at <strong>PV1-3.2</strong>",
+        "minutes <strong>35</strong>",
+        "12 ×",
+        "And 4 × further codes",
+        "bed-odd",
+    ] {
+        assert!(body.contains(text), "{text} is not in {body}");
+    }
+    assert!(!body.contains("<script"), "the author's words are text");
+    let ours = Code::CheckFound.text().remedy;
+    assert!(!body.contains(ours), "ours is not shown where the author's is known");
+    assert!(!page(trouble(), "/incidents/48213").await.contains("What the check found"));
+    let json: serde_json::Value =
+        serde_json::from_str(&page(trouble(), "/api/v1/incidents/48100").await).unwrap();
+    assert_eq!(json["title"], "An admission has no <room>");
+    assert_eq!(json["remedy"], "Ask the ward's \"registration\" desk.");
+    let code = &json["check_codes"][0];
+    assert_eq!((&code["code"], &code["times"]), (&"room-required/room-missing".into(), &12.into()));
+    assert_eq!((&code["at"], &code["attrs"]["minutes"]), (&"PV1-3.2".into(), &"35".into()));
+    assert_eq!(
+        (&json["other_codes"], &json["check_codes"][1]["by"]),
+        (&4.into(), &serde_json::Value::Null)
+    );
+}

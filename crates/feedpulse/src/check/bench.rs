@@ -66,7 +66,8 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
     let rows = Rows::of(&bed, &messages)?;
     let settings = Settings::default();
     let manifest = bed.manifest();
-    println!("{} {}, {} messages in turn", manifest.name, manifest.version, messages.len());
+    let messages_said = crate::noun::count(messages.len(), "message");
+    println!("{} {}, {messages_said} in turn", manifest.name, manifest.version);
     println!(
         "{:<28} {:>10} {:>10} {:>12} {:>22}",
         "", "ns a call", "p99", "ns a message", "instructions a message"

@@ -7,6 +7,7 @@ use super::test::report::advice;
 use super::test::{as_expected, own_code};
 use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::files;
+use crate::noun::count;
 use anyhow::anyhow;
 use clap::Args;
 use feedpulse_wasm::{Batch, CheckFinding, Finding, Settings, Worker};
@@ -185,7 +186,12 @@ fn told(
 /// The last line.
 fn say(bed: &Bed, sums: &Sums) {
     let Sums { messages, wanted, found, faults, unreadable, acks } = sums;
-    println!("{messages} messages, {wanted} handed over, {found} findings, {faults} faults");
+    println!(
+        "{}, {wanted} handed over, {}, {}",
+        count(*messages, "message"),
+        count(*found, "finding"),
+        count(*faults, "fault")
+    );
     if *wanted == 0 && *messages > 0 {
         let types = bed.manifest().message_types.join(", ");
         println!("none of them is of a type that the check wants: {types}");

@@ -31,7 +31,9 @@ pub(crate) fn main(args: &DemoArgs) -> Result<(), Failure> {
     if total < Duration::from_secs(60) || total > Duration::from_secs(86_400) {
         return Err(Failure::new(
             64,
-            anyhow!("--for: give 60s to 24h; the first alerts need a minute"),
+            anyhow!(
+                "--for: give 60s to 24h; in less the script's troubles would run into each other"
+            ),
         ));
     }
     let runtime = run::runtime()?;
@@ -98,7 +100,7 @@ async fn play(args: &DemoArgs, total: Duration) -> Result<Report, Failure> {
             _ = tokio::signal::ctrl_c() => interrupted = true,
         }
     }
-    finish(stage, story, detections, faults).await
+    finish(stage, story, detections, faults, over).await
 }
 
 /// Hospital first, then the product in between, then everybody dials.
@@ -275,9 +277,11 @@ async fn finish(
     mut story: Story,
     mut detections: Detections,
     faults: Vec<Injected>,
+    over: bool,
 ) -> Result<Report, Failure> {
-    story.closing();
-    stage.hospital.drain(DRAIN).await;
+    story.closing(over);
+    let empty = stage.hospital.drain(DRAIN).await;
+    story.drained(empty);
     let truth = stage.hospital.stop().await;
     // What is in the ring must be read before the numbers are final.
     tokio::time::sleep(Duration::from_millis(1_500)).await;

@@ -128,13 +128,19 @@ impl Story {
         };
     }
 
-    /// The hospital empties its queues.
-    pub(crate) fn closing(&mut self) {
-        let text = format!(
-            "{}  the script is over; the hospital empties its queues",
-            self.at(clock::now())
-        );
+    /// The hospital empties its queues: after the script, or because somebody ended the demo.
+    pub(crate) fn closing(&mut self, over: bool) {
+        let why = if over { "the script is over" } else { "stopped before the script was over" };
+        let text = format!("{}  {why}; the hospital empties its queues", self.at(clock::now()));
         self.line(&text);
+    }
+
+    /// Whether it could: what the portal still refuses stays in the engine's queue.
+    pub(crate) fn drained(&mut self, empty: bool) {
+        if !empty {
+            let text = "they are not empty: what still waits is counted as open below";
+            self.line(&format!("{}  {text}", self.at(clock::now())));
+        }
     }
 
     /// The last lines.

@@ -100,6 +100,7 @@ pub(super) fn story(incident: &Value) -> anyhow::Result<String> {
     for (name, text) in facts {
         let _ = writeln!(out, "{name:>10}  {}", text.as_str().unwrap_or_default());
     }
+    check_codes(&mut out, incident)?;
     out.push_str("\nFindings\n");
     for finding in list(incident, "findings")? {
         let detail = finding["detail"].as_str().map(|d| format!(": {d}")).unwrap_or_default();
@@ -140,6 +141,44 @@ pub(super) fn story(incident: &Value) -> anyhow::Result<String> {
         let _ = writeln!(out, "  {at}  {by}: {}", word(note, "text")?);
     }
     Ok(out)
+}
+
+/// What a check found, by its own codes. A release before this has none to tell.
+fn check_codes(out: &mut String, incident: &Value) -> anyhow::Result<()> {
+    let codes = incident["check_codes"].as_array().map_or(&[][..], Vec::as_slice);
+    if !codes.is_empty() {
+        out.push_str("\nWhat the check found\n");
+    }
+    for code in codes {
+        let _ = write!(
+            out,
+            "  {} × {} {}: {}  first {} UTC, last {} UTC",
+            number(code, "times")?,
+            word(code, "severity")?,
+            word(code, "code")?,
+            word(code, "title")?,
+            clock(word(code, "first")?),
+            clock(word(code, "last")?),
+        );
+        if let Some(place) = code["at"].as_str() {
+            let _ = write!(out, " at {place}");
+        }
+        let _ = write!(out, " on {}", word(code, "waypoint")?);
+        for (name, value) in code["attrs"].as_object().into_iter().flatten() {
+            let _ = write!(out, ", {name} {}", value.as_str().unwrap_or_default());
+        }
+        out.push('\n');
+        for (name, what) in [("explanation", "Means"), ("remedy", "What to do"), ("by", "Said by")]
+        {
+            if let Some(text) = code[name].as_str() {
+                let _ = writeln!(out, "      {what}: {text}");
+            }
+        }
+    }
+    if let Some(others) = incident["other_codes"].as_u64() {
+        let _ = writeln!(out, "  {others} × further codes");
+    }
+    Ok(())
 }
 
 /// The feeds in shadow, and what would have been told.

@@ -7,6 +7,7 @@ use super::{Bounds, Taught};
 use crate::cli::{DATA, Failure};
 use crate::config::Config;
 use crate::files;
+use crate::noun::count;
 use crate::replay::sources::Source;
 use anyhow::anyhow;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
@@ -52,7 +53,8 @@ pub(super) fn learn(
 ) -> Result<Taught, Failure> {
     let decoder = Decoder::new(config.decoding(key, usize::from(waypoint.0)));
     let name = config.plan.waypoints.get(usize::from(waypoint.0)).map(|w| w.name.clone());
-    let facts = Facts::new(format!("{} files at {}", sources.len(), name.unwrap_or_default()));
+    let facts =
+        Facts::new(format!("{} at {}", count(sources.len(), "file"), name.unwrap_or_default()));
     let mut clerk = Clerk { decoder, waypoint, bounds, sightings: Vec::new(), facts };
     let bar = files::progress(2 * sources.len(), "files");
     let mut order = Vec::new();

@@ -44,7 +44,7 @@ fn steady(days: i64, step: i64) -> String {
 #[test]
 fn times_teach_a_profile_and_its_parts() {
     let (feeds, said) = learn_times(&config("UTC"), &steady(22, 60));
-    assert_eq!(said, "1 CSV files: 31680 messages");
+    assert_eq!(said, "1 CSV file: 31680 messages");
     let [feed] = feeds.as_slice() else { panic!("{feeds:?}") };
     assert_eq!(
         (feed.name.as_str(), feed.route.as_str(), feed.messages),

@@ -8,6 +8,7 @@ use super::report::Facts;
 use super::{Bounds, Taught};
 use crate::cli::{DATA, Failure};
 use crate::config::{Config, nearest};
+use crate::noun::count;
 use crate::{civil, files};
 use anyhow::anyhow;
 use feedpulse_core::engine::learned::{Course, Learned};
@@ -101,7 +102,7 @@ pub(super) fn learn(
         streams: BTreeMap::new(),
         known: Vec::new(),
         rows: Vec::new(),
-        facts: Facts::new(format!("{} CSV files", paths.len())),
+        facts: Facts::new(count(paths.len(), "CSV file")),
         civil: false,
     };
     for path in paths {

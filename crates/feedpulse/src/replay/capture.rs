@@ -309,7 +309,15 @@ impl Run {
     /// The outcomes are those at the last packet; then time goes on until each journey is told.
     fn end(&mut self) {
         self.judge(self.last, false);
-        self.summary.end(&self.engine.view());
+        // What the last batch said is told with a tick; then each incident as it stands.
+        self.step(self.last, &Input::Tick);
+        let view = self.engine.view();
+        for incident in &view.incidents {
+            if let Some(held) = self.incidents.get_mut(&incident.id) {
+                held.clone_from(incident);
+            }
+        }
+        self.summary.end(&view);
         let minutes = std::iter::repeat_n(Duration::from_secs(60), 120);
         let days = std::iter::repeat_n(Duration::from_hours(24), 60);
         let mut at = self.last;

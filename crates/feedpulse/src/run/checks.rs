@@ -26,6 +26,7 @@ use feedpulse_core::input::Input;
 use feedpulse_core::key::MessageKey;
 use feedpulse_core::label::Label;
 use feedpulse_core::metrics::{Counter, Registry};
+use feedpulse_core::said::{CheckWords, Line, SHORT_MAX};
 use feedpulse_core::sighting::Urgency;
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
@@ -158,6 +159,8 @@ pub(crate) struct CheckDesk {
     skipped: Counter,
     /// What was told of the worker's rows and skipped rows.
     told: (u64, u64),
+    /// What the version can say, until the engine has it.
+    words: Option<CheckWords>,
 }
 
 impl CheckFeed {
@@ -253,6 +256,7 @@ impl CheckDesk {
         now: Timestamp,
         call: impl FnOnce(&mut Worker, &str) -> Vec<Judged>,
     ) {
+        self.say_words();
         let Some(worker) = &mut self.worker else { return };
         let feed = self.names.get(usize::from(job.waypoint.0)).map_or("?", String::as_str);
         let began = std::time::Instant::now();
@@ -279,7 +283,18 @@ impl CheckDesk {
             self.told = (0, 0);
         }
         self.worker = Some(worker);
+        self.words = Some(CheckWords { check: self.number, codes: facts.words.clone() });
+        self.say_words();
         self.board.runs(self.number, &facts, handover);
+    }
+
+    /// Tells the engine what the version can say, before the version says anything. A full box takes
+    /// it later.
+    fn say_words(&mut self) {
+        let Some(words) = self.words.take() else { return };
+        if !self.side.put(Input::Words(Box::new(words.clone()))) {
+            self.words = Some(words);
+        }
     }
 
     fn tell(&self, job: &Job, now: Timestamp, judged: Judged) {
@@ -289,6 +304,7 @@ impl CheckDesk {
         };
         let about = row.and_then(|row| job.about.get(usize::try_from(row).ok()?));
         let (at, key) = (about.map_or(now, |a| a.at), about.and_then(|a| a.key));
+        let (mut place, mut attrs) = (Line::default(), Vec::new());
         let (faulty, code, severity) = match judged {
             Judged::Found(found) => {
                 // The subject names the check; its own code is the part behind the slash.
@@ -296,6 +312,9 @@ impl CheckDesk {
                 let code = Label::distinct(code);
                 let severity = severity(found.level);
                 self.board.found(self.number, code);
+                let short = |text: &str| Line::new(text, SHORT_MAX);
+                place = short(&found.at);
+                attrs = found.attrs.iter().map(|(n, v)| (short(n), short(v))).collect();
                 if let Some(key) = key {
                     self.board.flag(key, flag(&self.name, at, found));
                 }
@@ -316,6 +335,8 @@ impl CheckDesk {
             severity,
             journey_key: key,
             urgency: about.map_or(Urgency::Routine, |a| a.urgency),
+            place,
+            attrs,
         }));
     }
 }
@@ -391,6 +412,7 @@ pub(super) fn ends(
         rows: counter("feedpulse_check_rows_total", "Rows that a check judged."),
         skipped,
         told: (0, 0),
+        words: None,
     };
     (feed, desk, versions)
 }

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod checks;
 mod drill;
+mod holder;
 mod lessons;
 mod pipeline;
 pub(crate) mod probes;

@@ -241,6 +241,9 @@ fn tell(effect: &Effect) {
     let Effect::Incident(incident) = effect else { return };
     let code = incident.code.text().code;
     let (severity, subject) = (incident.severity.name(), incident.subject_name.as_str());
+    let author = incident.author();
+    let (explanation, remedy) =
+        (author.map(|w| w.explanation.as_str()), author.map(|w| w.remedy.as_str()));
     let drill = if incident.story.drill { "DRILL: " } else { "" };
     match incident.state {
         IncidentState::Pending => {}
@@ -250,6 +253,8 @@ fn tell(effect: &Effect) {
                 code,
                 severity,
                 subject,
+                explanation,
+                remedy,
                 "{drill}{}",
                 incident.summary
             );

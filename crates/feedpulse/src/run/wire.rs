@@ -1,5 +1,6 @@
 //! The wire as this binary starts it: `feedpulse wire`, a process of its own that outlives ours.
 
+use super::holder;
 use crate::cli::{Failure, UNAVAILABLE};
 use anyhow::{Context as _, anyhow};
 use feedpulse_wire::WireConfig;
@@ -129,5 +130,10 @@ fn spawn(config: &WireConfig) -> anyhow::Result<Wire> {
         .take()
         .map(|e| BufReader::new(e).lines().map_while(Result::ok).collect::<Vec<_>>());
     let _ = child.wait();
-    Err(anyhow!("the wire did not start: {}", said.unwrap_or_default().join("; ")))
+    let said = said.unwrap_or_default().join("; ");
+    // As the system's own answer has it in the wire's words.
+    let in_use = format!("(os error {})", rustix::io::Errno::ADDRINUSE.raw_os_error());
+    let hint =
+        if said.contains(&in_use) { format!("; {}", holder::hint(config)) } else { String::new() };
+    Err(anyhow!("the wire did not start: {said}{hint}"))
 }

@@ -12,13 +12,16 @@ pub(crate) mod trial;
 use crate::config::resolve::Check;
 use approval::Approval;
 use content::Content;
+use feedpulse_core::label::Label;
+use feedpulse_core::said::{CodeWords, Line, TEXT_MAX, TITLE_MAX};
 use feedpulse_hl7::path::TypeMatch;
 use feedpulse_hl7::rows::RowSpec;
 use feedpulse_wasm::{
-    About, CacheUse, Field, Grant, Limits, Manifest, Plugin, Runtime, Settings, Worker,
+    About, CacheUse, Code, Field, Grant, Limits, Manifest, Plugin, Runtime, Settings, Worker,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A version that is ready to run.
@@ -62,6 +65,8 @@ pub(crate) struct Facts {
     pub cache: CacheUse,
     /// Reading, compiling and starting it, without its cases.
     pub took: Duration,
+    /// What its author says of each of its codes.
+    pub words: BTreeMap<Label, Arc<CodeWords>>,
 }
 
 /// Why a version is not run: a class for labels, and a text for people, which may have many lines.
@@ -105,6 +110,7 @@ pub(crate) fn prepare(
         return Err(Refusal::new("not-approved", excess.told(check)));
     }
     let plugin = runtime.load(&content.wasm).map_err(|e| Refusal::new("invalid", e))?;
+    let words = words(&declared(&plugin, &content.settings)?);
     let reading = reading(&plugin, &grants(check), &content.settings)?;
     let settings = Settings {
         config: content.settings.clone(),
@@ -128,6 +134,7 @@ pub(crate) fn prepare(
         cases,
         cache: plugin.cache_use(),
         took,
+        words,
     };
     Ok(Version { worker: started, reading, facts })
 }
@@ -137,9 +144,30 @@ fn grants(check: &Check) -> Vec<Grant> {
     check.grants.iter().filter_map(|name| Grant::from_name(name)).collect()
 }
 
+/// What its author says of each of its codes. They are the operator's as well: whoever approves a
+/// version approves its words, and whoever writes the settings wrote those of their codes.
+fn words(manifest: &Manifest) -> BTreeMap<Label, Arc<CodeWords>> {
+    let by = Line::new(&format!("{} {}", manifest.name, manifest.version), TEXT_MAX);
+    let one = |(name, code): (&String, &Code)| {
+        let words = CodeWords {
+            name: Line::new(&format!("{}/{name}", manifest.name), TEXT_MAX),
+            by: by.clone(),
+            title: Line::new(&code.title, TITLE_MAX),
+            explanation: Line::new(&code.explanation, TEXT_MAX),
+            remedy: Line::new(&code.remedy, TEXT_MAX),
+        };
+        (Label::distinct(name), Arc::new(words))
+    };
+    manifest.codes.iter().map(one).collect()
+}
+
+/// What it declares by itself and by its settings.
+fn declared(plugin: &Plugin, settings: &str) -> Result<Manifest, Refusal> {
+    plugin.manifest().with_settings(settings).map_err(|e| Refusal::new("settings", e))
+}
+
 fn reading(plugin: &Plugin, grants: &[Grant], settings: &str) -> Result<Reading, Refusal> {
-    let declared = plugin.manifest().with_settings(settings);
-    let manifest = declared.map_err(|e| Refusal::new("settings", e))?;
+    let manifest = declared(plugin, settings)?;
     let fields: Vec<String> = manifest.fields.iter().map(field_text).collect();
     let invalid = |e: &dyn fmt::Display| Refusal::new("invalid", e);
     let spec = RowSpec::new(&fields).map_err(|e| invalid(&e))?;

@@ -187,24 +187,24 @@ impl Board {
         self.tell(number, Code::CheckNotRunning, Some(class));
     }
 
-    /// A version is not run.
-    pub(crate) fn kept_out(&self, number: u16, refusal: &Refusal) {
+    /// A version is not run. Where one before it runs, or is on its way, that is FP0306; where none
+    /// does, the check does not run, which is FP0307 and says the more.
+    pub(crate) fn kept_out(&self, number: u16, refusal: &Refusal, runs: bool) {
         let (at, kept) = (clock::now(), refusal.clone());
-        let runs = self.with(number, |standing| {
+        let name = self.with(number, |standing| {
             standing.kept_out = Some((kept, at));
-            (standing.name.clone(), standing.runs.is_some())
+            standing.name.clone()
         });
-        let Some((check, runs)) = runs else { return };
+        let Some(check) = name else { return };
         let goes_on = if runs { "the one before goes on" } else { "none runs" };
         tracing::error!(
             check,
             class = refusal.class,
             "a version is kept out; {goes_on}: {refusal}"
         );
-        self.tell(number, Code::CheckKeptOut, Some(refusal.class));
-        if !runs {
-            self.tell(number, Code::CheckNotRunning, Some(refusal.class));
-        }
+        let class = Some(refusal.class);
+        self.tell(number, Code::CheckKeptOut, class.filter(|_| runs));
+        self.tell(number, Code::CheckNotRunning, class.filter(|_| !runs));
     }
 
     /// Nothing is kept out any more: what lies there is what runs.

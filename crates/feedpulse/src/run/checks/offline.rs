@@ -94,7 +94,7 @@ impl Offline {
         self.names.get(usize::from(number)).map_or("?", String::as_str)
     }
 
-    /// Judges all that was put there; gives what was found.
+    /// Judges all that was put there; gives what was found, and before it the words for it.
     pub(crate) fn judge(&mut self, now: Timestamp) -> Vec<Input> {
         self.rows.flush();
         let first = *self.first.get_or_insert(now);
@@ -102,7 +102,8 @@ impl Offline {
         for desk in &mut self.desks {
             desk.catch_up(ms);
         }
-        self.side.take().into_iter().filter(|input| matches!(input, Input::Found(_))).collect()
+        let said = |input: &Input| matches!(input, Input::Found(_) | Input::Words(_));
+        self.side.take().into_iter().filter(said).collect()
     }
 }
 

@@ -259,7 +259,7 @@ impl Reloader {
         let Some(slot) = self.slots.get_mut(usize::from(number)) else { return };
         slot.refused = fingerprint;
         slot.refusals.add(1);
-        self.board.kept_out(number, refusal);
+        self.board.kept_out(number, refusal, slot.runs.is_some());
     }
 
     /// Takes over what a changed configuration file says of checks.
