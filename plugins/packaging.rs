@@ -55,58 +55,119 @@ pub(crate) fn component(folder: &Path, target: &Path) -> Result<Vec<u8>, Packagi
 
 /// Most cases that travel with a component.
 const CASES_MAX: usize = 64;
+/// Most bytes of all of them.
+const CASES_BYTES: usize = 1 << 20;
+/// What an expectation may say beside its findings; it travels as it is.
+const STATED: [&str; 6] = ["settings", "grants", "feed", "now-ms", "ticks", "refuses"];
 
 /// The cases of a check, for the host to try a version with before it runs it: each `cases/NAME.hl7`
-/// with `NAME.expected.json` beside it, if that needs no more than
-/// settings (no grants, no ticks); the others are for the author's own tests. None where there are
-/// none. They travel with the component, so they hold made-up patients only.
+/// or `NAME.rows.json`, or both, with `NAME.expected.json` beside them; and each folder `cases/NAME`
+/// with `.hl7` files, `rows.json` and `expected.json`. None where there are none. They travel with the
+/// component, so they hold made-up patients only. Of more than 64, or of more than 1 MiB in all, the
+/// first travel.
 ///
 /// # Errors
-/// A file cannot be read, or an expectation is not JSON.
+/// A file cannot be read, or an expectation or a list of rows is not JSON.
 pub(crate) fn cases_json(folder: &Path) -> Result<Option<Vec<u8>>, PackagingError> {
-    let Ok(entries) = fs::read_dir(folder.join("cases")) else { return Ok(None) };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "hl7"));
-    files.sort();
-    let mut cases = Vec::new();
-    for file in files {
-        let text = |path: &Path| {
-            fs::read_to_string(path).map_err(|e| fail(format!("{}: {e}", path.display())))
-        };
-        let beside = file.with_extension("expected.json");
-        // One without an expectation is for `feedpulse check test --accept`.
-        if !beside.exists() {
-            continue;
+    let root = folder.join("cases");
+    let mut names: Vec<String> =
+        listed(&root).into_iter().filter_map(|path| case_name(&path)).collect();
+    names.sort();
+    names.dedup();
+    let (mut cases, mut bytes) = (Vec::new(), 2);
+    for name in names.into_iter().take(CASES_MAX) {
+        let Some(case) = case_json(&root, &name)? else { continue };
+        bytes += case.to_string().len() + 1;
+        if bytes > CASES_BYTES {
+            break;
         }
-        let expected = serde_json::from_str(&text(&beside)?)
-            .map_err(|e| fail(format!("{}: {e}", beside.display())))?;
-        let Some((settings, expected)) = travels(expected) else { continue };
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        cases.push(serde_json::json!({
-            "name": name, "messages": text(&file)?, "settings": settings, "expected": expected,
-        }));
+        cases.push(case);
     }
-    cases.truncate(CASES_MAX);
     if cases.is_empty() {
         return Ok(None);
     }
     serde_json::to_vec(&cases).map(Some).map_err(|e| fail(format!("{}: {e}", folder.display())))
 }
 
-/// Settings and findings of an expectation; None when a host cannot hold a version against it.
-fn travels(expected: serde_json::Value) -> Option<(serde_json::Value, serde_json::Value)> {
-    use serde_json::Value;
-    let (settings, findings) = match expected {
-        Value::Object(mut all) => {
-            let parts = (all.remove("settings"), all.remove("findings"));
-            if !all.is_empty() {
-                return None;
-            }
-            (parts.0.unwrap_or(Value::Null), parts.1?)
-        }
-        findings => (Value::Null, findings),
+/// What is in a folder, sorted; nothing where there is none.
+fn listed(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut all: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    all.sort();
+    all
+}
+
+/// The case that a file or folder belongs to, if it holds what is to be checked.
+fn case_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    if path.is_dir() {
+        return Some(name.to_owned());
+    }
+    [".hl7", ".rows.json"].iter().find_map(|end| name.strip_suffix(end)).map(str::to_owned)
+}
+
+/// One case as it travels; none without an expectation, which is for `feedpulse check test --accept`.
+fn case_json(root: &Path, name: &str) -> Result<Option<serde_json::Value>, PackagingError> {
+    use serde_json::{Value, json};
+    let text = |path: &Path| {
+        fs::read_to_string(path).map_err(|e| fail(format!("{}: {e}", path.display())))
     };
-    findings.is_array().then_some((settings, findings))
+    let read = |path: &Path| -> Result<Option<Value>, PackagingError> {
+        if !path.is_file() {
+            return Ok(None);
+        }
+        serde_json::from_str(&text(path)?)
+            .map(Some)
+            .map_err(|e| fail(format!("{}: {e}", path.display())))
+    };
+    let beside = |end: &str| root.join(format!("{name}.{end}"));
+    let inside = root.join(name);
+    let (messages, rows, expected) = if inside.is_dir() {
+        let is_hl7 = |path: &PathBuf| path.extension().is_some_and(|e| e == "hl7");
+        let files: Vec<PathBuf> = listed(&inside).into_iter().filter(is_hl7).collect();
+        (files, inside.join("rows.json"), inside.join("expected.json"))
+    } else {
+        let file = beside("hl7");
+        let files = if file.is_file() { vec![file] } else { Vec::new() };
+        (files, beside("rows.json"), beside("expected.json"))
+    };
+    let Some(expected) = read(&expected)? else { return Ok(None) };
+    let mut case = json!({"name": name});
+    let mut texts = Vec::new();
+    for file in &messages {
+        texts.push(text(file)?);
+    }
+    case["messages"] = Value::from(texts.join("\n\n"));
+    // only what is there, so that an older host still reads the case of an older kind
+    if let Some(rows) = read(&rows)? {
+        case["rows"] = rows;
+    }
+    let findings = match expected {
+        Value::Object(mut all) => {
+            for key in STATED {
+                if let Some(stated) = all.remove(key) {
+                    case[key] = stated;
+                }
+            }
+            all.remove("findings").unwrap_or_else(|| json!([]))
+        }
+        findings => findings,
+    };
+    case["expected"] = with_texts(findings);
+    Ok(Some(case))
+}
+
+/// Findings with the values of their attributes as the host writes them.
+fn with_texts(mut findings: serde_json::Value) -> serde_json::Value {
+    for finding in findings.as_array_mut().into_iter().flatten() {
+        let attrs = finding.get_mut("attrs").and_then(serde_json::Value::as_object_mut);
+        for value in attrs.into_iter().flat_map(|all| all.values_mut()) {
+            if !value.is_string() {
+                *value = serde_json::Value::String(value.to_string());
+            }
+        }
+    }
+    findings
 }
 
 /// A core module that carries its world (wit-bindgen writes it there) as a component. Imports that

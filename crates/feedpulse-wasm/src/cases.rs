@@ -4,7 +4,10 @@
 //! They are JSON in the custom section `feedpulse:cases`, written when the check is packaged from
 //! its folder `cases`. This module reads them; running them needs somebody who can join rows.
 
+use crate::about::About;
 use crate::finding::{Finding, Level};
+use crate::manifest::Grant;
+use crate::path::Field;
 use crate::section::{self, SectionError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,14 +25,150 @@ const MAX_CASES: usize = 64;
 pub struct Case {
     /// The name of its file.
     pub name: String,
-    /// HL7 messages, parted by an empty line; they are one batch of one feed.
+    /// HL7 messages, parted by an empty line; they are one batch of one feed. They come first.
+    #[serde(default)]
     pub messages: String,
+    /// What comes behind them, in order: ACKs, outcomes, connection events, more messages, ticks.
+    #[serde(default)]
+    pub rows: Vec<CaseRow>,
     /// Settings of the check for this case; none = those of the operator's configuration do not
     /// matter to it, and it gets `{}`.
     #[serde(default)]
     pub settings: Option<serde_json::Value>,
+    /// What the check is granted for this case, of what its manifest asks for.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// Name of the feed; none = `case`.
+    #[serde(default)]
+    pub feed: Option<String>,
+    /// The wall clock at the first row, milliseconds since 1970.
+    #[serde(default, rename = "now-ms")]
+    pub now_ms: Option<u64>,
+    /// Ticks at the end, so many milliseconds after the messages.
+    #[serde(default)]
+    pub ticks: Vec<u64>,
+    /// Instead of findings: part of the sentence by which the check refuses these settings.
+    #[serde(default)]
+    pub refuses: Option<String>,
     /// Every finding, in order.
+    #[serde(default)]
     pub expected: Vec<Expected>,
+}
+
+/// One row of a case that is not simply a message of its file, or a tick.
+///
+/// ```json
+/// {"about": "ack", "of": 0, "hl7": ["MSH|^~\\&|…", "MSA|AE|1"], "@ack-ms": 1200}
+/// {"about": "outcome", "of": 0, "@outcome": "errored", "@ack-code": "AE", "@tries": 3}
+/// {"about": "connection", "@event": "reset", "@by": "receiver", "after-ms": 5000}
+/// {"tick": 60000}
+/// ```
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "RawRow")]
+pub struct CaseRow {
+    /// What the row is about; none = it is a tick.
+    pub about: Option<About>,
+    /// Milliseconds after the case's clock at which it comes.
+    pub after_ms: u64,
+    /// The message or ACK, segments ended by carriage returns.
+    pub hl7: Option<String>,
+    /// The row, from 0, whose message it is about: they have the same `@key`.
+    pub of: Option<u64>,
+    /// Declared fields by name (`@event`), each of a kind of row that has it.
+    pub said: BTreeMap<String, String>,
+}
+
+/// Never shows a value, as of a [`Case`].
+impl std::fmt::Debug for CaseRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaseRow").field("about", &self.about).finish_non_exhaustive()
+    }
+}
+
+/// As it is written.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawRow {
+    #[serde(default)]
+    about: Option<About>,
+    #[serde(default)]
+    tick: Option<u64>,
+    #[serde(default)]
+    after_ms: Option<u64>,
+    #[serde(default)]
+    hl7: Option<Hl7>,
+    #[serde(default)]
+    of: Option<u64>,
+    #[serde(flatten)]
+    said: BTreeMap<String, serde_json::Value>,
+}
+
+/// HL7 text, or its segments.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Hl7 {
+    Text(String),
+    Segments(Vec<String>),
+}
+
+impl TryFrom<RawRow> for CaseRow {
+    type Error = String;
+
+    fn try_from(raw: RawRow) -> Result<Self, String> {
+        let Some(about) = raw.about else {
+            let Some(after_ms) = raw.tick else {
+                return Err("a row says \"about\": \"message\", \"ack\", \"outcome\" or \"connection\", or \"tick\": milliseconds".to_owned());
+            };
+            let alone = raw.after_ms.is_none() && raw.hl7.is_none() && raw.of.is_none();
+            return if alone && raw.said.is_empty() {
+                Ok(Self { about: None, after_ms, hl7: None, of: None, said: BTreeMap::new() })
+            } else {
+                Err("a tick has nothing but \"tick\": milliseconds".to_owned())
+            };
+        };
+        if raw.tick.is_some() {
+            return Err("a row is about something or it is a tick, not both".to_owned());
+        }
+        let carries = matches!(about, About::Message | About::Ack);
+        let hl7 = raw.hl7.map(|hl7| match hl7 {
+            Hl7::Text(text) => text.replace("\r\n", "\r").replace('\n', "\r"),
+            Hl7::Segments(all) => all.iter().map(|segment| format!("{segment}\r")).collect(),
+        });
+        if hl7.is_some() != carries {
+            let what = if carries { "needs its text in \"hl7\"" } else { "has no \"hl7\"" };
+            return Err(format!("a row about {about} {what}"));
+        }
+        let said =
+            raw.said.into_iter().map(|(name, value)| Ok((field(about, name)?, text(value)?)));
+        let said = said.collect::<Result<_, String>>()?;
+        Ok(Self { about: Some(about), after_ms: raw.after_ms.unwrap_or(0), hl7, of: raw.of, said })
+    }
+}
+
+/// A name that rows of this kind can say. What follows from the rest of the row is not said.
+fn field(about: About, name: String) -> Result<String, String> {
+    let follows = ["@about", "@key", "@received-ms", "@shape"].contains(&name.as_str())
+        || (matches!(about, About::Message | About::Ack)
+            && !["@ack-ms", "@waypoint"].contains(&name.as_str()));
+    let known = name.starts_with('@') && Field::parse(&name).is_ok_and(|field| field.is_of(about));
+    match (known, follows) {
+        (true, false) => Ok(name),
+        (true, true) => Err(format!("`{name}` of a row about {about} follows from the rest of it")),
+        (false, _) => Err(format!("a row about {about} has no `{name}`")),
+    }
+}
+
+/// A value as it is handed over.
+fn text(value: serde_json::Value) -> Result<String, String> {
+    match value {
+        serde_json::Value::String(text) => Ok(text),
+        serde_json::Value::Number(number) => Ok(number.to_string()),
+        serde_json::Value::Array(all) => {
+            let all = all.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
+            Ok(all.join(","))
+        }
+        _ => Err("a field of a row is a text, a number or a list of texts".to_owned()),
+    }
 }
 
 /// Never shows the messages: an author may have forgotten to make them up.
@@ -164,6 +303,36 @@ mod tests {
         wasm.push(n.to_le_bytes()[0]);
         wasm.extend(body);
         wasm
+    }
+
+    #[test]
+    fn rows_of_every_kind_are_read_and_wrong_ones_say_why() {
+        let read = |json: &str| serde_json::from_str::<CaseRow>(json).map_err(|e| e.to_string());
+        let ack =
+            read(r#"{"about": "ack", "of": 0, "hl7": ["MSH|a", "MSA|AE"], "@ack-ms": 5}"#).unwrap();
+        assert_eq!(ack.hl7.as_deref(), Some("MSH|a\rMSA|AE\r"));
+        assert_eq!((ack.said["@ack-ms"].as_str(), ack.of), ("5", Some(0)));
+        let outcome = r#"{"about": "outcome", "@outcome": "errored", "@ack-classes": ["retry", "late_ack"], "after-ms": 7}"#;
+        let outcome = read(outcome).unwrap();
+        assert_eq!(
+            (outcome.said["@ack-classes"].as_str(), outcome.after_ms),
+            ("retry,late_ack", 7)
+        );
+        assert_eq!(read(r#"{"tick": 60000}"#).unwrap().about, None);
+        for (wrong, why) in [
+            ("{}", "\"about\""),
+            (r#"{"tick": 1, "of": 2}"#, "nothing but"),
+            (r#"{"about": "ack"}"#, "needs its text"),
+            (r#"{"about": "outcome", "hl7": "MSH|"}"#, "has no \"hl7\""),
+            (r#"{"about": "connection", "@outcome": "errored"}"#, "has no `@outcome`"),
+            (r#"{"about": "connection", "event": "reset"}"#, "has no `event`"),
+            (r#"{"about": "outcome", "@key": "k"}"#, "follows"),
+            (r#"{"about": "connection", "@event": {}}"#, "a text, a number"),
+            (r#"{"about": "nothing"}"#, "nothing"),
+        ] {
+            let said = read(wrong).unwrap_err();
+            assert!(said.contains(why), "{wrong}: {said}");
+        }
     }
 
     #[test]

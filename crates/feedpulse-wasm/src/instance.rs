@@ -1,5 +1,6 @@
 //! One instance of a check: its store, and calls into it that come back in any case.
 
+use crate::backtrace;
 use crate::finding::Kind;
 use crate::host::bindings::feedpulse::check::types;
 use crate::host::{Desk, Host, Meter, Space, clip};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use wasmtime::{Error, Store, Trap};
 
 /// Longest error text that an author is shown, characters.
-const REVEALED_CHARS: usize = 500;
+const REVEALED_CHARS: usize = 1000;
 
 /// Longest text about settings that is passed on, characters: a sentence a line, for each thing that
 /// is wrong.
@@ -69,6 +70,10 @@ impl Instance {
         let mut store = Store::new(plugin.engine(), data);
         store.limiter(|host| &mut host.space);
         store.set_hostcall_fuel(limits.transfer);
+        if plugin.counts() {
+            // never runs out: time is the limit
+            let _ = store.set_fuel(u64::MAX);
+        }
         let ticks = store.data_mut().meter.start(limits.time_init);
         store.set_epoch_deadline(ticks);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().meter.judge()));
@@ -131,6 +136,11 @@ impl Instance {
     /// Bytes of memory that the guest holds.
     pub(crate) fn memory(&self) -> usize {
         self.store.data().space.used
+    }
+
+    /// Instructions that were run since it was made; none when they are not counted.
+    pub(crate) fn instructions(&self) -> Option<u64> {
+        self.store.get_fuel().ok().map(|left| u64::MAX - left)
     }
 
     /// Whether it has taken as many calls as it should.
@@ -201,6 +211,9 @@ fn failure(error: &Error, host: &Host) -> Failure {
     if let Some(place) = host.desk.as_ref().and_then(|desk| desk.panicked.as_deref()) {
         cause.push_str("; ");
         cause.push_str(place);
+    }
+    if host.desk.as_ref().is_some_and(|desk| desk.reveal) {
+        cause.push_str(&backtrace::told(error));
     }
     Failure::new(kind, &cause)
 }

@@ -16,6 +16,7 @@
 #![deny(unsafe_code)]
 
 mod about;
+mod backtrace;
 mod batch;
 mod breaker;
 mod cache;
@@ -47,7 +48,7 @@ pub use batch::{
 };
 pub use breaker::Condition;
 pub use cache::CacheUse;
-pub use cases::{Case, CasesError, Expected};
+pub use cases::{Case, CaseRow, CasesError, Expected};
 pub use declared::{FromSettings, SettingsError};
 pub use finding::{CheckFinding, Fault, Finding, Kind, Level, LogLine};
 pub use handover::Handover;
@@ -56,6 +57,7 @@ pub use manifest::{Attr, Budget, Code, Grant, Manifest, ManifestError, Problem};
 pub use packed::pack;
 pub use path::{Field, Path, PathError};
 pub use runtime::{LoadError, Plugin, Runtime, RuntimeError};
+pub use section::custom_section;
 pub use share::Share;
 pub use ticker::Ticker;
 pub use worker::{StartError, Status, Worker};

@@ -12,6 +12,7 @@ use crate::ticker::{Gate, Ticker};
 use crate::worker::{StartError, Worker};
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use wasmtime::component::Component;
@@ -19,6 +20,8 @@ use wasmtime::{Config, Engine, Store};
 
 /// Deepest stack of a guest, bytes. A worker's thread needs twice that.
 const MAX_STACK: usize = 512 << 10;
+/// Most functions of a guest that are looked at where a trap is told to an author.
+const MAX_FRAMES: usize = 64;
 /// Where a check may import from.
 const OURS: &str = "feedpulse:check/";
 /// The engine that all checks share.
@@ -28,6 +31,8 @@ pub struct Runtime {
     versions: Arc<Vec<Box<dyn Version>>>,
     gate: Arc<Gate>,
     cache: Option<Cache>,
+    /// Whether calls are counted in instructions.
+    counts: bool,
 }
 
 impl fmt::Debug for Runtime {
@@ -81,11 +86,30 @@ impl Runtime {
     /// # Errors
     /// When this machine is not supported, or the folder is not private.
     pub fn new(cache: Option<&Path>) -> Result<Self, RuntimeError> {
+        Self::build(cache, None, false)
+    }
+
+    /// For an author's own machine: a trap names the functions of the guest that led to it, where the
+    /// component has their names, and with `counts` each call is counted in instructions, which makes it
+    /// slower. Nothing is cached.
+    ///
+    /// # Errors
+    /// When this machine is not supported.
+    pub fn for_author(counts: bool) -> Result<Self, RuntimeError> {
+        Self::build(None, NonZeroUsize::new(MAX_FRAMES), counts)
+    }
+
+    fn build(
+        cache: Option<&Path>,
+        frames: Option<NonZeroUsize>,
+        counts: bool,
+    ) -> Result<Self, RuntimeError> {
         let mut config = Config::new();
         config
             .concurrency_support(false)
             .epoch_interruption(true)
-            .wasm_backtrace_max_frames(None)
+            .wasm_backtrace_max_frames(frames)
+            .consume_fuel(counts)
             .max_wasm_stack(MAX_STACK);
         let engine = Engine::new(&config).map_err(|e| RuntimeError::Engine(first_line(&e)))?;
         let versions = served::all(&engine).map_err(|e| RuntimeError::Engine(first_line(&e)))?;
@@ -96,7 +120,7 @@ impl Runtime {
                     .map_err(|source| RuntimeError::Cache { folder: folder.to_owned(), source })?,
             ),
         };
-        Ok(Self { engine, versions: Arc::new(versions), gate: Arc::default(), cache })
+        Ok(Self { engine, versions: Arc::new(versions), gate: Arc::default(), cache, counts })
     }
 
     /// The heartbeat, to be run at once on an OS thread of the caller. One is enough.
@@ -213,6 +237,11 @@ impl Plugin {
     /// The shared engine.
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.runtime.engine
+    }
+
+    /// Whether its calls are counted in instructions.
+    pub(crate) fn counts(&self) -> bool {
+        self.inner.runtime.counts
     }
 
     /// Who runs.

@@ -17,6 +17,13 @@ pub(crate) enum SectionError {
     Twice,
 }
 
+/// The content of the one custom section with this name; none when there is none, or when it cannot be
+/// read. Reads nothing else and runs nothing.
+#[must_use]
+pub fn custom_section<'a>(wasm: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    find(wasm, name).ok()
+}
+
 /// The content of the one custom section with this name.
 pub(crate) fn find<'a>(wasm: &'a [u8], name: &str) -> Result<&'a [u8], SectionError> {
     let Some((preamble, mut rest)) = wasm.split_first_chunk::<8>() else {

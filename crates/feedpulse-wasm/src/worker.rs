@@ -226,6 +226,13 @@ impl Worker {
         }
     }
 
+    /// Instructions that the live instance has run since it was made; none when there is none, or when
+    /// they are not counted ([`crate::Runtime::for_author`]).
+    #[must_use]
+    pub fn instructions(&self) -> Option<u64> {
+        self.live.as_ref().and_then(Instance::instructions)
+    }
+
     /// The log lines that were written since the last time.
     pub fn take_log(&mut self) -> Vec<LogLine> {
         self.desk.as_mut().map(|desk| desk.log.take()).unwrap_or_default()

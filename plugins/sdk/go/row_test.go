@@ -120,3 +120,22 @@ func TestTimeStamps(t *testing.T) {
 		t.Error("zones")
 	}
 }
+
+func TestRowsAboutAcksOutcomesAndConnectionsSayWords(t *testing.T) {
+	r := row("@about,@ack-code,@reason,@ack-ms,@tries,@event,@outcome", "ack", "AE", "unknown_key", "1200", "", "reset", "no_ack")
+	if r.At("@about").About() != AboutAck || r.At("@ack-code").AckCode() != AE || r.At("@reason").Reason() != ReasonUnknownKey {
+		t.Error("words of an ACK")
+	}
+	if n, ok := r.At("@ack-ms").Count(); n != 1200 || !ok {
+		t.Error(n)
+	}
+	if _, ok := r.At("@tries").Count(); ok {
+		t.Error("empty is no number")
+	}
+	if r.At("@event").Event() != Reset || r.At("@outcome").Outcome() != NoAck {
+		t.Error("words of a connection, of an outcome")
+	}
+	if !Filtered.IsWell() || PartlyDelivered.IsWell() {
+		t.Error("well or not")
+	}
+}

@@ -98,6 +98,106 @@ export declare class Findings {
   push(finding: Finding): void;
 }
 
+/** What a row is about, `@about`. */
+export declare const About: Readonly<{
+  /** A message that is not an ACK. */
+  MESSAGE: "message";
+  /** An ACK; HL7 paths are read from it. */
+  ACK: "ack";
+  /** What became of a message. */
+  OUTCOME: "outcome";
+  /** Something happened to a connection. */
+  CONNECTION: "connection";
+}>;
+/** One of the values of {@link About}. */
+export type About = (typeof About)[keyof typeof About];
+
+/** How a message ended, `@outcome`. */
+export declare const Outcome: Readonly<{
+  /** AA, or the silence that its sender asked to mean success. */
+  ACCEPTED: "accepted";
+  /** CA and nothing more was due; or stored by a broker. */
+  COMMITTED: "committed";
+  /** A receipt says that the user can see it. */
+  FILED: "filed";
+  /** AE or CE, or a dead letter. */
+  ERRORED: "errored";
+  /** AR or CR. */
+  REJECTED: "rejected";
+  /** No ACK in time. */
+  NO_ACK: "no_ack";
+  /** The connection ended before the ACK. */
+  CONNECTION_LOST: "connection_lost";
+  /** The receiver could not be reached with it. */
+  REFUSED: "refused";
+  /** Nobody can say. */
+  UNKNOWN: "unknown";
+  /** Some ends of its route have it, others do not. */
+  PARTLY_DELIVERED: "partly_delivered";
+  /** It was not sent on, as stated or as learned for its type. */
+  FILTERED: "filtered";
+  /** Nothing more was seen of it, and its route says that it should have been. */
+  EXPIRED: "expired";
+}>;
+/** One of the values of {@link Outcome}. */
+export type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+/** Whether nobody needs to look at a message that ended so: `isWell(row.at("@outcome").outcome())`. */
+export declare function isWell(outcome: Outcome | null): boolean;
+
+/** MSA-1, `@ack-code` (HL7 table 0008); `OTHER` is something else, or empty. */
+export declare const AckCode: Readonly<{ AA: "AA"; AE: "AE"; AR: "AR"; CA: "CA"; CE: "CE"; CR: "CR"; OTHER: "other" }>;
+/** One of the values of {@link AckCode}. */
+export type AckCode = (typeof AckCode)[keyof typeof AckCode];
+
+/** Why a message was refused, `@reason`. */
+export declare const Reason: Readonly<{
+  /** Segment sequence, required field. */
+  STRUCTURE: "structure";
+  /** Type, event, processing id or version. */
+  UNSUPPORTED: "unsupported";
+  /** Patient, visit or order not found. */
+  UNKNOWN_KEY: "unknown_key";
+  /** It exists already. */
+  DUPLICATE_KEY: "duplicate_key";
+  /** A record is locked. */
+  LOCKED: "locked";
+  /** Internal error, database, disk, time-out. */
+  INTERNAL: "internal";
+  /** The receiver says that it is not available. */
+  UNAVAILABLE: "unavailable";
+  /** A reason that no rule knows. */
+  OTHER: "other";
+}>;
+/** One of the values of {@link Reason}. */
+export type Reason = (typeof Reason)[keyof typeof Reason];
+
+/** What happened to a connection, `@event`. */
+export declare const Event: Readonly<{
+  /** The sender connected and the receiver answered. */
+  OPENED: "opened";
+  /** It ended in order. */
+  CLOSED: "closed";
+  /** The receiver's host answered and refused. */
+  REFUSED: "refused";
+  /** Timed out, no route, no name. */
+  UNREACHABLE: "unreachable";
+  /** It ended by a reset; `@by` says whose. */
+  RESET: "reset";
+  /** One side takes nothing more and says nothing; `@by` says which. */
+  HALF_OPEN: "half_open";
+  /** Such a connection was given up; `@by` says which side was gone. */
+  TIMED_OUT: "timed_out";
+  /** Nothing in either direction for a while. */
+  IDLE: "idle";
+  /** Bytes came, but no frame was closed for a while. */
+  FRAME_OPEN: "frame_open";
+  /** What flows is not MLLP. */
+  NOT_MLLP: "not_mllp";
+}>;
+/** One of the values of {@link Event}. */
+export type Event = (typeof Event)[keyof typeof Event];
+
 /** One message: the fields that plugin.toml declares. */
 export declare class Row {
   /** Name of the feed, as configured. */
@@ -175,6 +275,27 @@ export declare class Field {
   number(): number | null;
   /** The value as a time stamp, null when it is none: `row.at("OBR-7").timestamp()?.utcMs()`. */
   timestamp(): Timestamp | null;
+  /**
+   * `@about`: what the row is about. It and the next ones are null where rows of the kind at hand do not
+   * give the field, or where the host is newer and says a word that this version does not know.
+   *
+   * ```js
+   * // plugin.toml: about = ["ack", "outcome"], fields = ["@about", "@ack-code", "@outcome", "@tries"]
+   * if (row.at("@about").about() === About.ACK && row.at("@ack-code").ackCode() === AckCode.AE) { … }
+   * if (row.at("@outcome").outcome() === Outcome.NO_ACK && row.at("@tries").count() > 3) { … }
+   * ```
+   */
+  about(): About | null;
+  /** `@outcome`: how a message ended. */
+  outcome(): Outcome | null;
+  /** `@ack-code`: MSA-1. */
+  ackCode(): AckCode | null;
+  /** `@reason`: why a message was refused. */
+  reason(): Reason | null;
+  /** `@event`: what happened to a connection. */
+  event(): Event | null;
+  /** `@ack-ms`, `@elapsed-ms`, `@received-ms`, `@tries`, `@bytes`: whole numbers. */
+  count(): number | null;
 }
 
 /** An HL7 time stamp (HL7 v2.5.1 §2.A.22), as precise as it was sent. */

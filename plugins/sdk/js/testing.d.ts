@@ -66,12 +66,13 @@ export interface Given {
  * ```js
  * run(check, { messages: [message("ORU^R01").add("OBX|1|NM|GLU||95")], settings: { "max-minutes": 5 } });
  * run(check, { rows: [["ADT", "", "DOE^JANE"]] });   // the declared fields themselves, in order
+ * run(check, { rows: [{ "@about": "outcome", "@outcome": "errored", "@tries": 3 }] });   // or by name
  * ```
  * Throws what the check threw.
  */
 export declare function run(
   check: CheckModule,
-  given: Given & { messages?: (Message | string)[]; rows?: string[][] },
+  given: Given & { messages?: (Message | string)[]; rows?: (string[] | Record<string, string | number | string[]>)[] },
 ): Found[];
 
 /**

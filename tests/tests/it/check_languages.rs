@@ -321,3 +321,39 @@ func main() {}
     assert!(faults[..4].iter().all(|(kind, _)| *kind == Kind::PluginError), "{faults:?}");
     assert_eq!(faults[4].0, Kind::TimedOut, "a check cannot sleep: {faults:?}");
 }
+
+#[test]
+fn an_exception_in_typescript_names_a_line_of_its_source() {
+    if !here(Language::Js) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let folder = new_check(Language::Js, "ts", home.path());
+    let source = "import { Findings, Row } from \"feedpulse-check\";\n\
+        \n\
+        interface Unused { what: string }\n\
+        \n\
+        export function check(row: Row, out: Findings): void {\n\
+        \x20 look(row);\n\
+        }\n\
+        \n\
+        function look(row: Row): void {\n\
+        \x20 row.at(\"PID-5\");\n\
+        }\n";
+    fs::write(folder.join("src/check.ts"), source).unwrap();
+    let (code, said) = run(Language::Js, &folder, feedpulse(), &["check", "test"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("(look src/check.ts:10:") && said.contains("check src/check.ts:6:"),
+        "{said}"
+    );
+    assert!(!said.contains("bundle.js") && !said.contains("sdk/js"), "{said}");
+    assert!(
+        said.contains("            MSH|") && !said.contains('^'.to_string().repeat(2).as_str()),
+        "{said}"
+    );
+    // the file alone knows too
+    let words = ["check", "run", "reason-check.wasm", "cases"];
+    let (_, said) = run(Language::Js, &folder, feedpulse(), &words);
+    assert!(said.contains("src/check.ts:10:"), "{said}");
+}

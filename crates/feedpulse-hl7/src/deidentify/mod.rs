@@ -1,19 +1,24 @@
-//! Messages without their patients: every value is replaced unless a list of fields lets it stay.
+//! Messages without their patients: every value is replaced unless a list of fields lets it stay **and**
+//! the value itself looks like what belongs there.
 //!
 //! Names, numbers, addresses, telephones, texts, notes and Z segments are replaced by made-up values of
 //! the same length and kinds of characters; the same value gets the same replacement in all messages of
 //! one [`Deidentifier`], so that what belongs together still does. Dates and times move by one constant
-//! number of weeks: intervals and weekdays stay. Check digits are left out. Codes of tables, types, flags
-//! and numeric results stay (`rules.rs` is the list), except where one holds a word of a person's name,
-//! number or address seen elsewhere.
+//! number of weeks: intervals and weekdays stay. Check digits are left out. What stays (`rules.rs` says
+//! where, `tables.rs` and `plausible.rs` what): values of HL7's own tables in their fields, codes with
+//! the check digit or form of their system, short codes with at most three digits, counts, numbers that
+//! can be measurements with the unit beside them. So a message whose fields are shifted by one loses its
+//! patient too. A code or number that is a word or number of a person elsewhere is replaced as well.
 //!
-//! What stays as well: structure (segments, delimiters, empty fields, the null `""`, lengths), escape
+//! What stays besides: structure (segments, delimiters, empty fields, the null `""`, lengths), escape
 //! sequences that only format, line ends, damaged characters as damage. This is made for test cases on an
 //! author's machine. It is no proof of anonymity: a rare diagnosis with exact intervals can still point
 //! at one person, so look before you publish.
 
+mod plausible;
 mod rules;
 mod swap;
+mod tables;
 
 use crate::delimiters::Delimiters;
 use crate::index::{BHS, FHS, MSH, Name, Notes, name_of, nth};
@@ -30,11 +35,13 @@ const MAX_REMEMBERED: usize = 256;
 /// A word of a person that is looked for in what stays has at least so many letters …
 const MIN_WORD: usize = 3;
 /// … or, of digits alone, so many digits.
-const MIN_DIGITS: usize = 5;
+const MIN_DIGITS: usize = 4;
 /// Dates move back by at least so many weeks, and fewer than [`MORE_WEEKS`] more.
 const MIN_WEEKS: i64 = 53;
 /// See [`MIN_WEEKS`].
 const MORE_WEEKS: i64 = 400;
+/// Years that a date can be of; other numbers are no dates.
+const YEARS: std::ops::RangeInclusive<i16> = 1850..=2150;
 /// What a PDF file in Base64 begins with.
 const PDF: &[u8] = b"JVBERi0";
 
@@ -110,9 +117,14 @@ impl Deidentifier {
             },
             Act::Document if bytes.starts_with(PDF) => {
                 out.extend_from_slice(PDF);
-                self.replaced(value, bytes.get(PDF.len()..).unwrap_or_default(), out);
+                let rest = bytes.get(PDF.len()..).unwrap_or_default();
+                let (body, end) = rest.split_at(rest.len() - pdf_end(rest));
+                self.replaced(value, body, out);
+                out.extend_from_slice(end);
             }
-            _ if rules::stays(act, bytes) && !value.words().any(|w| self.words.contains(&w)) => {
+            _ if value.place.keeps(bytes)
+                && !(act.is_open() && value.words().any(|w| self.words.contains(&w))) =>
+            {
                 out.extend_from_slice(bytes);
             }
             _ => self.replaced(value, bytes, out),
@@ -174,18 +186,55 @@ impl Deidentifier {
     }
 }
 
-/// Whether a value of this place would stay: for showing a message without its patient. The segment is
-/// three bytes, field and component count from 1, `value_type` is OBX-2 of the same segment.
+/// Which bytes of a segment would not stay: for showing a message without its patient. `segment` goes
+/// from its name to its last field, `by` parts it.
 #[must_use]
-pub fn stays(
-    segment: [u8; 3],
-    field: u16,
-    component: u16,
-    value_type: &[u8],
-    value: &[u8],
-) -> bool {
-    let act = Place { segment, field, component: component.max(1), value_type }.act();
-    value.is_empty() || value == b"\"\"" || rules::stays(act, value)
+pub fn hidden(text: &[u8], by: &Delimiters) -> Vec<bool> {
+    let mut all = Vec::with_capacity(text.len());
+    segment(text, name_of(text, by.field), by, Charset::Undeclared, &mut |part| match part {
+        Part::Frame(bytes) => all.extend(bytes.iter().map(|_| false)),
+        Part::Value(Value { place, bytes, .. }) => {
+            let hides = bytes != b"\"\"" && !place.keeps(bytes);
+            all.extend(bytes.iter().map(|_| hides));
+        }
+    });
+    all
+}
+
+/// How many bytes at the end of Base64 hold the mark that ends a PDF file, and nothing else of it but
+/// the two bytes at most that share its first group: a file that is whole stays whole.
+fn pdf_end(text: &[u8]) -> usize {
+    const MARK: &[u8] = b"%%EOF";
+    let sextet = |b: &u8| match b {
+        b'A'..=b'Z' => Some(b - b'A'),
+        b'a'..=b'z' => Some(b - b'a' + 26),
+        b'0'..=b'9' => Some(b - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    // 5 bytes, up to 2 before and up to 4 behind them
+    (8..=16)
+        .step_by(4)
+        .filter(|size| *size <= text.len())
+        .find_map(|size| {
+            let tail = &text[text.len() - size..];
+            let padding = tail.iter().rev().take_while(|b| **b == b'=').count().min(2);
+            let sextets = tail[..size - padding].iter().map(sextet).collect::<Option<Vec<_>>>()?;
+            let (mut bits, mut have, mut bytes) = (0_u32, 0, Vec::new());
+            for sextet in sextets {
+                bits = bits << 6 | u32::from(sextet);
+                have += 6;
+                if have >= 8 {
+                    have -= 8;
+                    bytes.push((bits >> have & 0xff).to_le_bytes()[0]);
+                }
+            }
+            let at = bytes.windows(MARK.len()).position(|w| w == MARK)?;
+            let behind = bytes.get(at + MARK.len()..)?;
+            (at <= 2 && behind.iter().all(u8::is_ascii_whitespace)).then_some(size)
+        })
+        .unwrap_or(0)
 }
 
 /// `YYYY[MM[DD[…]]]` moved by some days; none when it is no date.
@@ -203,10 +252,10 @@ fn shifted(value: &[u8], days: i64) -> Option<Vec<u8>> {
     };
     let month = if kept >= 6 { small(4..6)? } else { 7 };
     let day = if kept >= 8 { small(6..8)? } else { 15 };
-    let date = Date::new(number(0..4)?, month, day).ok()?.checked_add(days.days()).ok()?;
+    let year = number(0..4).filter(|year| YEARS.contains(year))?;
+    let date = Date::new(year, month, day).ok()?.checked_add(days.days()).ok()?;
     let rest = value.get(kept..).unwrap_or_default();
-    let time = |b: &u8| b.is_ascii_digit() || matches!(b, b'.' | b'+' | b'-');
-    if date.year() < 1 || !rest.iter().all(time) {
+    if !plausible::clock(rest) {
         return None;
     }
     let text = format!("{:04}{:02}{:02}", date.year(), date.month(), date.day());
@@ -279,37 +328,48 @@ fn segment(
     each: &mut dyn FnMut(Part<'_>),
 ) {
     let header = matches!(name, MSH | BHS | FHS);
-    let value_type = if name == Name::new(*b"OBX") { nth(text, by.field, 3) } else { &[] };
+    let observation = name == Name::new(*b"OBX");
+    let value_type = if observation { nth(text, by.field, 3) } else { &[] };
+    let unit = if observation { nth(nth(text, by.field, 7), by.component, 1) } else { &[] };
     for (n, field) in text.split(|b| *b == by.field).enumerate() {
         if n > 0 {
             each(Part::Frame(&[by.field]));
         }
-        // the name of a segment, and MSH-2
-        if name != Name::NONE && (n == 0 || (header && n == 1)) {
+        // MSH-2, which was read as delimiters
+        if header && n == 1 && !field.iter().any(u8::is_ascii_alphanumeric) {
             each(Part::Frame(field));
             continue;
         }
-        let field_number = u16::try_from(n + usize::from(header)).unwrap_or(u16::MAX);
-        let (mut component, mut start) = (1_u16, 0);
-        for at in 0..=field.len() {
-            let byte = field.get(at).copied();
-            let parts = byte.is_some_and(|b| {
-                b == by.component || Some(b) == by.repetition || Some(b) == by.subcomponent
-            });
-            if byte.is_some() && !parts {
-                continue;
+        let number = u16::try_from(n + usize::from(header && n > 0)).unwrap_or(u16::MAX);
+        for (r, repetition) in pieces(field, by.repetition).enumerate() {
+            if let Some(by) = by.repetition.filter(|_| r > 0) {
+                each(Part::Frame(&[by]));
             }
-            let bytes = field.get(start..at).unwrap_or_default();
-            let place = Place { segment: name.bytes(), field: field_number, component, value_type };
-            each(Part::Value(Value { place, bytes, charset, escape: by.escape }));
-            let Some(byte) = byte else { break };
-            each(Part::Frame(&[byte]));
-            start = at + 1;
-            if Some(byte) == by.repetition {
-                component = 1;
-            } else if byte == by.component {
-                component = component.saturating_add(1);
+            for (c, component) in repetition.split(|b| *b == by.component).enumerate() {
+                if c > 0 {
+                    each(Part::Frame(&[by.component]));
+                }
+                let place = Place {
+                    segment: name.bytes(),
+                    // a line without a name has no field that could be known
+                    field: if name == Name::NONE { u16::MAX } else { number },
+                    component: u16::try_from(c + 1).unwrap_or(u16::MAX),
+                    repetition: (repetition, by.component),
+                    value_type,
+                    unit,
+                };
+                for (s, bytes) in pieces(component, by.subcomponent).enumerate() {
+                    if let Some(by) = by.subcomponent.filter(|_| s > 0) {
+                        each(Part::Frame(&[by]));
+                    }
+                    each(Part::Value(Value { place, bytes, charset, escape: by.escape }));
+                }
             }
         }
     }
+}
+
+/// The parts of a text, or the text where nothing parts it.
+fn pieces(text: &[u8], by: Option<u8>) -> impl Iterator<Item = &[u8]> {
+    text.split(move |b| Some(*b) == by)
 }

@@ -7,6 +7,8 @@ use std::hash::Hasher;
 
 /// Most tries for a replacement that nothing else has.
 const TRIES: u64 = 32;
+/// Longer texts are not compared with what was made of them.
+const MAX_COMPARED: usize = 4096;
 
 const CONSONANTS: &[u8; 16] = b"bdfgklmnprstvwzh";
 const VOWELS: &[u8; 5] = b"aeiou";
@@ -23,6 +25,11 @@ const SCRIPTS: [(char, char, &str); 9] = [
     ('一', '鿿', "山川田中木"),
     ('가', '힣', "가나다라마"),
 ];
+
+/// What the second byte of a letter in UTF-8 becomes when it is read as Latin-1 and encoded again, and
+/// those of five letters.
+const TWICE: std::ops::RangeInclusive<char> = '\u{80}'..='\u{bf}';
+const AGAIN: [char; 5] = ['©', '«', '¤', '¶', '¼'];
 
 /// Numbers that only the key and the value decide.
 struct Numbers(u64);
@@ -54,14 +61,29 @@ pub(super) fn text(key: &[u8; 16], text: &str, taken: impl Fn(&str) -> bool) -> 
         out.clear();
         let mut numbers = Numbers::of(key, lower.as_bytes(), attempt);
         let mut run = Run::default();
-        for c in text.chars() {
-            out.push(run.next(c, &mut numbers));
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            if matches!(c, 'Â' | 'Ã') && chars.next_if(|next| TWICE.contains(next)).is_some() {
+                // a letter that was encoded twice stays one, for who looks for such damage
+                run.letters += 1;
+                out.push('Ã');
+                out.push(AGAIN[numbers.below(AGAIN.len())]);
+            } else {
+                out.push(run.next(c, &mut numbers));
+            }
         }
-        if out != text && !taken(&out) {
+        if out != text && !taken(&out) && !shares(&out.to_lowercase(), &lower) {
             break;
         }
     }
     out
+}
+
+/// Whether two texts have a word or a number in common that could tell of somebody: by chance some
+/// digits come back.
+fn shares(made: &str, text: &str) -> bool {
+    let words = |text| str::split(text, |c: char| !c.is_alphanumeric()).filter(|w| w.len() > 3);
+    text.len() <= MAX_COMPARED && words(made).any(|word| words(text).any(|other| word == other))
 }
 
 /// Where in a word or number we are.

@@ -1,6 +1,8 @@
 //! Messages without their patients: what must go is gone, what must stay is there.
 
-use crate::deidentify::{Deidentifier, stays};
+use crate::deidentify::{Deidentifier, hidden};
+use crate::delimiters::Delimiters;
+use feedpulse_core::sighting::Seen;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -50,6 +52,8 @@ fn who_it_was_is_gone_and_what_it_was_stays() {
         "called",
         "home",
         "escherichia",
+        "panel",
+        "glucose",
         "genhosp",
         "19700228",
         "20240311",
@@ -63,8 +67,9 @@ fn who_it_was_is_gone_and_what_it_was_stays() {
         "|F|",
         "^USA",
         "|SPO",
-        "|24323-8^Metabolic panel^LN|",
-        "|NM|2345-7^Glucose^LN||<95.5|mg/dL|70-99|H|||F|",
+        "|24323-8^",
+        "|NM|2345-7^",
+        "^LN||<95.5|mg/dL|70-99|H|||F|",
         "\\.br\\",
         "\\T\\",
         "|112283007^",
@@ -119,10 +124,12 @@ fn dates_move_together_by_whole_weeks() {
 fn a_word_of_a_person_does_not_stay_where_codes_stay() {
     let out = without(
         "MSH|^~\\&|A||||20240101||ORU^R01|M1|P|2.5\rPID|1||12345||Featherstone^Zoe\r\
-         OBR|1|||88^Panel for FEATHERSTONE^L\rOBX|1|NM|1^Sodium^L||12345\r",
+         OBR|1|||88^Panel for FEATHERSTONE^L\rOBX|1|NM|1^Sodium^L||123|mg/dL\r\
+         PID|2||123|Z99\rOBX|2|CE|1^Sodium^L||Z99^x^L\rOBX|3|CE|1^Sodium^L||Z98^x^L\r",
     );
     assert!(!out.to_lowercase().contains("featherstone") && !out.contains("12345"), "{out}");
-    assert!(out.contains("^Sodium^"));
+    assert!(!out.contains("Z99"), "a short code that is somebody's number: {out}");
+    assert!(out.contains("|Z98^") && out.contains("||123|mg/dL"), "{out}");
 }
 
 #[test]
@@ -134,6 +141,10 @@ fn other_delimiters_and_character_sets_are_kept() {
     let out = tool.rewrite(latin);
     assert_eq!(out.len(), latin.len());
     assert!(out.iter().any(|b| *b >= 0xc0), "a letter beyond ASCII stays one");
+    let twice = without(
+        "MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\u{c3}\u{bc}ller\r",
+    );
+    assert!(twice.contains('\u{c3}') && !twice.contains("ller"), "{twice}");
     let damaged =
         b"MSH|^~\\&|A||||20240101||ADT^A01|M1|P|2.5||||||UNICODE UTF-8\rPID|1||||M\xfcller\r";
     let out = tool.rewrite(damaged);
@@ -150,6 +161,17 @@ fn a_document_keeps_its_kind_and_its_length() {
     let out = without(&text);
     assert_eq!(out.len(), text.len());
     assert!(out.contains("^application^pdf^Base64^JVBERi0") && !out.contains(pdf));
+    // "%PDF-1.4 … 512\n%%EOF\n" in three alignments
+    for whole in [
+        "JVBERi0xLjQgdGhlIGxldHRlcgo1MTIKJSVFT0YK",
+        "JVBERi0xLjQgdGhlIGxldHRlcjUxMgolJUVPRgo=",
+        "JVBERi0xLjQgdGhlIGxldHRlMTIKJSVFT0YK",
+    ] {
+        let out = without(&text.replace(pdf, whole));
+        let field = out.split('^').next_back().unwrap().trim_end();
+        assert_eq!(field.get(field.len() - 8..), whole.get(whole.len() - 8..), "its end is there");
+        assert!(!out.contains("dGhlIGxldHRl"), "and no more of it");
+    }
 }
 
 #[test]
@@ -161,12 +183,24 @@ fn it_is_the_same_with_the_same_key_and_another_with_another() {
 
 #[test]
 fn what_a_shown_message_may_show() {
-    assert!(stays(*b"OBX", 11, 1, b"NM", b"F"));
-    assert!(stays(*b"OBX", 5, 1, b"NM", b"95.5"));
-    assert!(!stays(*b"OBX", 5, 1, b"TX", b"95.5"));
-    assert!(!stays(*b"PID", 5, 1, b"", b"DOE"));
-    assert!(!stays(*b"ZPI", 1, 1, b"", b"DOE"));
-    assert!(stays(*b"PID", 5, 1, b"", b"\"\""), "the null is no name");
+    let by = Delimiters::default();
+    let shown = |segment: &str| -> String {
+        let hides = hidden(segment.as_bytes(), &by);
+        assert_eq!(hides.len(), segment.len());
+        segment.chars().zip(hides).map(|(c, hides)| if hides { '*' } else { c }).collect()
+    };
+    assert_eq!(
+        shown("OBX|1|NM|2345-7^Sugar^LN||95.5|mg/dL|70-99|H|||F"),
+        "OBX|1|NM|2345-7^*****^LN||95.5|mg/dL|70-99|H|||F"
+    );
+    assert_eq!(shown("OBX|1|TX|2345-7||95.5"), "OBX|1|TX|******||****", "no LN stands beside it");
+    assert_eq!(
+        shown("PID|1||47^^^H^MR||DOE^\"\""),
+        "PID|1||**^^^*^MR||***^\"\"",
+        "the null is no name"
+    );
+    assert_eq!(shown("ZPI|DOE"), "ZPI|***");
+    assert_eq!(shown("DOE|JANE"), "***|****", "no segment has this name");
 }
 
 /// Fields that tell of somebody, in every version: no value of them may come through.
@@ -243,4 +277,42 @@ fn identifying(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// What a message or ACK is to Feedpulse's own checks: its type, its urgency, its code, its defects.
+fn structure(bytes: &[u8]) -> Vec<String> {
+    let told = |seen: &Seen| match seen {
+        Seen::Message(m) => {
+            let defects: Vec<_> = m.defects.iter().map(|d| d.code).collect();
+            format!("{}^{} {:?} {defects:?}", m.code.as_str(), m.trigger.as_str(), m.urgency)
+        }
+        Seen::Ack(ack) => {
+            format!("{:?} {:?}", ack.code, ack.defects.iter().map(|d| d.code).collect::<Vec<_>>())
+        }
+        Seen::Unreadable(u) => {
+            format!("{:?}", u.defects.iter().map(|d| d.code).collect::<Vec<_>>())
+        }
+        _ => String::new(),
+    };
+    super::decode(bytes).1.iter().map(|sighting| told(&sighting.what)).collect()
+}
+
+#[test]
+fn what_is_wrong_with_the_structure_stays_wrong_and_what_is_right_stays_right() {
+    let mut paths = Vec::new();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/messages");
+    super::samples::files(&own, &mut paths);
+    let (mut differ, mut faulty) = (Vec::new(), 0);
+    for path in &paths {
+        let bytes = std::fs::read(path).unwrap();
+        let mut tool = Deidentifier::new([4; 16]);
+        tool.learn(&bytes);
+        let (before, after) = (structure(&bytes), structure(&tool.rewrite(&bytes)));
+        faulty += usize::from(before.iter().any(|told| !told.ends_with("[]")));
+        if before != after {
+            differ.push(format!("{}: {before:?} became {after:?}", path.display()));
+        }
+    }
+    assert!(paths.len() > 20 && faulty > 5, "{} files, {faulty} with faults", paths.len());
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }

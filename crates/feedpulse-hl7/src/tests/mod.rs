@@ -1,5 +1,6 @@
 //! Tests over hand-written synthetic messages: each trap of real feeds, seen to be named.
 
+mod canary;
 mod deidentify;
 mod facts;
 mod files;

@@ -2,20 +2,23 @@
 //! stream, and nobody else about.
 
 use super::named::{self, Named, Tried};
+use super::sourcemap::SourceMap;
 use crate::cli::{DATA, Failure};
 use crate::config::document::Part;
 use crate::run::checks::Granted;
 use crate::version::{self, Refusal};
 use anyhow::anyhow;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
-use feedpulse_core::key::SiteKey;
+use feedpulse_core::key::{MessageKey, SiteKey};
 use feedpulse_core::sighting::{Seen, Sighting};
 use feedpulse_core::time::Timestamp;
 use feedpulse_hl7::decode::{DecodeConfig, Decoder};
 use feedpulse_hl7::index::Message as Indexed;
 use feedpulse_hl7::rows::{RowMeta, RowSpec};
 use feedpulse_hl7::split::split_file;
-use feedpulse_wasm::{Manifest, MessageAccess, Plugin, Row, Runtime, Settings, Worker};
+use feedpulse_wasm::{
+    About, Fault, Manifest, MessageAccess, Plugin, Row, Runtime, Settings, Worker,
+};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -51,6 +54,10 @@ pub(crate) struct Message {
     pub(crate) kind: String,
     /// Its row; none when the check does not want this type.
     pub(crate) fields: Option<String>,
+    /// What names it in rows about it.
+    pub(crate) key: Option<MessageKey>,
+    /// What the row is about.
+    pub(crate) about: About,
 }
 
 /// What a file holds.
@@ -69,15 +76,25 @@ impl Bed {
     /// # Errors
     /// What is missing or wrong.
     pub(crate) fn of(check: &str) -> Result<Self, Failure> {
-        static NEVER: AtomicBool = AtomicBool::new(false);
-        let named = named::find(check)?;
+        Self::named(named::find(check)?)
+    }
+
+    /// Of one that was found.
+    ///
+    /// # Errors
+    /// Why this host does not load it.
+    pub(crate) fn named(mut named: Named) -> Result<Self, Failure> {
         let failed =
             |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{}: {e}", named.plugin));
-        let runtime = Runtime::new(None).map_err(|e| failed(&e))?;
-        let plugin = runtime.load(&named.wasm).map_err(|e| failed(&e))?;
-        let ticker = runtime.ticker();
-        // ends with the process: these commands do not live long
-        std::thread::spawn(move || ticker.run(&NEVER));
+        let (runtime, plugin) = match named.loaded.take() {
+            Some(loaded) => loaded,
+            None => {
+                let runtime = Runtime::for_author(false).map_err(|e| failed(&e))?;
+                let plugin = runtime.load(&named.wasm).map_err(|e| failed(&e))?;
+                (runtime, plugin)
+            }
+        };
+        beat(&runtime);
         Ok(Self { plugin, named, runtime })
     }
 
@@ -87,6 +104,29 @@ impl Bed {
     /// Why it is not loaded.
     pub(crate) fn another(&self, wasm: &[u8]) -> Result<Plugin, Failure> {
         self.runtime.load(wasm).map_err(|e| Failure::new(DATA, anyhow!("{e}")))
+    }
+
+    /// A check under an engine that counts instructions.
+    ///
+    /// # Errors
+    /// Why it is not loaded.
+    pub(crate) fn counting(wasm: &[u8]) -> Result<Plugin, Failure> {
+        let failed = |e: &dyn std::fmt::Display| Failure::new(DATA, anyhow!("{e}"));
+        let runtime = Runtime::for_author(true).map_err(|e| failed(&e))?;
+        let plugin = runtime.load(wasm).map_err(|e| failed(&e))?;
+        beat(&runtime);
+        Ok(plugin)
+    }
+
+    /// Says in faults which lines of the source are meant, where the component knows.
+    pub(crate) fn explain(&self, faults: &mut [Fault]) {
+        if faults.is_empty() {
+            return;
+        }
+        let Some(map) = SourceMap::of(&self.named.wasm) else { return };
+        for fault in faults {
+            fault.cause = map.explained(&fault.cause).into();
+        }
     }
 
     /// What it says about itself, without what settings declare.
@@ -111,6 +151,13 @@ impl Bed {
         self.worker(settings, &part)
             .map_err(|refusal| Failure::new(DATA, anyhow!(refusal.about(&self.manifest().name))))
     }
+}
+
+/// Starts a runtime's heartbeat, which ends with the process: these commands do not live long.
+fn beat(runtime: &Runtime) {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    let ticker = runtime.ticker();
+    std::thread::spawn(move || ticker.run(&NEVER));
 }
 
 /// A reader of messages as production reads them, into the rows of a check.
@@ -156,6 +203,8 @@ pub(crate) fn tray(manifest: &Manifest, bytes: &[u8], clock: Clock) -> Result<Tr
                     bytes: message.bytes().to_vec(),
                     kind: kind(message),
                     fields: wanted.then(|| joined(&mut spec, message, &meta)),
+                    key: meta.key,
+                    about: About::Message,
                 });
             }
             _ => *acks += 1,
@@ -181,7 +230,7 @@ fn joined(spec: &mut RowSpec, message: &Indexed<'_>, meta: &RowMeta) -> String {
 }
 
 /// MSH-9 for people: type and trigger.
-fn kind(message: &Indexed<'_>) -> String {
+pub(crate) fn kind(message: &Indexed<'_>) -> String {
     let field = message.header(9);
     let part = |n| String::from_utf8_lossy(message.component(field, n)).into_owned();
     match (part(1), part(2)) {

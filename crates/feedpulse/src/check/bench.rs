@@ -8,7 +8,9 @@ use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::files;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, Manifest, MessageAccess, Row, Settings, Worker};
+use feedpulse_wasm::{
+    Batch, CheckFinding, Manifest, MessageAccess, Plugin, Row, Settings, Worker,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +19,8 @@ use std::time::{Duration, Instant};
 const NOTHING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/nothing.wasm"));
 /// Rows of the large batch, as in production.
 const BATCH: usize = 64;
+/// Calls whose instructions are counted, and as many before them.
+const COUNTED: usize = 64;
 /// Rounds before it counts.
 const WARM: usize = 200;
 
@@ -62,31 +66,44 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
         return Err(Failure::new(64, anyhow!("--for: give 10ms to 60s")));
     }
     let bed = Bed::of(&args.check)?;
+    let (settings, _) = bed.named.tried(&args.tried)?;
+    let none = Settings::default();
     let mut own = bed.tried(&args.tried)?;
     let messages = messages(args, &bed, own.manifest())?;
     let mut nothing = bed
         .another(NOTHING)?
-        .author_worker(Settings::default())
+        .author_worker(none.clone())
         .map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
     let rows = Rows::of(own.manifest(), &messages)?;
     let manifest = bed.manifest();
     let messages_said = crate::noun::count(messages.len(), "message");
     println!("{} {}, {messages_said} in turn", manifest.name, manifest.version);
-    println!("{:<28} {:>10} {:>10} {:>12}", "", "ns a call", "p99", "ns a message");
+    println!(
+        "{:<28} {:>10} {:>10} {:>12} {:>22}",
+        "", "ns a call", "p99", "ns a message", "instructions a message"
+    );
     let mut per_row = Vec::new();
     let mut memory = 0;
-    for (name, worker) in [("nothing at all", &mut nothing), (manifest.name.as_str(), &mut own)] {
+    let both = [
+        ("nothing at all", &mut nothing, NOTHING, &none),
+        (manifest.name.as_str(), &mut own, bed.named.wasm.as_slice(), &settings),
+    ];
+    for (name, worker, wasm, settings) in both {
+        let counting = Bed::counting(wasm)?;
         for size in [1, BATCH] {
             let mut times = measure(worker, &rows.batches(size), time)?;
             times.calls.sort_unstable();
             let label = format!("{name}, {size} at a time");
             let (call, p99, row) = (times.at(50), times.at(99), times.per_row());
-            println!("{label:<28} {call:>10} {p99:>10} {row:>12}");
+            let counted = count(&counting, settings, &rows.batches(size))?;
+            let counted = counted.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            println!("{label:<28} {call:>10} {p99:>10} {row:>12} {counted:>22}");
             per_row.push(row);
         }
         memory = worker.status().memory.unwrap_or(0);
     }
     println!("memory {}, component {}", size(memory), size(bed.named.wasm.len()));
+    println!("instructions are WebAssembly's, of the median call: the same on every machine");
     // the check's rows come last
     let ns = per_row.last().copied().unwrap_or(0);
     verdict(&bed, ns, memory)
@@ -167,6 +184,32 @@ impl Rows {
         };
         self.rows.chunks_exact(size.min(self.rows.len())).map(batch).collect()
     }
+}
+
+/// Instructions a message, of the median of some calls after it is warm; none when they are not
+/// counted. An interpreter that tidies up now and then does so outside of the median.
+fn count(
+    plugin: &Plugin,
+    settings: &Settings,
+    batches: &[Batch<'_>],
+) -> Result<Option<u64>, Failure> {
+    let started = plugin.author_worker(settings.clone());
+    let mut worker = started.map_err(|e| Failure::new(DATA, anyhow!("{e}")))?;
+    let rows = batches.first().map_or(1, |b| b.rows.len().max(1));
+    let mut counts = Vec::with_capacity(COUNTED);
+    for (n, batch) in batches.iter().cycle().take(2 * COUNTED).enumerate() {
+        let before = worker.instructions();
+        worker.check(batch);
+        // an instance that was renewed in between counts from its start
+        if let (Some(before), Some(after)) = (before, worker.instructions())
+            && n >= COUNTED
+        {
+            counts.extend(after.checked_sub(before));
+        }
+    }
+    counts.sort_unstable();
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    Ok(counts.get(counts.len() / 2).map(|n| n / rows))
 }
 
 /// Calls for some time, after it is warm.

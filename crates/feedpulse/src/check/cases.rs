@@ -9,6 +9,10 @@
 //!  "findings": [{"row": 1, "code": "room-missing", "level": "warning", "at": "PV1-3", "attrs": {"n": 3}}]}
 //! ```
 //!
+//! What is no message stands in `NAME.rows.json` (in a folder: `rows.json`), beside the messages or
+//! alone: ACKs, outcomes, connection events, ticks, as [`feedpulse_wasm::CaseRow`] has them. They come
+//! behind the messages, in order.
+//!
 //! `row` counts messages from 0 (left out: about the feed). Of a finding `level`, `at` and `attrs` are
 //! compared where they are stated. `ticks` calls the ticker so many milliseconds after the messages.
 //! `refuses` instead of findings: the settings are refused with a text that holds this one.
@@ -19,7 +23,7 @@ use super::named::Named;
 use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::config::document::{Document, Part};
 use anyhow::anyhow;
-use feedpulse_wasm::{Expected, Grant};
+use feedpulse_wasm::{CaseRow, Expected, Grant};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,6 +40,8 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// Its messages, file by file.
     pub(crate) files: Vec<(PathBuf, Vec<u8>)>,
+    /// What comes behind them, and where it stands.
+    pub(crate) rows: Option<(PathBuf, Vec<CaseRow>)>,
     /// Where the expectation is, or would be.
     pub(crate) expected_at: PathBuf,
     /// What is expected; none = there is no such file.
@@ -166,12 +172,20 @@ fn load(folder: &Path) -> Result<Vec<Case>, Failure> {
             let mut files: Vec<PathBuf> =
                 listed(&path)?.into_iter().filter(|p| is_hl7(p)).collect();
             files.sort();
-            if !files.is_empty() {
-                cases.push(case(name, files, path.join("expected.json"))?);
+            let rows = path.join("rows.json");
+            if !files.is_empty() || rows.is_file() {
+                cases.push(case(name, files, &rows, path.join("expected.json"))?);
             }
         } else if is_hl7(&path) {
-            let expected = path.with_extension("expected.json");
-            cases.push(case(name, vec![path], expected)?);
+            let (rows, expected) =
+                (path.with_extension("rows.json"), path.with_extension("expected.json"));
+            cases.push(case(name, vec![path], &rows, expected)?);
+        } else if let Some(name) = name.strip_suffix(".rows").filter(|_| is_json(&path))
+            && let beside = path.with_file_name(name)
+            && !beside.with_extension("hl7").is_file()
+        {
+            let expected = beside.with_extension("expected.json");
+            cases.push(case(name.to_owned(), Vec::new(), &path, expected)?);
         }
     }
     if cases.len() > MAX_CASES {
@@ -185,13 +199,22 @@ fn is_hl7(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("hl7"))
 }
 
+fn is_json(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "json")
+}
+
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |e| Failure::new(NO_INPUT, anyhow!("{}: {e}", folder.display()));
     let entries = fs::read_dir(folder).map_err(failed)?;
     Ok(entries.flatten().map(|e| e.path()).collect())
 }
 
-fn case(name: String, files: Vec<PathBuf>, expected_at: PathBuf) -> Result<Case, Failure> {
+fn case(
+    name: String,
+    files: Vec<PathBuf>,
+    rows: &Path,
+    expected_at: PathBuf,
+) -> Result<Case, Failure> {
     let mut read = Vec::new();
     for path in files {
         let failed = |e| Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display()));
@@ -203,36 +226,59 @@ fn case(name: String, files: Vec<PathBuf>, expected_at: PathBuf) -> Result<Case,
         let bytes = fs::read(&path).map_err(failed)?;
         read.push((path, bytes));
     }
-    let text = match fs::read_to_string(&expected_at) {
-        Ok(text) => Some(text),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
-        Err(e) => return Err(Failure::new(NO_INPUT, anyhow!("{}: {e}", expected_at.display()))),
-    };
-    let parsed = text.as_deref().map(Expectation::parse).transpose();
-    let expected =
-        parsed.map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", expected_at.display())))?;
+    let mut text = None;
+    let expected = parsed(&expected_at, |found| {
+        text = Some(found.to_owned());
+        Expectation::parse(found)
+    })?;
     let stated = expected.as_ref().and_then(|e| e.settings.clone());
     let settings = stated.map(|value| {
         // JSON is YAML, and YAML is read with places.
         let document = Document::of_file(&text.unwrap_or_default(), expected_at.display());
         document.map_or_else(|_| Part::made(value), |d| Part::of(&Arc::new(d), "settings"))
     });
-    Ok(Case { name, files: read, expected_at, expected, settings })
+    let rows = parsed(rows, |text| {
+        let hint = "a list of rows, such as [{\"about\": \"connection\", \"@event\": \"idle\"}, {\"tick\": 60000}]";
+        serde_json::from_str(text).map_err(|e| format!("{e}\nexpected is {hint}"))
+    })?
+    .map(|found| (rows.to_owned(), found));
+    Ok(Case { name, files: read, rows, expected_at, expected, settings })
+}
+
+/// A file that may be there.
+fn parsed<T>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    match fs::read_to_string(path) {
+        Ok(text) => parse(&text)
+            .map(Some)
+            .map_err(|e| Failure::new(DATA, anyhow!("{}: {e}", path.display()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::new(NO_INPUT, anyhow!("{}: {e}", path.display()))),
+    }
 }
 
 impl Case {
     /// One that a component carries.
     fn carried(case: feedpulse_wasm::Case, plugin: &str) -> Self {
-        let at = PathBuf::from(plugin);
+        let at = PathBuf::from(plugin).join(&case.name);
+        let messages = Some(case.messages).filter(|text| !text.is_empty());
+        let settings = case.settings.filter(|value| !value.is_null());
         Self {
-            files: vec![(at.join(&case.name), case.messages.into_bytes())],
-            expected_at: at.join(&case.name),
+            files: messages.map(|text| (at.clone(), text.into_bytes())).into_iter().collect(),
+            rows: Some((at.clone(), case.rows)).filter(|(_, rows)| !rows.is_empty()),
+            expected_at: at,
             name: case.name,
-            settings: case.settings.clone().filter(|value| !value.is_null()).map(Part::made),
+            settings: settings.clone().map(Part::made),
             expected: Some(Expectation {
-                settings: case.settings,
+                settings,
+                grants: case.grants.iter().map(|grant| grant.name().to_owned()).collect(),
+                feed: case.feed,
+                now_ms: case.now_ms,
+                ticks: case.ticks,
+                refuses: case.refuses,
                 findings: case.expected,
-                ..Expectation::default()
             }),
         }
     }

@@ -15,7 +15,7 @@
 //! a case is not right); 66 no such file; 69 a toolchain is missing; 74 a file cannot be written.
 
 mod approve;
-mod bed;
+pub(crate) mod bed;
 mod bench;
 mod build;
 mod cases;
@@ -24,9 +24,11 @@ mod incident;
 mod inspect;
 mod named;
 mod new;
+pub(crate) mod play;
 mod registry;
 mod run;
 mod show;
+mod sourcemap;
 mod templates;
 mod test;
 

@@ -9,7 +9,7 @@ use crate::version::{Refusal, content};
 use anyhow::anyhow;
 use clap::Args;
 use feedpulse_oci::Reference;
-use feedpulse_wasm::Settings;
+use feedpulse_wasm::{Plugin, Runtime, Settings};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,8 @@ pub(crate) struct Named {
     beside: Option<PathBuf>,
     /// The folder with its cases, where it lies on this machine.
     pub(crate) cases: Option<PathBuf>,
+    /// Loaded already, where it was just built.
+    pub(super) loaded: Option<(Runtime, Plugin)>,
 }
 
 /// The settings with which a check is tried.
@@ -52,7 +54,8 @@ pub(crate) fn find(text: &str) -> Result<Named, Failure> {
         let built = build::build(path, None)?;
         let cases = Some(path.join("cases"));
         let plugin = built.file.display().to_string();
-        return Ok(Named { plugin, wasm: built.wasm, beside: content::beside(path), cases });
+        let beside = content::beside(path);
+        return Ok(Named { plugin, wasm: built.wasm, beside, cases, loaded: Some(built.loaded) });
     }
     let mut plugin = text.to_owned();
     let found = content::find(text, |reference| {
@@ -70,10 +73,17 @@ pub(crate) fn find(text: &str) -> Result<Named, Failure> {
     })?;
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     let cases = folder.filter(|_| local).map(|folder| folder.join("cases"));
-    Ok(Named { plugin, wasm, beside, cases })
+    Ok(Named { plugin, wasm, beside, cases, loaded: None })
 }
 
 impl Named {
+    /// A component at hand.
+    #[cfg(test)]
+    pub(crate) fn at_hand(wasm: Vec<u8>) -> Self {
+        let plugin = "at-hand.wasm".to_owned();
+        Self { plugin, wasm, beside: None, cases: None, loaded: None }
+    }
+
     /// Settings and grants to try it with.
     ///
     /// # Errors

@@ -67,18 +67,22 @@ pub(crate) fn main(args: &NewArgs) -> Result<(), Failure> {
     };
     write(&folder, language, &args.name, incident.as_ref())?;
     let at = folder.display();
-    print!(
-        "{at} ({})\n  now:  cd {at} && feedpulse check build && feedpulse check test\n",
-        language.name
-    );
+    println!("{at} ({})", language.name);
+    if language.setup.is_empty() {
+        println!("  now:  cd {at} && feedpulse check build && feedpulse check test");
+    } else {
+        println!("  first, once: cd {at} && {}", language.setup);
+        println!("  now:  feedpulse check build && feedpulse check test");
+    }
     match &incident {
         None => {
             println!("  then: change {} and plugin.toml; README.md says the rest", language.source);
         }
         Some(incident) => println!(
             "  then: make cases/incident pass: {} says where, plugin.toml says what\n  \
-             names, numbers, dates and texts were replaced where HL7 has them; what was typed into other \
-             fields stays: look at cases/incident.hl7 before you give it on\n  declared: {}",
+             names, numbers, dates and texts were replaced; what stays are codes, flags, units and \
+             measurements, and every interval: look at cases/incident.hl7 before you give it on\n  \
+             declared: {}",
             language.source,
             incident.fields.join(", ")
         ),
@@ -180,6 +184,13 @@ fn common(name: &str, language: &Language, summary: &str) -> Vec<(&'static str, 
         ("__Type__", type_name(name)),
         ("__source__", format!("`{}`", language.source)),
         ("__summary__", toml_text(summary)),
+        (
+            "__setup__",
+            match language.setup {
+                "" => String::new(),
+                setup => format!("| `{setup}` | once: brings what compiles it |\n"),
+            },
+        ),
         ("__us_per_row__", language.budget.0.to_string()),
         ("__memory_mib__", language.budget.1.to_string()),
     ]

@@ -107,8 +107,9 @@ fn one(
                 *sums.codes.entry(own_code(&found).to_owned()).or_default() += 1;
                 told(worker.manifest(), args, (path, number), message, &found);
             }
-            CheckFinding::Faulty(fault) => {
+            CheckFinding::Faulty(mut fault) => {
                 sums.faults += 1;
+                bed.explain(std::slice::from_mut(&mut fault));
                 let (kind, cause) = (fault.kind.name(), &fault.cause);
                 if args.json {
                     let line =

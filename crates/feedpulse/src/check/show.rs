@@ -1,6 +1,6 @@
 //! One segment of a message with a mark under a field, without its patient unless asked for.
 
-use feedpulse_hl7::deidentify::stays;
+use feedpulse_hl7::deidentify::hidden;
 use feedpulse_hl7::index::{Index, Message, Name, Notes, Segment};
 use feedpulse_wasm::Path;
 
@@ -43,6 +43,11 @@ pub(crate) fn lines(bytes: &[u8], at: &str, values: bool) -> Vec<String> {
     vec![line, format!("{}{} {at}{place}", " ".repeat(indent), "^".repeat(length))]
 }
 
+/// The header of a message, without a mark: to say which message it is.
+pub(crate) fn header(bytes: &[u8], values: bool) -> Option<String> {
+    lines(bytes, "MSH", values).into_iter().next()
+}
+
 /// A segment as characters, and where the mark goes.
 struct Drawn {
     text: Vec<char>,
@@ -63,7 +68,9 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
     let d = message.delimiters();
     let bytes = segment.span.of(frame);
     let header = matches!(&path.segment, b"MSH" | b"BHS" | b"FHS");
-    let value_type = message.field_of(segment, 2);
+    let hides = if values { Vec::new() } else { hidden(bytes, d) };
+    // where the field at hand begins
+    let mut offset = 0;
     let mut drawn = Drawn { text: Vec::new(), mark: None, field_end: None };
     for (n, field) in bytes.split(|b| *b == d.field).enumerate() {
         if n > 0 {
@@ -89,8 +96,7 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
                 }
                 let value = field.get(from..at).unwrap_or_default();
                 let begin = drawn.text.len();
-                let shown =
-                    values || stays(path.segment, number, part.component, value_type, value);
+                let shown = hides.get(offset + from) != Some(&true);
                 let text = String::from_utf8_lossy(value);
                 drawn.text.extend(text.chars().map(|c| if shown { c } else { '*' }));
                 if wanted.is_some_and(|path| is_in(path, part)) {
@@ -109,6 +115,7 @@ fn draw(frame: &[u8], message: &Message<'_>, segment: Segment, path: &Path, valu
         if plain && path.field == Some(number) && n > 0 {
             drawn.mark = Some((start, drawn.text.len()));
         }
+        offset += field.len() + 1;
     }
     if path.field.is_none() {
         drawn.mark = Some((0, 3));
@@ -140,14 +147,17 @@ mod tests {
     use super::*;
 
     const ORU: &[u8] = b"MSH|^~\\&|LAB||||20240101||ORU^R01|1|P|2.5\rPID|1||47^^^H^MR||DOE^JANE\r\
-        OBX|1|NM|2345-7^Glucose||95||||||F\rOBX|2|NM|2951-2^Sodium||140||||||P\r";
+        OBX|1|NM|2345-7^Glucose^LN||95||||||F\rOBX|2|NM|2951-2^Sodium^LN||140||||||P\r";
 
     #[test]
     fn the_mark_stands_under_the_field() {
         let lines = lines(ORU, "OBX[2]-11", false);
         assert_eq!(
             lines,
-            ["OBX|2|NM|2951-2^Sodium||140||||||P", "                                 ^ OBX[2]-11"]
+            [
+                "OBX|2|NM|2951-2^******^LN||140||||||P",
+                "                                    ^ OBX[2]-11"
+            ]
         );
     }
 

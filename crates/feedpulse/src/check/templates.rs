@@ -48,6 +48,8 @@ pub(crate) struct Language {
     pub(crate) incident: &'static [File],
     /// What the example may use, for `[budget]`: microseconds a row and MiB.
     pub(crate) budget: (u32, u32),
+    /// What brings its tools into a new folder, as a command; empty when nothing has to be brought.
+    pub(crate) setup: &'static str,
     /// Compiles it.
     pub(crate) builder: &'static dyn Builder,
 }
@@ -82,10 +84,11 @@ const RUST: Language = Language {
     example: files! { "src/lib.rs": "templates/rust/src/lib.rs" },
     incident: files! { "src/lib.rs": "templates/rust/src/incident.rs" },
     budget: (5, 2),
+    setup: "",
     builder: &Rust,
 };
 
-mod others;
+pub(in crate::check) mod others;
 
 /// Every language, in the order in which they are listed.
 pub(crate) const LANGUAGES: &[Language] =

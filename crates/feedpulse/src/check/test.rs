@@ -8,11 +8,12 @@ pub(crate) mod report;
 use super::bed::{self, Bed, Clock, Message, NOW_MS};
 use super::cases::{self, Case, Expectation};
 use super::named::Tried;
+use super::play::Play;
 use crate::cli::{DATA, Failure, IO, NO_INPUT};
 use crate::config::document::Part;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Batch, CheckFinding, Expected, Fault, Finding, Manifest, Settings, Worker};
+use feedpulse_wasm::{Expected, Fault, Finding, Manifest, Settings, Worker};
 use report::Verdict;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -102,79 +103,58 @@ fn run(bed: &Bed, case: &Case, given: &(Settings, Part)) -> Result<Outcome, Fail
     let grants = if stated.is_empty() { given.0.grants.clone() } else { stated };
     let settings = Settings { config: part.json(), grants, ..Settings::default() };
     let started = bed.worker(settings.clone(), part);
-    let manifest = started.as_ref().map_or(bed.manifest(), Worker::manifest);
-    let messages = messages(case, manifest, expected.now_ms.unwrap_or(NOW_MS))?;
-    let unwanted = messages.iter().filter(|m| m.fields.is_none()).count();
-    let mut outcome =
-        Outcome { messages, found: Vec::new(), faults: Vec::new(), refused: None, unwanted };
+    let declared = started.as_ref().map_or(bed.manifest(), Worker::manifest);
+    let play = play(declared, case, &expected)?;
+    let unwanted = play.rows.iter().filter(|m| m.fields.is_none()).count();
+    let (mut found, mut faults, mut refused) = (Vec::new(), Vec::new(), None);
     match started {
-        Ok(worker) => play(worker, &expected, &mut outcome, usize::MAX),
-        Err(refusal) => outcome.refused = Some(refusal.why),
+        Ok(mut worker) => (found, faults) = play.on(&mut worker, usize::MAX),
+        Err(refusal) => refused = Some(refusal.why),
     }
-    if outcome.refused.is_none()
-        && outcome.faults.is_empty()
-        && let Ok(worker) = bed.worker(settings, part)
+    if refused.is_none()
+        && faults.is_empty()
+        && let Ok(mut worker) = bed.worker(settings, part)
     {
-        let mut single = Outcome {
-            messages: outcome.messages.clone(),
-            found: Vec::new(),
-            faults: Vec::new(),
-            refused: None,
-            unwanted,
-        };
-        play(worker, &expected, &mut single, 1);
-        if listed(&single.found) != listed(&outcome.found) || !single.faults.is_empty() {
-            outcome.refused = Some(
+        let (singly, failed) = play.on(&mut worker, 1);
+        if listed(&singly) != listed(&found) || !failed.is_empty() {
+            refused = Some(
                 "it finds other things when the messages come one by one than when they come \
                  together: remember with the host's state, not in the check"
                     .to_owned(),
             );
         }
     }
-    Ok(outcome)
+    bed.explain(&mut faults);
+    Ok(Outcome { messages: play.rows, found, faults, refused, unwanted })
 }
 
-/// The messages of a case.
-fn messages(case: &Case, manifest: &Manifest, now_ms: u64) -> Result<Vec<Message>, Failure> {
+/// What a case plays.
+fn play(manifest: &Manifest, case: &Case, expected: &Expectation) -> Result<Play, Failure> {
+    let now_ms = expected.now_ms.unwrap_or(NOW_MS);
     let mut messages = Vec::new();
     for (path, bytes) in &case.files {
         let tray = bed::tray(manifest, bytes, Clock::At(now_ms))?;
-        let what = match tray.unreadable.first() {
-            Some(why) => format!("holds something that is no HL7 message: {why}"),
-            None if tray.messages.is_empty() => {
-                "holds no message; a case is HL7 text that begins with MSH".to_owned()
-            }
-            None => {
-                messages.extend(tray.messages);
-                continue;
-            }
-        };
-        return Err(Failure::new(DATA, anyhow!("{}: {what}", path.display())));
-    }
-    Ok(messages)
-}
-
-/// Hands the messages over, at most so many at a time, then the ticks.
-fn play(mut worker: Worker, expected: &Expectation, outcome: &mut Outcome, most: usize) {
-    let feed = expected.feed.as_deref().unwrap_or("case");
-    let now_ms = expected.now_ms.unwrap_or(NOW_MS);
-    let rows = bed::wanted(&outcome.messages);
-    let access = bed::whole(&outcome.messages);
-    let mut take = |judged: Vec<CheckFinding>| {
-        for one in judged {
-            match one {
-                CheckFinding::Found(finding) => outcome.found.push(finding),
-                CheckFinding::Faulty(fault) => outcome.faults.push(fault),
-            }
+        let failed = |e: String| Err(Failure::new(DATA, anyhow!("{}: {e}", path.display())));
+        if let Some(why) = tray.unreadable.first() {
+            return failed(format!("holds something that is no HL7 message: {why}"));
         }
-    };
-    for rows in rows.chunks(most.min(rows.len()).max(1)) {
-        let access = Some(access.clone());
-        take(worker.check(&Batch { feed, now_ms, monotonic_ms: 0, rows, access }));
+        if tray.messages.is_empty() {
+            let hint = if tray.acks == 0 {
+                "a case is HL7 text that begins with MSH"
+            } else {
+                "ACKs stand in NAME.rows.json, as rows about \"ack\""
+            };
+            return failed(format!("holds no message; {hint}"));
+        }
+        messages.extend(tray.messages);
     }
-    for later in &expected.ticks {
-        take(worker.tick(feed, now_ms.saturating_add(*later), *later));
+    let mut play = Play::new(messages, expected.feed.as_deref(), now_ms);
+    if let Some((path, rows)) = &case.rows {
+        let wrong = |e: String| Failure::new(DATA, anyhow!("{}: {e}", path.display()));
+        play.add(rows, manifest).map_err(wrong)?;
     }
+    play.tick(&expected.ticks);
+    Ok(play)
 }
 
 /// Findings in the form of an expectation, in a stable order.

@@ -1,16 +1,13 @@
 //! A version is tried on its own cases before it is let near messages: with the limits of
 //! production, on an instance that is thrown away.
 
-use super::Reading;
-use crate::run::checks::Granted;
-use feedpulse_core::frame::Phi;
-use feedpulse_hl7::rows::{RowMeta, RowSpec};
-use feedpulse_hl7::split::split_file;
+use super::settings;
+use crate::check::bed::{self, Clock};
+use crate::check::play::Play;
+use crate::config::document::Part;
 use feedpulse_wasm::{
-    Batch, Case, CheckFinding, Expected, FIELD_SEPARATOR, Fault, MessageAccess, Plugin, Row,
-    Settings,
+    Batch, Case, CheckFinding, Expected, FIELD_SEPARATOR, Fault, Plugin, Row, Settings,
 };
-use std::sync::Arc;
 
 /// The wall clock of every case: 2023-11-14T22:13:20Z.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
@@ -26,67 +23,62 @@ pub(crate) fn pass(plugin: &Plugin, settings: &Settings, wasm: &[u8]) -> Result<
         let declared = plugin.manifest().with_settings(&settings.config);
         let declared = declared.map_err(|e| e.to_string())?.fields.len();
         let fields = FIELD_SEPARATOR.to_string().repeat(declared.saturating_sub(1));
-        let (_, faults) = judge(plugin, settings, &[Row { id: 0, fields }], None)?;
+        let faults = faults(plugin, settings, Row { id: 0, fields })?;
         return faults.first().map_or(Ok(0), |fault| {
             Err(format!("it carries no cases, and on an empty row it fails: {}", said(fault)))
         });
     }
     for case in &cases {
-        let config = case.settings.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
-        let settings = Settings { config, ..settings.clone() };
-        let why = |what: String| format!("its case {} fails: {what}", case.name);
-        // Settings can declare fields, so each case may have rows of its own.
-        let reading = super::reading(plugin, &settings.grants, &settings.config)
-            .map_err(|refusal| why(refusal.why))?;
-        let (rows, messages) = rows(&reading, case.messages.as_bytes());
-        if rows.is_empty() {
-            return Err(why("it holds no message".to_owned()));
-        }
-        let access =
-            reading.keeps_messages.then(|| Arc::new(Granted(messages)) as Arc<dyn MessageAccess>);
-        let (found, faults) = judge(plugin, &settings, &rows, access).map_err(why)?;
-        if let Some(fault) = faults.first() {
-            return Err(why(said(fault)));
-        }
-        if !all_met(&case.expected, &found) {
-            return Err(why(differs(&case.expected, &found)));
-        }
+        try_case(plugin, settings, case)
+            .map_err(|what| format!("its case {} fails: {what}", case.name))?;
     }
     Ok(cases.len())
 }
 
-/// Rows of the messages of a case, and the messages.
-fn rows(reading: &Reading, messages: &[u8]) -> (Vec<Row>, Vec<Phi<Vec<u8>>>) {
-    let mut spec: RowSpec = reading.spec.clone();
-    let (mut rows, mut kept) = (Vec::new(), Vec::new());
-    for piece in split_file(messages) {
-        let Some(bytes) = messages.get(piece.start..piece.end) else { continue };
-        let mut fields = String::new();
-        if spec.join_bytes(bytes, &RowMeta::default(), &mut fields) {
-            rows.push(Row { id: rows.len() as u64, fields });
-            kept.push(Phi::new(bytes.to_vec()));
+/// Tries one case, under the grants that it states: its rows are its own, so there is nothing in them
+/// that the operator would have to give.
+fn try_case(plugin: &Plugin, settings: &Settings, case: &Case) -> Result<(), String> {
+    let part = Part::made(case.settings.clone().unwrap_or_else(|| serde_json::json!({})));
+    let settings =
+        Settings { config: part.json(), grants: case.grants.clone(), ..settings.clone() };
+    let started = settings::start(plugin, settings.clone(), &part, settings::For::Stream);
+    let mut worker = match (&case.refuses, started) {
+        (None, Ok(worker)) => worker,
+        (None, Err(refusal)) => return Err(refusal.why),
+        (Some(part), Err(refusal)) if refusal.why.contains(part) => return Ok(()),
+        (Some(_), _) => {
+            return Err("it should refuse the settings, with another sentence".to_owned());
         }
+    };
+    // Settings can declare fields, so each case may have rows of its own.
+    let declared = plugin.manifest().with_settings(&settings.config).map_err(|e| e.to_string())?;
+    let now_ms = case.now_ms.unwrap_or(NOW_MS);
+    let tray = bed::tray(&declared, case.messages.as_bytes(), Clock::At(now_ms));
+    let tray = tray.map_err(|e| e.error.to_string())?;
+    let mut play = Play::new(tray.messages, case.feed.as_deref(), now_ms);
+    play.add(&case.rows, &declared)?;
+    play.tick(&case.ticks);
+    if play.is_empty() {
+        return Err("it holds no message".to_owned());
     }
-    (rows, kept)
+    let (found, faults) = play.on(&mut worker, usize::MAX);
+    if let Some(fault) = faults.first() {
+        return Err(said(fault));
+    }
+    let found: Vec<Expected> = found.iter().map(Expected::of).collect();
+    if all_met(&case.expected, &found) { Ok(()) } else { Err(differs(&case.expected, &found)) }
 }
 
-/// What a fresh instance makes of rows.
-fn judge(
-    plugin: &Plugin,
-    settings: &Settings,
-    rows: &[Row],
-    access: Option<Arc<dyn MessageAccess>>,
-) -> Result<(Vec<Expected>, Vec<Fault>), String> {
+/// The faults of a fresh instance on a row.
+fn faults(plugin: &Plugin, settings: &Settings, row: Row) -> Result<Vec<Fault>, String> {
     let mut worker = plugin.worker(settings.clone()).map_err(|e| e.to_string())?;
-    let batch = Batch { feed: "case", now_ms: NOW_MS, monotonic_ms: 0, rows, access };
-    let (mut found, mut faults) = (Vec::new(), Vec::new());
-    for one in worker.check(&batch) {
-        match one {
-            CheckFinding::Found(finding) => found.push(Expected::of(&finding)),
-            CheckFinding::Faulty(fault) => faults.push(fault),
-        }
-    }
-    Ok((found, faults))
+    let rows = [row];
+    let batch = Batch { feed: "case", now_ms: NOW_MS, monotonic_ms: 0, rows: &rows, access: None };
+    let fault = |one| match one {
+        CheckFinding::Faulty(fault) => Some(fault),
+        CheckFinding::Found(_) => None,
+    };
+    Ok(worker.check(&batch).into_iter().filter_map(fault).collect())
 }
 
 fn said(fault: &Fault) -> String {
@@ -122,3 +114,6 @@ fn differs(expected: &[Expected], found: &[Expected]) -> String {
     }
     format!("finding {} is {is} where {should} is expected", at + 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,10 @@ type Given struct {
 	Messages []*Message
 	// Rows are declared fields themselves, in order.
 	Rows [][]string
+	// Told are rows about whatever, values by the names of their declared fields:
+	//
+	//	{"@about": "outcome", "@outcome": "errored", "@tries": "3"}
+	Told []map[string]string
 	// Settings are JSON text; none = {}.
 	Settings string
 	// Feed is test, if none is named.
@@ -87,6 +91,13 @@ func Try(makes check.New, given Given) ([]Found, error) {
 		}
 		rows = append(rows, strings.Join(append(slices.Clone(values), make([]string, len(names)-len(values))...), "\x1f"))
 	}
+	for _, values := range given.Told {
+		row, err := named(values, names)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
 	if len(rows) == 0 {
 		return nil, nil
 	}
@@ -95,6 +106,19 @@ func Try(makes check.New, given Given) ([]Found, error) {
 		return nil, err
 	}
 	return passed(found, given.Manifest)
+}
+
+// named joins values by the names of their fields.
+func named(values map[string]string, names []string) (string, error) {
+	told := make([]string, len(names))
+	for name, value := range values {
+		n := slices.Index(names, name)
+		if n < 0 {
+			return "", fmt.Errorf("%s is not among the fields of plugin.toml; there are: %s", name, strings.Join(names, ", "))
+		}
+		told[n] = value
+	}
+	return strings.Join(told, "\x1f"), nil
 }
 
 // RunTick calls the check's Tick once.

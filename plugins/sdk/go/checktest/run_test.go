@@ -186,3 +186,21 @@ func TestAnErrorOfTheCheckComesOut(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRowsCanBeGivenByTheNamesOfTheirFields(t *testing.T) {
+	m := manifest(t)
+	m.Fields = []string{"@about", "@outcome", "@tries"}
+	makes := making(func(row *check.Row, out *check.Findings) error {
+		if row.At("@outcome").Outcome() == check.Errored {
+			out.Push(check.NewFinding("seen", check.Info))
+		}
+		return nil
+	})
+	told := []map[string]string{{"@about": "outcome", "@outcome": "accepted"}, {"@about": "outcome", "@outcome": "errored", "@tries": "3"}}
+	if got := Run(t, makes, Given{Manifest: m, Told: told}); len(got) != 1 || got[0].Row != 1 {
+		t.Errorf("%+v", got)
+	}
+	if _, err := Try(makes, Given{Manifest: m, Told: []map[string]string{{"@event": "reset"}}}); err == nil || !strings.Contains(err.Error(), "@event is not among") {
+		t.Error(err)
+	}
+}

@@ -56,9 +56,9 @@ function guarded(call, ...given) {
   }
 }
 
-/** The innermost places of a stack, as `(check bundle.js:12:3)`; the kit's own are among them. */
+/** The innermost places of a stack, as `(check bundle.js:12:3)`; the kit's own are among them, and left out where they are told. */
 function places(stack) {
   const frames = String(stack ?? "").matchAll(/at (\S+) \((?:[^()\s]*\/)?([^()/\s]+:\d+:\d+)\)/g);
-  const told = [...frames].slice(0, 3).map(([, name, place]) => `${name} ${place}`);
+  const told = [...frames].slice(0, 10).map(([, name, place]) => `${name} ${place}`);
   return told.length > 0 ? ` (${told.join(", ")})` : "";
 }

@@ -1,5 +1,6 @@
 // The kit of a check author. What everything means stands in ../index.d.ts, which editors show.
 
+export { About, AckCode, Event, Outcome, Reason, isWell } from "./about.js";
 export { Finding, Findings, Level } from "./finding.js";
 export { log, state } from "./host.js";
 export { Field, Row } from "./row.js";

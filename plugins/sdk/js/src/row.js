@@ -1,5 +1,6 @@
 // One message as a check sees it: the declared fields, split where somebody looks.
 
+import { About, AckCode, Event, Outcome, Reason, known } from "./about.js";
 import { message } from "./host.js";
 import { unescape } from "./text.js";
 import { Timestamp } from "./timestamp.js";
@@ -134,6 +135,30 @@ export class Field {
 
   timestamp() {
     return Timestamp.parse(this.first().text);
+  }
+
+  about() {
+    return known(About, this.text);
+  }
+
+  outcome() {
+    return known(Outcome, this.text);
+  }
+
+  ackCode() {
+    return known(AckCode, this.text);
+  }
+
+  reason() {
+    return known(Reason, this.text);
+  }
+
+  event() {
+    return known(Event, this.text);
+  }
+
+  count() {
+    return /^\d{1,15}$/.test(this.text) ? Number(this.text) : null;
   }
 
   /** Never shows the value: fields hold patient data. */

@@ -22,7 +22,7 @@ export function run(author, given = {}) {
   const { init, check } = runtime(author, manifest.fields);
   init(JSON.stringify(settings));
   const joined = rows
-    ? rows.map((values) => padded(values, manifest.fields.length).join("\u001f"))
+    ? rows.map((values) => (Array.isArray(values) ? padded(values, manifest.fields.length) : named(values, manifest.fields)).join("\u001f"))
     : (messages ?? []).map((text, n) => join(text, manifest.fields, nowMs, `key-${n}`));
   if (joined.length === 0) return [];
   const batch = { feed, nowMs, count: joined.length, rows: joined.join(ROW) };
@@ -41,6 +41,14 @@ export function runTick(author, given = {}) {
 function padded(values, length) {
   if (values.length > length) throw new Error(`a row has ${values.length} values, plugin.toml has ${length} fields`);
   return [...values, ...Array(length - values.length).fill("")];
+}
+
+/** Values by the names of their fields; a list is the repetitions of one. */
+function named(values, fields) {
+  for (const name of Object.keys(values)) {
+    if (!fields.includes(name)) throw new Error(`${name} is not among the fields of plugin.toml; there are: ${fields.join(", ")}`);
+  }
+  return fields.map((name) => [values[name] ?? ""].flat().join("\u001d"));
 }
 
 /** What `row.get` and `row.raw` read, as far as the manifest asks for it. */

@@ -1,7 +1,7 @@
 // How rows are taken apart.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Field, escape, unescape } from "feedpulse-check";
+import { About, AckCode, Event, Field, Outcome, Reason, escape, isWell, unescape } from "feedpulse-check";
 import { Declared } from "../src/path.js";
 import { Row } from "../src/row.js";
 
@@ -65,6 +65,20 @@ test("escape sequences are resolved and made", () => {
   assert.equal(unescape("\\Xz\\ \\Q\\ c:\\dir"), "\\Xz\\ \\Q\\ c:\\dir", "what is no sequence stays");
   assert.equal(unescape("c:\\dir\\F\\x"), "c:\\dir|x", "and hides none behind it");
   for (const text of ["a|b^c&d~e\\f", "plain", "é\\", ""]) assert.equal(unescape(escape(text)), text);
+});
+
+test("rows about ACKs, outcomes and connections say words", () => {
+  for (const word of Object.values(About)) assert.equal(new Field(word).about(), word);
+  for (const word of Object.values(Outcome)) assert.equal(new Field(word).outcome(), word);
+  assert.equal(Object.keys(Outcome).length, 12);
+  const r = row(["@about", "@ack-code", "@reason", "@ack-ms", "@tries", "@event"], "ack", "AE", "unknown_key", "1200", "", "reset");
+  assert.equal(r.at("@about").about(), About.ACK);
+  assert.equal(r.at("@ack-code").ackCode(), AckCode.AE);
+  assert.equal(r.at("@reason").reason(), Reason.UNKNOWN_KEY);
+  assert.deepEqual([r.at("@ack-ms").count(), r.at("@tries").count()], [1200, null]);
+  assert.equal(r.at("@event").event(), Event.RESET);
+  assert.equal(new Field("teleported").outcome(), null);
+  assert.ok(isWell(Outcome.FILTERED) && !isWell(Outcome.PARTLY_DELIVERED) && !isWell(null));
 });
 
 test("a row shows no value", () => {

@@ -58,6 +58,14 @@ test("what the host would refuse is an error here", () => {
   assert.throws(() => run(seen((f) => f.at("NK1-2")), { manifest: without, messages: [message()] }), /no field of NK1/);
 });
 
+test("rows can be given by the names of their fields", () => {
+  const told = { ...manifest, about: ["outcome"], fields: ["@about", "@outcome", "@ack-classes"] };
+  const rows = [];
+  run({ check: (row) => rows.push(row.texts()) }, { manifest: told, rows: [{ "@about": "outcome", "@ack-classes": ["retry", "late_ack"] }] });
+  assert.deepEqual(rows, [["outcome", "", "retry\u001dlate_ack"]]);
+  assert.throws(() => run(seen(), { manifest: told, rows: [{ "@event": "reset" }] }), /@event is not among/);
+});
+
 test("granted reads see the message", () => {
   const reads = [];
   run({ check: (row) => reads.push(row.get("MSH-9.2"), row.raw()) }, { manifest, messages: [message("ADT^A08")] });

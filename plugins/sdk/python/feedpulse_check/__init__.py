@@ -17,6 +17,7 @@ means that this message could not be checked: the host counts it and never shows
 the message. There is no clock, no randomness, no file and no network in a check.
 """
 
+from .about import About, AckCode, Event, Outcome, Reason
 from .finding import Finding, Findings, Level
 from .host import StateError, log, state
 from .row import Field, Row
@@ -25,10 +26,15 @@ from .text import escape, unescape
 from .timestamp import Timestamp
 
 __all__ = [
+    "About",
+    "AckCode",
+    "Event",
     "Field",
     "Finding",
     "Findings",
     "Level",
+    "Outcome",
+    "Reason",
     "Row",
     "StateError",
     "Timestamp",

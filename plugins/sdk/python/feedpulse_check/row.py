@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
+from typing import TypeVar
 
 from . import host
+from .about import About, AckCode, Event, Outcome, Reason
 from .path import Declared
 from .text import unescape
 from .timestamp import Timestamp
@@ -15,6 +18,17 @@ REPETITION = "\x1d"
 OCCURRENCE = "\x1c"
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+
+
+_Word = TypeVar("_Word", bound=Enum)
+
+
+def _known(words: type[_Word], text: str) -> _Word | None:
+    """A word that this version of the kit knows; a host that is newer may say others."""
+    try:
+        return words(text)
+    except ValueError:
+        return None
 
 
 def _nth(text: str, separator: str, n: int) -> str:
@@ -199,6 +213,46 @@ class Field:
     def timestamp(self) -> Timestamp | None:
         """The value as a time stamp, none when it is none."""
         return Timestamp.parse(self.first().text)
+
+    def about(self) -> About | None:
+        """``@about``: what the row is about. It and the next ones are none where rows of the kind at hand
+        do not give the field, or where the host is newer and says a word that this version does not know::
+
+            # plugin.toml: about = ["ack", "outcome"], fields = ["@about", "@ack-code", "@outcome", "@tries"]
+            if row.at("@about").about() is About.ACK and row.at("@ack-code").ack_code() is AckCode.AE: ...
+
+        >>> Field("ack").about(), Field("").about()
+        (<About.ACK: 'ack'>, None)
+        """
+        return _known(About, self.text)
+
+    def outcome(self) -> Outcome | None:
+        """``@outcome``: how a message ended.
+
+        >>> Field("errored").outcome()
+        <Outcome.ERRORED: 'errored'>
+        """
+        return _known(Outcome, self.text)
+
+    def ack_code(self) -> AckCode | None:
+        """``@ack-code``: MSA-1."""
+        return _known(AckCode, self.text)
+
+    def reason(self) -> Reason | None:
+        """``@reason``: why a message was refused."""
+        return _known(Reason, self.text)
+
+    def event(self) -> Event | None:
+        """``@event``: what happened to a connection."""
+        return _known(Event, self.text)
+
+    def count(self) -> int | None:
+        """``@ack-ms``, ``@elapsed-ms``, ``@received-ms``, ``@tries``, ``@bytes``: whole numbers.
+
+        >>> Field("1200").count(), Field("").count()
+        (1200, None)
+        """
+        return int(self.text) if self.text.isascii() and self.text.isdigit() else None
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Field) and self.text == other.text

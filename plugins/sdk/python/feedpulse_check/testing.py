@@ -28,8 +28,8 @@ from typing import Any
 from .finding import Finding, Findings, Level
 from .host import Host, connect, connected
 from .message import Message, join, message
-from .path import Path
-from .row import FIELD, ROW
+from .path import Path, PathError
+from .row import FIELD, REPETITION, ROW
 from .runtime import Runtime
 
 __all__ = ["NOW_MS", "FindingError", "Found", "Message", "message", "read_manifest", "run", "run_tick"]
@@ -74,7 +74,7 @@ def run(
     check: ModuleType | Any,
     *,
     messages: Sequence[Message | str] = (),
-    rows: Sequence[Sequence[str]] = (),
+    rows: Sequence[Sequence[str] | Mapping[str, str | int | Sequence[str]]] = (),
     settings: Mapping[str, object] | None = None,
     feed: str = "test",
     now_ms: int = NOW_MS,
@@ -83,10 +83,11 @@ def run(
     """Initialises the check with empty state and hands it one batch.
 
     ``messages`` are joined as the host joins them; ``rows`` are the declared fields themselves, in
-    order. Raises what the check raised::
+    order, or by name. Raises what the check raised::
 
         run(check, messages=[message("ORU^R01").add("OBX|1|NM|GLU||95")], settings={"minutes": 5})
         run(check, rows=[["ADT", "", "DOE^JANE"]])
+        run(check, rows=[{"@about": "outcome", "@outcome": "errored", "@tries": 3}])
     """
     manifest = read_manifest() if manifest is None else manifest
     names = manifest["fields"]
@@ -94,7 +95,8 @@ def run(
     runtime = Runtime(check, names)
     runtime.init(json.dumps(dict(settings or {})))
     joined = [join(str(one), names, now_ms, f"key-{n}") for n, one in enumerate(messages)]
-    for values in rows:
+    for row in rows:
+        values = _named(row, names) if isinstance(row, Mapping) else row
         if len(values) > len(names):
             raise ValueError(f"a row has {len(values)} values, plugin.toml has {len(names)} fields")
         joined.append(FIELD.join([*values, *[""] * (len(names) - len(values))]))
@@ -120,6 +122,15 @@ def run_tick(
     runtime = Runtime(check, manifest["fields"])
     runtime.init(json.dumps(dict(settings or {})))
     return _passed(runtime.tick(feed, now_ms), manifest)
+
+
+def _named(values: Mapping[str, str | int | Sequence[str]], names: Sequence[str]) -> list[str]:
+    """Values by the names of their fields; a list is the repetitions of one."""
+    for name in values:
+        if name not in names:
+            raise PathError(f"{name} is not among the fields of plugin.toml; there are: {', '.join(names)}")
+    told = [values.get(name, "") for name in names]
+    return [str(one) if isinstance(one, str | int) else REPETITION.join(one) for one in told]
 
 
 class _Messages(Host):

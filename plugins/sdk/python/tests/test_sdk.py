@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import feedpulse_check
-from feedpulse_check import Field, Finding, Findings, Level, Row, StateError, Timestamp, escape, state, unescape, with_defaults
+from feedpulse_check import About, AckCode, Event, Field, Finding, Findings, Level, Outcome, Reason, Row, StateError, Timestamp, escape, state, unescape, with_defaults
 from feedpulse_check.path import Declared, PathError
 from feedpulse_check.testing import NOW_MS, FindingError, Found, message, run, run_tick
 
@@ -96,6 +96,19 @@ class Rows(unittest.TestCase):
         for text in ("a|b^c&d~e\\f", "plain", "é\\", ""):
             self.assertEqual(unescape(escape(text)), text)
 
+    def test_rows_about_acks_outcomes_and_connections_say_words(self) -> None:
+        for outcome in Outcome:
+            self.assertIs(Field(outcome.value).outcome(), outcome)
+        self.assertEqual(len(Outcome), 12)
+        names = ["@about", "@ack-code", "@reason", "@ack-ms", "@tries", "@event"]
+        r = row(names, "ack", "AE", "unknown_key", "1200", "", "reset")
+        self.assertIs(r.at("@about").about(), About.ACK)
+        self.assertIs(r.at("@ack-code").ack_code(), AckCode.AE)
+        self.assertIs(r.at("@reason").reason(), Reason.UNKNOWN_KEY)
+        self.assertEqual((r.at("@ack-ms").count(), r.at("@tries").count()), (1200, None))
+        self.assertIs(r.at("@event").event(), Event.RESET)
+        self.assertIsNone(Field("teleported").outcome())
+
     def test_nothing_shows_a_value(self) -> None:
         self.assertNotIn("DOE", f"{row(['PID-5'], 'DOE')!r} {Field('DOE')!r}")
 
@@ -137,6 +150,15 @@ class Runner(unittest.TestCase):
         run(module(check=lambda row, out: rows.append(row.texts())), manifest=MANIFEST, messages=[first, second])
         self.assertEqual(rows[0][:2], ["1^^^&1.2\x1d2&2", "O&B"])
         self.assertEqual(rows[1], ["", "", "C1", str(NOW_MS), "\x1ca\ufffdb"])
+
+    def test_rows_can_be_given_by_the_names_of_their_fields(self) -> None:
+        told = {**MANIFEST, "fields": ["@about", "@outcome", "@ack-classes"]}
+        rows: list[list[str]] = []
+        given = {"@about": "outcome", "@ack-classes": ["retry", "late_ack"]}
+        run(module(check=lambda row, out: rows.append(row.texts())), manifest=told, rows=[given])
+        self.assertEqual(rows, [["outcome", "", "retry\x1dlate_ack"]])
+        with self.assertRaisesRegex(PathError, "@event is not among"):
+            run(module(check=lambda row, out: None), manifest=told, rows=[{"@event": "reset"}])
 
     def found(self, finding: Finding, **more: Any) -> list[Found]:
         check = module(check=lambda row, out: out.push(finding))

@@ -19,7 +19,8 @@ impl Builder for Go {
         let shop = Workshop::open(folder)?;
         let go = which("go").ok_or_else(|| {
             BuildError::Toolchain(format!(
-                "{}: checks in Go are built with Go 1.24 or newer, which is not on PATH: install it",
+                "{}: checks in Go are built with Go 1.24 or newer, which is not on PATH: install it \
+                 (https://go.dev/dl, or your distribution's packages); nothing else is needed, the kit is in sdk/go",
                 shop.folder.display()
             ))
         })?;
@@ -28,7 +29,7 @@ impl Builder for Go {
         command.env("GOOS", "wasip1").env("GOARCH", "wasm").env("CGO_ENABLED", "0");
         command.env("GOWORK", "off").env("GOFLAGS", "-buildvcs=false");
         command.args(["build", "-buildmode=c-shared", "-trimpath"]);
-        command.arg(format!("-ldflags=-s -w -X feedpulse/check.fields={}", shop.fields.join(",")));
+        command.arg(format!("-ldflags=-w -X feedpulse/check.fields={}", shop.fields.join(",")));
         command.arg("-o").arg(module).arg(".");
         shop.run(&mut command, "go build")?;
         let module = shop.read("core.wasm")?;

@@ -2,10 +2,13 @@
 //! componentize-qjs puts that into QuickJS.
 //!
 //! `--sync --stub-wasi`: the component imports nothing but the host's own functions. The bundle stays
-//! in `target/check/bundle.js`: places in it are what a failing check is reported with.
+//! in `target/check/bundle.js`; its source map travels in the component, so that a failing check is
+//! reported with places in its own source.
 
 use super::tools::{Workshop, which, world};
-use super::{BuildError, Builder, Code};
+use super::{BuildError, Builder, Code, packaging};
+use crate::check::sourcemap;
+use crate::check::templates::others::NPM;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,7 +29,11 @@ impl Builder for Js {
         command.arg(shop.work.join("bundle.js"));
         command.arg("--output").arg(shop.work.join("component.wasm"));
         shop.run(&mut command, "componentize-qjs")?;
-        shop.read("component.wasm").map(Code::Component)
+        let mut component = shop.read("component.wasm")?;
+        // beside the code, so that whoever has the file is told lines of the source
+        let map = sourcemap::small(&shop.read("bundle.js.map")?, &shop.folder, &shop.work);
+        packaging::append_section(&mut component, sourcemap::SECTION, &map);
+        Ok(Code::Component(component))
     }
 }
 
@@ -55,6 +62,7 @@ impl Js {
         )?;
         let mut command = bundler(esbuild, &sdk);
         command.arg(entry).arg("--external:feedpulse:check/*").arg(outfile(shop, "bundle.js"));
+        command.args(["--sourcemap=external", "--sources-content=false"]);
         shop.run(&mut command, "esbuild")?;
         Ok(ticks)
     }
@@ -100,12 +108,14 @@ fn tool(shop: &Workshop, name: &str) -> Result<PathBuf, BuildError> {
     if which("node").is_none() {
         return Err(BuildError::Toolchain(format!(
             "{at}: checks in JavaScript and TypeScript are built with Node.js 20 or newer, which is \
-             not on PATH: install it, then run `npm install` there"
+             not on PATH: install it (https://nodejs.org, or your distribution's packages), then run \
+             `cd {at} && {NPM}`"
         )));
     }
     shop.tool("node_modules/.bin", name).ok_or_else(|| {
         BuildError::Toolchain(format!(
-            "{at}: {name} is not in node_modules: run `npm install` there once"
+            "{at}: {name} is not in node_modules, here or in a folder above: run `cd {at} && {NPM}` \
+             once. It fetches 50 MB; behind a mirror, `npm config set registry URL` first"
         ))
     })
 }

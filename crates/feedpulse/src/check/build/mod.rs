@@ -21,7 +21,7 @@ use super::templates::{self, LANGUAGES, Language};
 use crate::cli::{DATA, Failure, IO, NO_INPUT, UNAVAILABLE};
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{Grant, Manifest, Runtime};
+use feedpulse_wasm::{Grant, Manifest, Plugin, Runtime};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -105,6 +105,8 @@ pub(crate) struct Built {
     pub(crate) wasm: Vec<u8>,
     /// What it says about itself.
     pub(crate) manifest: Manifest,
+    /// The host that looked at it, and the check there: compiling it once more can take seconds.
+    pub(crate) loaded: (Runtime, Plugin),
 }
 
 /// Runs the command.
@@ -137,21 +139,20 @@ pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Result<Built, BuildErr
     if let Some(cases) = cases {
         packaging::append_section(&mut wasm, packaging::CASES, &cases);
     }
-    Runtime::new(None).map_err(|e| BuildError::Source(e.to_string()))?.load(&wasm).map_err(
-        |e| {
-            let hint = if e.to_string().contains("no exported") {
-                "\nthe source must export the check: in Rust src/lib.rs ends with \
-                 `feedpulse_check::export!(fn check);`"
-            } else {
-                ""
-            };
-            BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
-        },
-    )?;
+    let runtime = Runtime::for_author(false).map_err(|e| BuildError::Source(e.to_string()))?;
+    let plugin = runtime.load(&wasm).map_err(|e| {
+        let hint = if e.to_string().contains("no exported") {
+            "\nthe source must export the check: in Rust src/lib.rs ends with \
+             `feedpulse_check::export!(fn check);`"
+        } else {
+            ""
+        };
+        BuildError::Source(format!("it is built, but no host would load it: {e}{hint}"))
+    })?;
     let file = out.map_or_else(|| folder.join(format!("{}.wasm", manifest.name)), Path::to_owned);
     std::fs::write(&file, &wasm)
         .map_err(|e| BuildError::Write(format!("{}: {e}", file.display())))?;
-    Ok(Built { file, wasm, manifest })
+    Ok(Built { file, wasm, manifest, loaded: (runtime, plugin) })
 }
 
 /// The language of a folder.
@@ -237,4 +238,51 @@ pub(crate) fn digest(wasm: &[u8]) -> String {
 /// Bytes for people.
 pub(crate) fn size(bytes: usize) -> String {
     if bytes < 10_000 { format!("{bytes} bytes") } else { format!("{} kB", bytes.div_ceil(1000)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::packaging::{CASES, append_section, cases_json};
+    use feedpulse_wasm::{About, Case, Grant};
+    use std::fs;
+
+    #[test]
+    fn every_case_with_an_expectation_travels_whole() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join("cases").join(name);
+        fs::create_dir_all(at("both")).unwrap();
+        for (name, text) in [
+            ("alone.rows.json", r#"[{"about": "connection", "@event": "idle"}, {"tick": 5}]"#),
+            (
+                "alone.expected.json",
+                r#"{"grants": ["get"], "now-ms": 7, "ticks": [9], "feed": "f"}"#,
+            ),
+            ("beside.hl7", "MSH|1"),
+            ("beside.rows.json", "[]"),
+            ("beside.expected.json", r#"[{"row": 0, "code": "c", "attrs": {"n": 3}}]"#),
+            ("both/2.hl7", "MSH|3"),
+            ("both/1.hl7", "MSH|2"),
+            ("both/expected.json", r#"{"settings": {"a": 1}, "refuses": "no"}"#),
+            ("open.hl7", "MSH|4"),
+        ] {
+            fs::write(at(name), text).unwrap();
+        }
+        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+        append_section(&mut wasm, CASES, &cases_json(root.path()).unwrap().unwrap());
+        let cases = Case::read(&wasm).unwrap();
+        let names: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names, ["alone", "beside", "both"], "one without an expectation stays at home");
+        let [alone, beside, both] = &cases[..] else { panic!() };
+        assert_eq!((alone.rows.len(), alone.rows[0].about), (2, Some(About::Connection)));
+        assert_eq!(
+            (&alone.grants[..], alone.now_ms, &alone.ticks[..]),
+            (&[Grant::Get][..], Some(7), &[9][..])
+        );
+        assert_eq!(alone.feed.as_deref(), Some("f"));
+        assert_eq!(beside.expected[0].attrs.as_ref().unwrap()["n"], "3");
+        assert_eq!(both.messages, "MSH|2\n\nMSH|3");
+        assert_eq!(both.refuses.as_deref(), Some("no"));
+        fs::write(at("alone.rows.json"), "[").unwrap();
+        assert!(cases_json(root.path()).unwrap_err().to_string().contains("alone.rows.json"));
+    }
 }

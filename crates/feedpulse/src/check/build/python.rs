@@ -5,6 +5,7 @@
 
 use super::tools::{Workshop, which, world};
 use super::{BuildError, Builder, Code};
+use crate::check::templates::others::PIP;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,10 +67,12 @@ fn tool(shop: &Workshop) -> Result<PathBuf, BuildError> {
     }
     let python =
         if which("python3").is_some() { "" } else { "install Python 3.11 or newer, then " };
+    let at = shop.folder.display();
     Err(BuildError::Toolchain(format!(
-        "{}: componentize-py {VERSION} is neither in .venv nor on PATH: {python}run there \
-         `python3 -m venv .venv && .venv/bin/pip install -r requirements.txt`",
-        shop.folder.display()
+        "{at}: componentize-py {VERSION} is neither in .venv, here or in a folder above, nor on PATH: \
+         {python}run `cd {at} && {PIP}` once. It fetches 50 MB; behind a mirror, `pip config set \
+         global.index-url URL` first. Where venv itself is missing, your distribution has it as a \
+         package, python3-venv as a rule"
     )))
 }
 

@@ -117,12 +117,10 @@ pub(crate) fn faulted(fault: &Fault, outcome: &Outcome, values: bool) -> Vec<Str
     };
     let mut lines = vec![format!("{}{whose}: {}", fault.kind.name(), fault.cause)];
     lines.push(format!("            {}", advice(fault)));
+    // which message: its header, without a mark, since no field is to blame
     if let Some(message) = message {
-        lines.extend(
-            show::lines(&message.bytes, "MSH-10", values)
-                .into_iter()
-                .map(|line| format!("            {line}")),
-        );
+        let header = show::header(&message.bytes, values);
+        lines.extend(header.map(|line| format!("            {line}")));
     }
     lines
 }
