@@ -22,6 +22,10 @@ mod noun;
 mod probe;
 mod replay;
 mod run;
+#[cfg(test)]
+#[expect(unreachable_pub, reason = "the tests crate shares it")]
+#[path = "../../../tests/src/section.rs"]
+mod section;
 mod version;
 
 use std::process::ExitCode;

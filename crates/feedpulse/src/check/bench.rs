@@ -8,9 +8,7 @@ use crate::cli::{DATA, Failure, NO_INPUT};
 use crate::files;
 use anyhow::anyhow;
 use clap::Args;
-use feedpulse_wasm::{
-    Batch, CheckFinding, Manifest, MessageAccess, Plugin, Row, Settings, Worker,
-};
+use feedpulse_wasm::{Batch, CheckFinding, Manifest, MessageAccess, Plugin, Row, Settings, Worker};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -22,7 +22,7 @@ mod cases;
 mod dev;
 mod incident;
 mod inspect;
-mod named;
+pub(crate) mod named;
 mod new;
 pub(crate) mod play;
 mod registry;

@@ -142,7 +142,8 @@ impl Play {
             None => None,
             Some(of) => Some(self.key_of(of)?),
         };
-        let at = millis(self.now_ms.saturating_add(row.after_ms));
+        let at_ms = self.now_ms.saturating_add(row.after_ms);
+        let at = millis(at_ms);
         let waypoint = row.said.get("@waypoint").map_or("", String::as_str);
         let said = Said(row);
         match about {
@@ -163,7 +164,7 @@ impl Play {
                     spec.join(indexed, &meta, &mut fields);
                     let bytes = indexed.bytes().to_vec();
                     let fields = wanted.then_some(fields);
-                    Message { bytes, kind: bed::kind(indexed), fields, key: meta.key, about }
+                    Message { bytes, at_ms, kind: bed::kind(indexed), fields, key: meta.key, about }
                 })
             }
             About::Outcome | About::Connection => {
@@ -182,7 +183,7 @@ impl Play {
                     _ => true,
                 };
                 let (bytes, fields) = (Vec::new(), wanted.then_some(fields));
-                Ok(Message { bytes, kind: about.name().to_owned(), fields, key, about })
+                Ok(Message { bytes, at_ms, kind: about.name().to_owned(), fields, key, about })
             }
         }
     }

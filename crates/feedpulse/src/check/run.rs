@@ -67,7 +67,7 @@ pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
         sums.unreadable += tray.unreadable.len();
         sums.acks += tray.acks;
         for (n, messages) in tray.messages.chunks(ROWS).enumerate() {
-            one(&mut worker, args, (path.as_path(), n * ROWS), messages, &mut sums);
+            one(&bed, &mut worker, args, (path.as_path(), n * ROWS), messages, &mut sums);
         }
     }
     if !args.json {
@@ -81,6 +81,7 @@ pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
 
 /// One batch.
 fn one(
+    bed: &Bed,
     worker: &mut Worker,
     args: &RunArgs,
     (path, first): (&Path, usize),

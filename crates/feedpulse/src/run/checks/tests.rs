@@ -7,6 +7,7 @@ use super::reload::{Parts, load};
 use super::{CheckFeed, QUEUE, ROWS};
 use crate::config::{self, Config};
 use crate::run::side::SideBox;
+use crate::section;
 use feedpulse_core::frame::{ConnectionId, Direction, Frame, Phi, WaypointId};
 use feedpulse_core::input::Input;
 use feedpulse_core::key::{MessageKey, SiteKey};
@@ -19,10 +20,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-#[expect(unreachable_pub, reason = "the tests crate shares it")]
-#[path = "../../../../../tests/src/section.rs"]
-mod section;
 
 /// How often the check is reloaded, where `FEEDPULSE_RELOADS` says nothing.
 const RELOADS: u64 = 25;

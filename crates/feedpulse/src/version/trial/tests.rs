@@ -3,9 +3,7 @@
 use super::*;
 use crate::check::bed::Bed;
 use crate::check::named::Named;
-
-#[path = "../../../../../tests/src/section.rs"]
-mod section;
+use crate::section;
 
 const TROUBLEMAKER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/troublemaker.wasm"));
 const ACK: &str =
