@@ -180,7 +180,7 @@ mod tests {
             ]
         );
         let inner = lines(ORU, "OBX-3.4", false);
-        assert_eq!(inner[1], "                       ^ OBX-3.4 (the field ends before it)");
+        assert_eq!(inner[1], "                          ^ OBX-3.4 (the field ends before it)");
         assert_eq!(lines(ORU, "", false), [""; 0]);
     }
 
