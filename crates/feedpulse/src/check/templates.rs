@@ -129,13 +129,20 @@ mod tests {
     }
 
     #[test]
-    fn the_sdk_is_built_with_the_same_bindings_as_here() {
+    fn the_sdk_has_the_same_dependencies_as_here() {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let workspace = std::fs::read_to_string(here.join("../../Cargo.toml")).unwrap();
-        let line = |text: &str| {
-            let found = text.lines().find(|l| l.starts_with("wit-bindgen = ")).map(str::to_owned);
-            found.unwrap_or_else(|| panic!("no wit-bindgen in {text}"))
+        let read = |path: &str| std::fs::read_to_string(here.join(path)).unwrap();
+        let listed = |text: &str| {
+            let (_, part) = text.split_once("[dependencies]\n").unwrap();
+            let part = part.split("\n[").next().unwrap();
+            part.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
         };
-        assert_eq!(line(include_str!("../../templates/rust/sdk/Cargo.toml")), line(&workspace));
+        let workspace = read("../../Cargo.toml");
+        let kit = listed(&read("../feedpulse-check/Cargo.toml"));
+        let names = kit.iter().map(|line| line.split(['.', ' ']).next().unwrap());
+        let wanted: Vec<&str> = names
+            .map(|name| workspace.lines().find(|l| l.starts_with(&format!("{name} = "))).unwrap())
+            .collect();
+        assert_eq!(listed(include_str!("../../templates/rust/sdk/Cargo.toml")), wanted);
     }
 }
