@@ -123,6 +123,7 @@ fn in_the_middle_of_connections_it_misses_one_message_at_most() {
             assert!(missed.count() <= 1, "connection {connection}");
         }
         // The answer to a message that nobody saw is no stray one.
+        let _ = wait_until(PATIENCE, || (tap.frames(ToSender).len() >= seen.len()).then_some(()));
         assert_eq!(tap.frames(ToSender).len(), seen.len());
         watch.wait("what it saw is answered", |product| {
             let totals = &product.status()?["totals"];
@@ -154,16 +155,22 @@ fn what_passed_while_it_did_not_run_is_unknown() {
             seed,
         };
         plan(3).start(&host, TEST, folder.path()).end();
-        watch.wait("the first are seen", |p| p.seen().filter(|seen| *seen == 40));
+        // Their answers as well, which come behind them.
+        watch.wait("the first are accepted", |p| accepted(p, 40));
         assert!(watch.stop().success());
         plan(4).start(&host, TEST, folder.path()).end();
         watch.start_run();
         watch.wait("the blind interval", |p| p.incident("FP0901"));
         plan(5).start(&host, TEST, folder.path()).end();
-        watch.wait("the last are seen", |p| p.seen().filter(|seen| *seen == 80));
-        let status = watch.status().unwrap();
-        assert_eq!(status["totals"]["outcomes"]["accepted"], 80, "{status:#}");
+        watch.wait("the last are accepted", |p| accepted(p, 80));
+        assert_eq!(watch.seen(), Some(80));
     });
+}
+
+/// Whether so many messages were accepted.
+fn accepted(product: &Product, count: u64) -> Option<()> {
+    let status = product.status()?;
+    (status["totals"]["outcomes"]["accepted"] == count).then_some(())
 }
 
 /// Refused, never answered, reset, and one whose host is gone.
