@@ -142,14 +142,16 @@ impl Bed {
         version::settings::start(&self.plugin, settings, part, version::settings::For::Author)
     }
 
-    /// An instance with the settings that the command line names.
+    /// An instance with the settings that the command line names, and these.
     ///
     /// # Errors
     /// As [`Bed::worker`], for people.
-    pub(crate) fn tried(&self, tried: &Tried) -> Result<Worker, Failure> {
+    pub(crate) fn tried(&self, tried: &Tried) -> Result<(Worker, Settings), Failure> {
         let (settings, part) = self.named.tried(tried)?;
-        self.worker(settings, &part)
-            .map_err(|refusal| Failure::new(DATA, anyhow!(refusal.about(&self.manifest().name))))
+        let refused =
+            |refusal: Refusal| Failure::new(DATA, anyhow!(refusal.about(&self.manifest().name)));
+        let worker = self.worker(settings.clone(), &part).map_err(refused)?;
+        Ok((worker, settings))
     }
 }
 

@@ -64,9 +64,8 @@ pub(crate) fn main(args: &BenchArgs) -> Result<(), Failure> {
         return Err(Failure::new(64, anyhow!("--for: give 10ms to 60s")));
     }
     let bed = Bed::of(&args.check)?;
-    let (settings, _) = bed.named.tried(&args.tried)?;
     let none = Settings::default();
-    let mut own = bed.tried(&args.tried)?;
+    let (mut own, settings) = bed.tried(&args.tried)?;
     let messages = messages(args, &bed, own.manifest())?;
     let mut nothing = bed
         .another(NOTHING)?

@@ -56,7 +56,7 @@ struct Sums {
 /// Runs the command.
 pub(crate) fn main(args: &RunArgs) -> Result<(), Failure> {
     let bed = Bed::of(&args.check)?;
-    let mut worker = bed.tried(&args.tried)?;
+    let (mut worker, _) = bed.tried(&args.tried)?;
     let manifest = worker.manifest().clone();
     let mut sums = Sums::default();
     for path in files::list(&args.messages)? {

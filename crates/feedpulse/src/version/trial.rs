@@ -2,15 +2,12 @@
 //! production, on an instance that is thrown away.
 
 use super::settings;
-use crate::check::bed::{self, Clock};
+use crate::check::bed::{self, Clock, NOW_MS};
 use crate::check::play::Play;
 use crate::config::document::Part;
 use feedpulse_wasm::{
     Batch, Case, CheckFinding, Expected, FIELD_SEPARATOR, Fault, Plugin, Row, Settings,
 };
-
-/// The wall clock of every case: 2023-11-14T22:13:20Z.
-pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
 
 /// Tries a version, and says how many cases of its own it passed. One that carries none must take
 /// a row whose fields are all empty.

@@ -14,7 +14,7 @@ use feedpulse_tests::packets::{Line, Packet, REPLAYED, Tcp};
 use feedpulse_tests::parts::{free_address, get, wait_until};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const NUMBERS: usize = 6;
 
 /// See the module.
 pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
-    let program = program()?;
+    let program = crate::process::program()?;
     let mut samples: Vec<[f64; NUMBERS]> = Vec::new();
     for _ in 0..harness.rounds() {
         samples.push(sample(&program)?);
@@ -55,16 +55,6 @@ pub(crate) fn run(harness: &mut Harness) -> Result<Vec<Figure>> {
         alone("cores that the product took", of(4), Some(Target::OursAtMost(1.0))),
         alone("its VmRSS at the end, MB", of(5), None),
     ])
-}
-
-/// The product beside this program.
-fn program() -> Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name("feedpulse");
-    if program.is_file() {
-        return Ok(program);
-    }
-    let text = format!("there is no {}; run `cargo build --release` first", program.display());
-    Err(Box::new(Missing(text)))
 }
 
 fn sample(program: &Path) -> Result<[f64; NUMBERS]> {

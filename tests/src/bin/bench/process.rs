@@ -67,7 +67,7 @@ struct Memory {
 }
 
 /// The product beside this program.
-fn program() -> Result<PathBuf> {
+pub(crate) fn program() -> Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name("feedpulse");
     if program.is_file() {
         return Ok(program);
